@@ -1,0 +1,1 @@
+"""Learned, physics-built estimators for distributed radio sensing."""

@@ -1,0 +1,75 @@
+"""What every estimator returns, classic or learned: `estimator(csi, array, grid) -> Estimate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
+from unfolded_ogamp.records import Record
+
+
+@dataclass(frozen=True)
+class Scatterers:
+    """The scatterers reported in one scene, most probable first.
+
+    Attributes:
+        position: [S, D], [m].
+        position_std: standard deviation that the estimator itself assigns to `position` [S, D], [m].
+        reflectivity: complex [S], in the units of the CSI.
+        probability: that the scatterer exists [S].
+    """
+
+    position: Tensor
+    position_std: Tensor
+    reflectivity: Tensor
+    probability: Tensor
+
+
+@dataclass(frozen=True)
+class History(Record):
+    """How the estimate came about, one entry per imaging iteration; T is the number of iterations run.
+
+    Attributes:
+        residual: mean |y - model|^2 over the links, in the units of |CSI|^2 [B, T].
+        change: mean absolute change of the reflectivity, relative to its prior scale [B, T].
+        active: number of active pixels [B, T].
+    """
+
+    residual: Tensor
+    change: Tensor
+    active: Tensor
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Estimate for a batch of B scenes.
+
+    Attributes:
+        scatterers: one list of scatterers per scene.
+        tx_phase, rx_phase: node phases [B, n_tx, K], [B, n_rx, K], [rad].
+        pixel_probability: probability that a pixel holds a scatterer [B, N].
+        noise_variance: variance of what the model leaves unexplained, as the estimator sees it [B].
+        prediction: noise-free CSI that the estimate predicts, complex [B, n_tx, n_rx, K].
+        residual: mean |y - prediction|^2 over the existing links [B].
+        finite: False where a non-finite state ended the run early; the estimate is then the last finite one, bool [B].
+        history: how it got there.
+    """
+
+    scatterers: list[Scatterers]
+    tx_phase: Tensor
+    rx_phase: Tensor
+    pixel_probability: Tensor
+    noise_variance: Tensor
+    prediction: Tensor
+    residual: Tensor
+    finite: Tensor
+    history: History
+
+
+class Estimator(Protocol):
+    """The one call that classic estimators and networks share."""
+
+    def __call__(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate: ...

@@ -1,0 +1,50 @@
+"""What the world does: geometry, propagation, phases and the CSI they produce. Knows no estimator."""
+
+from unfolded_ogamp.physics.csi import Csi, measure, noise_free_csi, noise_variance_at
+from unfolded_ogamp.physics.geometry import SPEED_OF_LIGHT, NodeArray, PixelGrid, draw_nodes, regular_grid
+from unfolded_ogamp.physics.phases import (
+    clock_phase,
+    draw_residual_phases,
+    draw_uniform_phases,
+    incidence_matrix,
+    link_phase,
+    link_phase_error,
+    reference_node,
+)
+from unfolded_ogamp.physics.propagation import (
+    bistatic_delay,
+    distances,
+    los_channel,
+    nlos_channel,
+    path_loss,
+    propagation_gain,
+    unit_phasor,
+)
+from unfolded_ogamp.physics.scene import Scene
+
+__all__ = [
+    "SPEED_OF_LIGHT",
+    "Csi",
+    "NodeArray",
+    "PixelGrid",
+    "Scene",
+    "bistatic_delay",
+    "clock_phase",
+    "distances",
+    "draw_nodes",
+    "draw_residual_phases",
+    "draw_uniform_phases",
+    "incidence_matrix",
+    "link_phase",
+    "link_phase_error",
+    "los_channel",
+    "measure",
+    "nlos_channel",
+    "noise_free_csi",
+    "noise_variance_at",
+    "path_loss",
+    "propagation_gain",
+    "reference_node",
+    "regular_grid",
+    "unit_phasor",
+]

@@ -1,0 +1,66 @@
+"""Channel state information as the nodes measure it, equation (8) of the paper."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.physics.geometry import NodeArray
+from unfolded_ogamp.physics.phases import link_phase
+from unfolded_ogamp.physics.propagation import los_channel, nlos_channel
+from unfolded_ogamp.physics.scene import Scene
+from unfolded_ogamp.records import Record
+
+
+@dataclass(frozen=True)
+class Csi(Record):
+    """Measured CSI of a batch of scenes: all that an estimator is told besides geometry.
+
+    Attributes:
+        value: complex [B, n_tx, n_rx, K]; zero where there is no link.
+        link: links that were measured, bool [B, n_tx, n_rx].
+        los: links whose CSI contains the line of sight, bool [B, n_tx, n_rx].
+        los_channel: that line-of-sight channel, as measured or free space (9), complex [B, n_tx, n_rx, K].
+        los_trusted: links whose line of sight may be used for coarse synchronisation, bool [B, n_tx, n_rx].
+        noise_variance: variance of the complex noise [B], or None where it is not known.
+    """
+
+    value: Tensor
+    link: Tensor
+    los: Tensor
+    los_channel: Tensor
+    los_trusted: Tensor
+    noise_variance: Tensor | None
+
+
+def noise_free_csi(scene: Scene) -> Tensor:
+    """CSI (8) of a scene from its exact positions, without noise: complex [B, n_tx, n_rx, K]."""
+    channel = nlos_channel(scene.array, scene.position, scene.reflectivity)
+    channel = channel + los_channel(scene.array) * scene.los[..., None]
+    phase = -link_phase(scene.tx_phase, scene.rx_phase)
+    return channel * torch.complex(phase.cos(), phase.sin()) * scene.link[..., None]
+
+
+def noise_variance_at(array: NodeArray, position: Tensor, reflectivity: Tensor, link: Tensor, snr_db: Tensor) -> Tensor:
+    """Noise variance [B] at which the mean NLOS power over the existing links stands `snr_db` [B] above it."""
+    power = nlos_channel(array, position, reflectivity).abs().square() * link[..., None]
+    count = link.sum((-2, -1)) * array.frequency.shape[-1]
+    return power.sum((-3, -2, -1)) / count * 10 ** (-snr_db / 10)
+
+
+def measure(scene: Scene, generator: torch.Generator) -> Csi:
+    """CSI of a scene with circular complex Gaussian noise drawn from `generator`."""
+    clean = noise_free_csi(scene)
+    noise = torch.randn(*clean.shape, 2, dtype=torch.float64, generator=generator) / math.sqrt(2.0)
+    noise = torch.view_as_complex(noise).to(clean) * scene.noise_variance.sqrt()[..., None, None, None]
+    return Csi(
+        value=clean + noise * scene.link[..., None],
+        link=scene.link,
+        los=scene.los,
+        los_channel=los_channel(scene.array),
+        los_trusted=scene.los,
+        noise_variance=scene.noise_variance,
+    )

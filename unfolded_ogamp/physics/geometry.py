@@ -1,0 +1,75 @@
+"""Where nodes and pixels are, in two or three dimensions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.records import Record
+
+SPEED_OF_LIGHT = 299_792_458.0  # [m/s]
+
+
+@dataclass(frozen=True)
+class NodeArray(Record):
+    """The nodes of a distributed array and the frequencies they measure at.
+
+    Attributes:
+        tx: transmitter positions [B, n_tx, D], [m].
+        rx: receiver positions [B, n_rx, D], [m].
+        frequency: subcarrier frequencies [B, K], [Hz].
+        carrier_frequency: frequency that sets the path loss (3) [B], [Hz].
+    """
+
+    tx: Tensor
+    rx: Tensor
+    frequency: Tensor
+    carrier_frequency: Tensor
+
+    @property
+    def wavelength(self) -> Tensor:
+        """Carrier wavelength lambda_c [B], [m]."""
+        return SPEED_OF_LIGHT / self.carrier_frequency
+
+    @property
+    def wavenumber(self) -> Tensor:
+        """2 pi / lambda_k of every subcarrier [B, K], [rad/m]."""
+        return 2 * math.pi / SPEED_OF_LIGHT * self.frequency
+
+
+@dataclass(frozen=True)
+class PixelGrid(Record):
+    """Pixel centres of a region of interest.
+
+    Attributes:
+        centre: pixel centres [B, N, D], [m]; the first coordinate varies fastest.
+        pixel: side of the square or cubic pixels [B], [m].
+    """
+
+    centre: Tensor
+    pixel: Tensor
+
+
+def regular_grid(counts: Sequence[int], pixel: float, middle: Sequence[float], dtype: torch.dtype) -> PixelGrid:
+    """A regular grid of counts[0] x counts[1] (x counts[2]) pixels around `middle` [m], as a batch of one."""
+    axes = [(torch.arange(n, dtype=dtype) - (n - 1) / 2) * pixel + m for n, m in zip(counts, middle, strict=True)]
+    mesh = torch.meshgrid(*reversed(axes), indexing="ij")
+    centre = torch.stack([axis.reshape(-1) for axis in reversed(mesh)], dim=-1)
+    return PixelGrid(centre=centre[None], pixel=torch.full((1,), pixel, dtype=dtype))
+
+
+def draw_nodes(
+    n_nodes: int, dimension: int, inner: float, outer: float, batch: int, generator: torch.Generator
+) -> Tensor:
+    """Draw nodes on a ring (D = 2) or a shell (D = 3): direction uniform, radius uniform in [inner, outer] [m].
+
+    Returns positions [batch, n_nodes, dimension] in float64, [m].
+    """
+    direction = torch.randn(batch, n_nodes, dimension, dtype=torch.float64, generator=generator)
+    direction = direction / direction.norm(dim=-1, keepdim=True)
+    radius = torch.rand(batch, n_nodes, 1, dtype=torch.float64, generator=generator)
+    return direction * (inner + (outer - inner) * radius)

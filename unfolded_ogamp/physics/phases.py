@@ -1,0 +1,87 @@
+"""Phases of the nodes and of the links between them, equations (4)-(7) of the paper."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def clock_phase(time_offset: Tensor, oscillator_phase: Tensor, frequency: Tensor) -> Tensor:
+    """Node phase of (4)-(5), 2 pi f dt + phi_LO.
+
+    Args:
+        time_offset: clock offset [B, n], [s].
+        oscillator_phase: phase of the local oscillator [B, n], [rad].
+        frequency: [B, K], [Hz].
+
+    Returns:
+        [B, n, K], [rad], whole turns of the clock term dropped.
+    """
+    turns = time_offset[..., None] * frequency[..., None, :]
+    return 2 * math.pi * (turns - turns.floor()) + oscillator_phase[..., None]
+
+
+def link_phase(tx_phase: Tensor, rx_phase: Tensor) -> Tensor:
+    """Link phase Phi of (6) from node phases [B, n_tx, K] and [B, n_rx, K]: [B, n_tx, n_rx, K], [rad]."""
+    return tx_phase[..., :, None, :] - rx_phase[..., None, :, :]
+
+
+def reference_node(link: Tensor) -> int:
+    """The node whose phase is fixed in (7): the one with most links; Tx are counted first, then Rx.
+
+    Args:
+        link: which links exist, bool [n_tx, n_rx].
+    """
+    degree = torch.cat([link.sum(-1), link.sum(-2)])
+    return int(degree.argmax())
+
+
+def incidence_matrix(link: Tensor, reference: int) -> Tensor:
+    """Network incidence matrix G of (7): a row per existing link, a column per node but the reference.
+
+    Args:
+        link: which links exist, bool [n_tx, n_rx].
+        reference: the node left out, counted over Tx, then Rx.
+
+    Returns:
+        float64 [number of links, n_tx + n_rx - 1]: +1 at the Tx, -1 at the Rx; rows in the order (Tx, Rx).
+    """
+    n_tx = link.shape[0]
+    tx_index, rx_index = link.nonzero(as_tuple=True)
+    row = torch.arange(len(tx_index), device=link.device)
+    matrix = torch.zeros(len(tx_index), sum(link.shape), dtype=torch.float64, device=link.device)
+    matrix[row, tx_index] = 1.0
+    matrix[row, n_tx + rx_index] = -1.0
+    keep = torch.arange(matrix.shape[1], device=link.device) != reference
+    return matrix[:, keep]
+
+
+def link_phase_error(estimated: Tensor, true: Tensor, link: Tensor) -> Tensor:
+    """Wrapped link phase error after the gauge is removed.
+
+    The common phase of all nodes cancels in the link phase; with complex reflectivity one constant between all Tx and
+    all Rx is unobservable as well, and is removed as the circular mean over links and frequencies.
+
+    Args:
+        estimated, true: link phases [B, n_tx, n_rx, K], [rad].
+        link: the links that count, bool [B, n_tx, n_rx].
+
+    Returns:
+        [B, n_tx, n_rx, K], [rad] in (-pi, pi], zero where there is no link.
+    """
+    difference = estimated - true
+    phasor = torch.complex(difference.cos(), difference.sin()) * link[..., None]
+    phasor = phasor * phasor.sum((-3, -2, -1), keepdim=True).conj()
+    return torch.where(link[..., None], phasor.angle(), torch.zeros_like(difference))
+
+
+def draw_residual_phases(n_nodes: int, link_std: float, batch: int, generator: torch.Generator) -> Tensor:
+    """Draw node phases N(0, link_std^2 / 2) [batch, n]: a link phase then has standard deviation `link_std` [rad]."""
+    return torch.randn(batch, n_nodes, dtype=torch.float64, generator=generator) * (link_std / math.sqrt(2.0))
+
+
+def draw_uniform_phases(n_nodes: int, batch: int, generator: torch.Generator) -> Tensor:
+    """Draw node phases uniform in (-pi, pi]: no synchronisation at all; [batch, n], [rad]."""
+    return math.pi - 2 * math.pi * torch.rand(batch, n_nodes, dtype=torch.float64, generator=generator)

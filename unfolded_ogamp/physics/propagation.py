@@ -1,0 +1,53 @@
+"""Free-space propagation over one scatterer and over the line of sight, equations (1)-(3), (9) of the paper."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.physics.geometry import SPEED_OF_LIGHT, NodeArray
+
+
+def distances(nodes: Tensor, points: Tensor) -> Tensor:
+    """Distance of every node [..., n, D] to every point [..., P, D]: [..., n, P], [m]."""
+    return (nodes[..., :, None, :] - points[..., None, :, :]).square().sum(-1).sqrt()
+
+
+def unit_phasor(cycles: Tensor) -> Tensor:
+    """exp(-j 2 pi cycles); whole cycles are dropped first, which is what keeps float32 accurate."""
+    angle = -2 * math.pi * (cycles - cycles.round())
+    return torch.complex(angle.cos(), angle.sin())
+
+
+def bistatic_delay(array: NodeArray, points: Tensor) -> Tensor:
+    """Delay tau of (2): from each Tx over each point [B, P, D] to each Rx; [B, n_tx, n_rx, P], [s]."""
+    path = distances(array.tx, points)[..., :, None, :] + distances(array.rx, points)[..., None, :, :]
+    return path / SPEED_OF_LIGHT
+
+
+def path_loss(array: NodeArray, points: Tensor) -> Tensor:
+    """Amplitude attenuation L of (3), with alpha = 1: [B, n_tx, n_rx, P]."""
+    product = distances(array.tx, points)[..., :, None, :] * distances(array.rx, points)[..., None, :, :]
+    return 4 * math.pi * product / array.wavelength[..., None, None, None]
+
+
+def propagation_gain(array: NodeArray, points: Tensor) -> Tensor:
+    """Channel gain a of (1) over each point [B, P, D] with unit reflectivity: [B, n_tx, n_rx, K, P]."""
+    delay = bistatic_delay(array, points)[..., None, :]
+    frequency = array.frequency[..., None, None, :, None]
+    return unit_phasor(frequency * delay) / path_loss(array, points)[..., None, :]
+
+
+def nlos_channel(array: NodeArray, position: Tensor, reflectivity: Tensor) -> Tensor:
+    """The sum over scatterers in (8): positions [B, S, D] [m], reflectivity [B, S]; [B, n_tx, n_rx, K]."""
+    gain = propagation_gain(array, position)
+    return (gain * reflectivity[..., None, None, None, :]).sum(-1)
+
+
+def los_channel(array: NodeArray) -> Tensor:
+    """Free-space line-of-sight channel (9) of every link, visible or not: [B, n_tx, n_rx, K]."""
+    distance = distances(array.tx, array.rx)[..., None]
+    loss = 4 * math.pi * distance / array.wavelength[..., None, None, None]
+    return unit_phasor(array.frequency[..., None, None, :] * distance / SPEED_OF_LIGHT) / loss

@@ -1,0 +1,36 @@
+"""A scene: everything that determines its CSI but the noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from unfolded_ogamp.physics.geometry import NodeArray, PixelGrid
+from unfolded_ogamp.records import Record
+
+
+@dataclass(frozen=True)
+class Scene(Record):
+    """A batch of B scenes with the same numbers of nodes, subcarriers, pixels and scatterers.
+
+    Attributes:
+        array: nodes and frequencies.
+        grid: the pixels an estimator is given; the scatterers themselves are off the grid.
+        position: true scatterer positions [B, S, D], [m].
+        reflectivity: true complex reflectivities [B, S].
+        tx_phase, rx_phase: true node phases [B, n_tx, K], [B, n_rx, K], [rad].
+        link: links that are measured, bool [B, n_tx, n_rx].
+        los: links whose CSI contains the line of sight (u_m of (8)), bool [B, n_tx, n_rx].
+        noise_variance: variance of the complex noise [B].
+    """
+
+    array: NodeArray
+    grid: PixelGrid
+    position: Tensor
+    reflectivity: Tensor
+    tx_phase: Tensor
+    rx_phase: Tensor
+    link: Tensor
+    los: Tensor
+    noise_variance: Tensor
