@@ -1,0 +1,30 @@
+"""Numbers computed straight from the equations, in code of their own; see tests/golden/README.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def load_golden(name: str) -> dict[str, np.ndarray]:
+    with np.load(GOLDEN / name) as archive:
+        return dict(archive)
+
+
+@pytest.fixture(scope="session")
+def golden_signal_model() -> dict[str, np.ndarray]:
+    return load_golden("signal_model.npz")
+
+
+@pytest.fixture(scope="session")
+def golden_edge_messages() -> dict[str, np.ndarray]:
+    return load_golden("edge_messages.npz")
+
+
+@pytest.fixture(scope="session")
+def golden_joint_bound() -> dict[str, np.ndarray]:
+    return load_golden("joint_bound.npz")
