@@ -2,6 +2,7 @@
 
 from unfolded_ogamp.physics.csi import Csi, measure, noise_free_csi, noise_variance_at
 from unfolded_ogamp.physics.geometry import SPEED_OF_LIGHT, NodeArray, PixelGrid, draw_nodes, regular_grid
+from unfolded_ogamp.physics.network import is_connected
 from unfolded_ogamp.physics.phases import (
     clock_phase,
     draw_residual_phases,
@@ -35,6 +36,7 @@ __all__ = [
     "draw_residual_phases",
     "draw_uniform_phases",
     "incidence_matrix",
+    "is_connected",
     "link_phase",
     "link_phase_error",
     "los_channel",

@@ -1,0 +1,112 @@
+"""Draw scenes and their CSI, in float64 and a whole batch at a time."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.data.scenario import Scenario
+from unfolded_ogamp.physics import (
+    Csi,
+    NodeArray,
+    PixelGrid,
+    Scene,
+    draw_nodes,
+    draw_residual_phases,
+    draw_uniform_phases,
+    is_connected,
+    measure,
+    noise_variance_at,
+    regular_grid,
+)
+
+MAX_REDRAWS = 1000
+
+
+def draw(scenario: Scenario, batch: int, generator: torch.Generator) -> tuple[Scene, Csi]:
+    """Draw `batch` scenes and one noisy measurement of each."""
+    scene = draw_scene(scenario, batch, generator)
+    return scene, measure(scene, generator)
+
+
+def draw_scene(scenario: Scenario, batch: int, generator: torch.Generator) -> Scene:
+    """Draw `batch` scenes of a scenario."""
+    array = draw_array(scenario, batch, generator)
+    grid = regular_grid(scenario.pixels, scenario.pixel, [0.0] * scenario.dimension, torch.float64)
+    grid = grid.map(lambda tensor: tensor.repeat(batch, *[1] * (tensor.ndim - 1)))
+    position = draw_positions(scenario, grid, generator)
+    deviation = torch.randn(batch, scenario.n_scatterers, dtype=torch.float64, generator=generator).abs()
+    reflectivity = (1 - scenario.reflectivity_std * deviation).to(torch.complex128)
+    phase = draw_node_phases(scenario, batch, generator)[..., None].repeat(1, 1, scenario.n_subcarriers)
+    link = draw_links(scenario, batch, generator)
+    snr_db = torch.full((batch,), scenario.snr_db, dtype=torch.float64)
+    return Scene(
+        array=array,
+        grid=grid,
+        position=position,
+        reflectivity=reflectivity,
+        tx_phase=phase[:, : scenario.n_tx],
+        rx_phase=phase[:, scenario.n_tx :],
+        link=link,
+        los=link & scenario.los,
+        noise_variance=noise_variance_at(array, position, reflectivity, link, snr_db),
+    )
+
+
+def draw_array(scenario: Scenario, batch: int, generator: torch.Generator) -> NodeArray:
+    """Draw the nodes; the subcarriers are the carrier and its neighbours above."""
+    inner, outer = (scenario.side * radius for radius in scenario.node_radius)
+    nodes = draw_nodes(scenario.n_tx + scenario.n_rx, scenario.dimension, inner, outer, batch, generator)
+    carrier = torch.full((batch,), scenario.carrier_frequency, dtype=torch.float64)
+    spacing = scenario.subcarrier_spacing * torch.arange(scenario.n_subcarriers, dtype=torch.float64)
+    return NodeArray(
+        tx=nodes[:, : scenario.n_tx],
+        rx=nodes[:, scenario.n_tx :],
+        frequency=carrier[:, None] + spacing,
+        carrier_frequency=carrier,
+    )
+
+
+def draw_positions(scenario: Scenario, grid: PixelGrid, generator: torch.Generator) -> Tensor:
+    """Draw scatterers in pixels of their own: [B, S, D], [m]."""
+    batch, n_pixels, dimension = grid.centre.shape
+    score = torch.rand(batch, n_pixels, dtype=torch.float64, generator=generator)
+    active = score.topk(scenario.n_scatterers, dim=-1).indices
+    centre = grid.centre.gather(1, active[..., None].expand(-1, -1, dimension))
+    if not scenario.off_grid:
+        return centre
+    offset = torch.rand(centre.shape, dtype=torch.float64, generator=generator) - 0.5
+    return centre + offset * grid.pixel[:, None, None]
+
+
+def draw_node_phases(scenario: Scenario, batch: int, generator: torch.Generator) -> Tensor:
+    """Draw the phases of all nodes, Tx first: [B, n_tx + n_rx], [rad]."""
+    n_nodes = scenario.n_tx + scenario.n_rx
+    if scenario.phase_model == "uniform":
+        return draw_uniform_phases(n_nodes, batch, generator)
+    residual = draw_residual_phases(n_nodes, scenario.phase_std, batch, generator)
+    if scenario.phase_model == "residual":
+        return residual
+    uniform = draw_uniform_phases(n_nodes, batch, generator)
+    blocked = _draw_subset(n_nodes, round(scenario.blocked_share * n_nodes), batch, generator)
+    return torch.where(blocked, uniform, residual)
+
+
+def draw_links(scenario: Scenario, batch: int, generator: torch.Generator) -> Tensor:
+    """Draw the measured links, a connected network in every scene: bool [B, n_tx, n_rx]."""
+    n_tx, n_rx = scenario.n_tx, scenario.n_rx
+    link = torch.zeros(batch, n_tx, n_rx, dtype=torch.bool)
+    for _ in range(MAX_REDRAWS):
+        broken = ~is_connected(link)
+        if not broken.any():
+            return link
+        count = int(broken.sum())
+        missing = _draw_subset(n_tx * n_rx, scenario.n_missing_links, count, generator)
+        link[broken] = ~missing.reshape(count, n_tx, n_rx)
+    raise RuntimeError(f"no connected network in {MAX_REDRAWS} draws with missing_links = {scenario.missing_links}")
+
+
+def _draw_subset(n_items: int, size: int, batch: int, generator: torch.Generator) -> Tensor:
+    """Draw `size` of `n_items` without replacement: membership, bool [batch, n_items]."""
+    score = torch.rand(batch, n_items, dtype=torch.float64, generator=generator)
+    return torch.zeros(batch, n_items, dtype=torch.bool).scatter(1, score.topk(size, dim=-1).indices, True)
