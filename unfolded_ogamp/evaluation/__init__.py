@@ -1,0 +1,46 @@
+"""How good an estimate is: metrics, bounds and comparisons. Figures and reports are imported where they are needed."""
+
+from unfolded_ogamp.evaluation.bounds import Bound, fisher_information, gauge_directions, joint_bound
+from unfolded_ogamp.evaluation.compare import (
+    METRICS,
+    Row,
+    Statistic,
+    Summary,
+    compare,
+    mean_difference,
+    summarise,
+    wilson_interval,
+)
+from unfolded_ogamp.evaluation.metrics import (
+    SceneMetrics,
+    chamfer_distance,
+    gospa_distance,
+    match,
+    pairwise_distance,
+    phase_error,
+    roi_diagonal,
+    scene_metrics,
+)
+
+__all__ = [
+    "METRICS",
+    "Bound",
+    "Row",
+    "SceneMetrics",
+    "Statistic",
+    "Summary",
+    "chamfer_distance",
+    "compare",
+    "fisher_information",
+    "gauge_directions",
+    "gospa_distance",
+    "joint_bound",
+    "match",
+    "mean_difference",
+    "pairwise_distance",
+    "phase_error",
+    "roi_diagonal",
+    "scene_metrics",
+    "summarise",
+    "wilson_interval",
+]
