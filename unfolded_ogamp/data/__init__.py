@@ -1,6 +1,25 @@
 """Where scenes come from: seeded draws of scenarios, and the user's own CSI files."""
 
+from unfolded_ogamp.data.csi_file import CsiFile, CsiFileError, Truth, load_csi, save_csi
+from unfolded_ogamp.data.dataset import CounterSampler, SceneDataset, Source
+from unfolded_ogamp.data.mixture import Component, Mixture
 from unfolded_ogamp.data.sampler import draw, draw_scene
 from unfolded_ogamp.data.scenario import Scenario
+from unfolded_ogamp.data.simulation import simulate
 
-__all__ = ["Scenario", "draw", "draw_scene"]
+__all__ = [
+    "Component",
+    "CounterSampler",
+    "CsiFile",
+    "CsiFileError",
+    "Mixture",
+    "Scenario",
+    "SceneDataset",
+    "Source",
+    "Truth",
+    "draw",
+    "draw_scene",
+    "load_csi",
+    "save_csi",
+    "simulate",
+]

@@ -2,7 +2,7 @@
 
 from unfolded_ogamp.physics.csi import Csi, measure, noise_free_csi, noise_variance_at
 from unfolded_ogamp.physics.geometry import SPEED_OF_LIGHT, NodeArray, PixelGrid, draw_nodes, regular_grid
-from unfolded_ogamp.physics.network import is_connected
+from unfolded_ogamp.physics.network import is_connected, reached_nodes
 from unfolded_ogamp.physics.phases import (
     clock_phase,
     draw_residual_phases,
@@ -46,6 +46,7 @@ __all__ = [
     "noise_variance_at",
     "path_loss",
     "propagation_gain",
+    "reached_nodes",
     "reference_node",
     "regular_grid",
     "unit_phasor",

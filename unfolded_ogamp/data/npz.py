@@ -1,0 +1,45 @@
+"""Reading and writing of .npz files that may be broken, or be read while they are written."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+
+
+def read_npz(path: str | Path, keys: Collection[str]) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file that are named in `keys` and present; others are not looked at.
+
+    Raises:
+        ValueError: if there is no such file or it cannot be read, in one line.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    key = ""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array")
+            for key in archive.files:
+                if key in keys:
+                    arrays[key] = np.asarray(archive[key])
+    except FileNotFoundError:
+        raise ValueError("expected a file, found none") from None
+    except Exception as error:  # whatever a damaged archive makes NumPy and zipfile raise
+        where = f"{key}: expected an array of numbers" if key else "expected an .npz file"
+        raise ValueError(f"{where}, found what cannot be read ({' '.join(str(error).split())})") from error
+    return arrays
+
+
+def write_npz(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays to `path` at once: a reader finds the old file or the new one, never a part."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
