@@ -159,7 +159,7 @@ def _load_csi(fields: Fields, array: NodeArray) -> Csi:
     fields.expect(bool((value != 0).any()), "csi", "a value other than zero", "zero on every measured link")
 
     if "los_channel" in fields.arrays and "los" not in fields.arrays:
-        warnings.warn("los_channel is given without los: the CSI is taken to contain no line of sight", stacklevel=4)
+        warnings.warn("los_channel is given without los: the CSI is taken to contain no line of sight", stacklevel=3)
     los = fields.boolean("los", links, ~every) & link
     distance = torch.cdist(array.tx[0], array.rx[0], compute_mode="donot_use_mm_for_euclid_dist")
     pair = (los & (distance <= SAME_PLACE * array.wavelength)).nonzero()

@@ -71,7 +71,10 @@ class Component:
 
 @dataclass(frozen=True)
 class Mixture:
-    """A weighted mixture of components; one is drawn for every batch, so that a batch has one size."""
+    """A weighted mixture of components; one is drawn for every batch, so that a batch has one size.
+
+    In a YAML file for Hydra it needs `_convert_: all`, as OmegaConf wraps dataclasses that it finds in a list.
+    """
 
     components: Sequence[Component]
 
@@ -79,6 +82,9 @@ class Mixture:
         object.__setattr__(self, "components", tuple(self.components))
         if not self.components:
             raise ValueError("a Mixture must have at least one component, got none")
+        for component in self.components:
+            if not isinstance(component, Component):
+                raise TypeError(f"components must be of type Component, got {type(component).__name__}")
 
     def draw(self, generator: torch.Generator) -> Scenario:
         """Draw the scenario of the next batch."""

@@ -1,0 +1,101 @@
+"""Node phases, link phases, their gauge, and the graph that joins them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from unfolded_ogamp.physics import (
+    draw_residual_phases,
+    draw_uniform_phases,
+    incidence_matrix,
+    is_connected,
+    link_phase,
+    link_phase_error,
+    reached_nodes,
+    reference_node,
+)
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_phase_error_is_blind_to_the_gauge(generator):
+    tx = draw_uniform_phases(5, 3, generator)[..., None].repeat(1, 1, 2)
+    rx = draw_uniform_phases(4, 3, generator)[..., None].repeat(1, 1, 2)
+    noise = 0.3 * torch.randn(3, 5, 4, 2, dtype=torch.float64, generator=generator)
+    link = torch.rand(3, 5, 4, generator=generator) < 0.7
+    true = link_phase(tx, rx)
+    error = link_phase_error(true + noise, true, link)
+
+    constant = torch.tensor([0.4, -2.0, 3.1], dtype=torch.float64)[:, None, None, None]
+    turns = 2 * math.pi * torch.randint(-3, 4, noise.shape, generator=generator).double()
+    torch.testing.assert_close(link_phase_error(true + noise + constant + turns, true, link), error)
+    assert error[link].abs().max() > 0.1
+    assert link_phase_error(true + constant, true, link).abs().max() < 1e-12
+
+
+def test_phase_error_of_one_wrong_node():
+    """With one Tx of five off by e, the constant is the angle of 4 + exp(j e)."""
+    true = torch.zeros(1, 5, 3, 1, dtype=torch.float64)
+    estimated = true.clone()
+    estimated[:, 2] = 1.2
+    error = link_phase_error(estimated, true, torch.ones(1, 5, 3, dtype=torch.bool))
+    constant = math.atan2(math.sin(1.2), 4 + math.cos(1.2))
+    expected = torch.full_like(true, -constant)
+    expected[:, 2] = 1.2 - constant
+    torch.testing.assert_close(error, expected)
+
+
+def test_phase_error_counts_measured_links_only(generator):
+    true = torch.zeros(1, 4, 4, 2, dtype=torch.float64)
+    estimated = 0.2 * torch.randn(1, 4, 4, 2, dtype=torch.float64, generator=generator)
+    link = torch.ones(1, 4, 4, dtype=torch.bool)
+    link[0, 1, 2] = False
+    error = link_phase_error(estimated, true, link)
+    estimated[0, 1, 2] = 2.5
+    torch.testing.assert_close(link_phase_error(estimated, true, link), error)
+    assert torch.all(error[0, 1, 2] == 0)
+
+
+def test_link_phase_has_the_asked_deviation(generator):
+    phases = draw_residual_phases(2, 0.7, 40_000, generator)
+    assert (phases[:, 0] - phases[:, 1]).std() == pytest.approx(0.7, rel=4 / math.sqrt(2 * 40_000))
+
+
+def test_uniform_phases_fill_the_circle(generator):
+    phases = draw_uniform_phases(10, 4000, generator).flatten()
+    assert phases.abs().max() <= math.pi
+    for order in (1, 2, 3):  # the characteristic function of a uniform phase is zero
+        assert abs(torch.exp(1j * order * phases).mean()) < 4 / math.sqrt(len(phases))
+
+
+def test_reference_is_the_node_with_most_links():
+    link = torch.tensor([[1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 1, 0]], dtype=torch.bool)
+    assert reference_node(link) == 4 + 1
+    assert reference_node(link.T) == 1
+
+
+def test_connected_exactly_where_the_incidence_matrix_has_full_rank(generator):
+    link = torch.rand(200, 4, 5, generator=generator) < 0.4
+    full_rank = []
+    for one in link:
+        matrix = incidence_matrix(one, reference_node(one))
+        full_rank.append(bool(len(matrix)) and int(torch.linalg.matrix_rank(matrix)) == 4 + 5 - 1)
+    connected = is_connected(link)
+    assert connected.tolist() == full_rank
+    assert 20 < connected.sum() < 180  # the draw has both kinds
+
+
+def test_reach_over_a_long_chain():
+    """tx 0 - rx 0 - tx 1 - rx 1 - ... - tx 7, with rx 7 cut off."""
+    link = torch.eye(8, dtype=torch.bool) | torch.eye(8, dtype=torch.bool).roll(1, 0)
+    link[0, 7] = link[7, 7] = False
+    reached = reached_nodes(link[None])[0]
+    assert reached.tolist() == [True] * 15 + [False]
+    link[3, 2] = False  # breaks the chain in its middle: tx 3 and all after it
+    assert reached_nodes(link[None])[0].nonzero().flatten().tolist() == [0, 1, 2, 8, 9, 10]
