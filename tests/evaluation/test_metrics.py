@@ -13,6 +13,7 @@ from unfolded_ogamp.evaluation import (
     gospa_distance,
     joint_bound,
     match,
+    node_phase_error,
     pairwise_distance,
     phase_error,
     roi_diagonal,
@@ -219,3 +220,22 @@ def test_estimates_in_single_precision_with_gradients_are_measured_in_double():
     assert metrics.success
     assert 0 < metrics.position_rmse < 1e-7
     assert -160 < metrics.channel_nmse_db < -130
+
+
+def test_node_errors_less_their_gauge_are_the_link_errors():
+    """Weighted by their links, the node errors leave no mean on the links: e_tx - e_rx is the link error itself."""
+    scene = make_scene(missing=0.3)
+    generator = torch.Generator().manual_seed(4)
+    tx, rx = (1e-4 * torch.randn(n, 1, generator=generator, dtype=torch.float64).expand(n, 2) for n in (6, 5))
+    truth = truth_as_estimate(scene)
+    moved = replace(truth, tx_phase=truth.tx_phase + tx + 2.0, rx_phase=truth.rx_phase + rx - 3.0)
+    node = node_phase_error(tx + 2.0, rx - 3.0, scene.link[0])
+    difference = (node[:6, None] - node[None, 6:])[..., None] * scene.link[0, ..., None]
+    torch.testing.assert_close(phase_error(scene, moved, 0), difference.expand(-1, -1, 2), rtol=0, atol=1e-9)
+
+
+def test_node_without_links_has_no_phase():
+    link = torch.ones(3, 2, dtype=torch.bool)
+    link[1] = False
+    node = node_phase_error(torch.zeros(3, 1), torch.zeros(2, 1), link)
+    assert node.isnan().tolist() == [False, True, False, False, False]

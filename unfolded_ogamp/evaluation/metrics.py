@@ -13,6 +13,8 @@ from unfolded_ogamp.estimate import Estimate
 from unfolded_ogamp.evaluation.bounds import Bound
 from unfolded_ogamp.physics import PixelGrid, Scene, link_phase, link_phase_error, noise_free_csi
 
+MATCH_GATE = 0.1  # largest distance of a matched pair, in carrier wavelengths
+
 
 @dataclass(frozen=True)
 class SceneMetrics:
@@ -78,6 +80,14 @@ def match(distance: Tensor, gate: float) -> tuple[Tensor, Tensor]:
     return true[within], estimated[within]
 
 
+def matched_estimates(true: Tensor, estimated: Tensor, wavelength: float) -> Tensor:
+    """Which of the estimated positions [E, D] have a true one [S, D] of their own within `MATCH_GATE`: bool [E]."""
+    distance = pairwise_distance(true, estimated, math.inf)
+    found = torch.zeros(distance.shape[1], dtype=torch.bool)
+    found[match(distance, MATCH_GATE * wavelength)[1]] = True
+    return found
+
+
 def chamfer_distance(distance: Tensor, empty: float) -> float:
     """Sum of the two directed mean distances to the nearest [S, E] to a number; `empty` where one set is empty."""
     if 0 in distance.shape:
@@ -107,13 +117,32 @@ def phase_error(scene: Scene, estimate: Estimate, index: int) -> Tensor:
     return link_phase_error(link_phase(tx_phase, rx_phase), true, one.link)[0]
 
 
+def node_phase_error(tx_phase: Tensor, rx_phase: Tensor, link: Tensor) -> Tensor:
+    """Phases of the nodes with what cannot be observed taken out: [n_tx + n_rx], [rad] in (-pi, pi].
+
+    Tx and Rx lose a circular mean each, nodes weighted by their links: the links then have none either. Frequencies are
+    averaged. A node without links is nan.
+
+    Args:
+        tx_phase, rx_phase: phases or differences of phases [n_tx, K], [n_rx, K], [rad].
+        link: which links exist, bool [n_tx, n_rx].
+    """
+    sides = []
+    for phase, degree in ((tx_phase, link.sum(1)), (rx_phase, link.sum(0))):
+        phasor = torch.polar(torch.ones_like(phase), phase)
+        mean = (phasor * degree[:, None]).sum()
+        angle = (phasor.sum(-1) * mean.conj()).angle()
+        sides.append(torch.where(degree > 0, angle, torch.full_like(angle, math.nan)))
+    return torch.cat(sides)
+
+
 def scene_metrics(scene: Scene, estimate: Estimate, index: int, bound: Bound) -> SceneMetrics:
     """Metrics of the estimate of scene `index` of a batch, in float64; `bound` is the joint bound of that scene."""
     one = scene[slice(index, index + 1)].to(dtype=torch.float64, device="cpu")
     diagonal = roi_diagonal(one.grid)
     wavelength = float(one.array.wavelength)
     distance = pairwise_distance(one.position[0], _plain(estimate.scatterers[index].position), diagonal)
-    true, estimated = match(distance, wavelength / 10)
+    true, estimated = match(distance, MATCH_GATE * wavelength)
     n_true, n_estimated = distance.shape
     missed, false = n_true - len(true), n_estimated - len(true)
 

@@ -1,0 +1,113 @@
+"""Reports: what is written is what was measured, and readable by anything."""
+
+import csv
+import importlib.util
+import json
+import math
+import platform
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from unfolded_ogamp.evaluation import METRICS, Row, SceneMetrics, Statistic, report, summarise
+from unfolded_ogamp.evaluation.report import interval, results_tables, write_results, write_rows
+
+METRICS_OF_A = SceneMetrics(3, 4, 0, 1, False, 0.00125, 1.1, 0.0301, 1.2, 0.0025, 4e-6, 0.11, -31.5)
+METRICS_OF_B = replace(METRICS_OF_A, n_estimated=0, missed=3, false=0, position_rmse=math.nan)
+ROWS = [Row("toy", s, name, m, 0.25, 2, 1) for s in range(3) for name, m in (("a", METRICS_OF_A), ("b", METRICS_OF_B))]
+
+
+def test_results_file(tmp_path):
+    path = tmp_path / "new" / "results.json"
+    write_results([*ROWS, replace(ROWS[0], scenario="dense")], path)
+    document = json.loads(path.read_text())
+    assert set(document["results"]) == {"toy", "dense"}
+    one = document["results"]["toy"]["a"]
+    assert (one["n_scenes"], one["batch_size"], one["threads"]) == (3, 2, 1)
+    assert set(one["metrics"]) == {*METRICS, "time"}
+    expected = {"mean": 0.0301, "median": 0.0301, "low": 0.0301, "high": 0.0301, "n": 3}
+    assert one["metrics"]["phase_rmse"] == pytest.approx(expected)
+    assert one["metrics"]["time"]["mean"] == 0.25
+    # Strict JSON has no NaN: a metric that no scene has is null, and says so in its count.
+    missing = document["results"]["toy"]["b"]["metrics"]["position_rmse"]
+    assert missing == {"mean": None, "median": None, "low": None, "high": None, "n": 0}
+    assert [entry.name for entry in path.parent.iterdir()] == ["results.json"]
+
+
+def test_provenance_names_no_host(tmp_path):
+    write_results(ROWS, tmp_path / "results.json")
+    text = (tmp_path / "results.json").read_text()
+    provenance = json.loads(text)["provenance"]
+    assert provenance["python"] == platform.python_version()
+    assert provenance["platform"] == f"{platform.system()} {platform.machine()}"
+    assert platform.node() not in text
+
+
+def test_commit_is_null_outside_a_checkout(tmp_path):
+    """The module copied into another repository that does not track it must not report that repository's commit."""
+    copy = tmp_path / "copied_report.py"
+    copy.write_text(Path(report.__file__).read_text())
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    subprocess.run(["git", *identity, "commit", "-q", "--allow-empty", "-m", "first"], cwd=tmp_path, check=True)
+    specification = importlib.util.spec_from_file_location("copied_report", copy)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    assert module.provenance()["commit"] is None
+    subprocess.run(["git", "add", copy.name], cwd=tmp_path, check=True)
+    subprocess.run(["git", *identity, "commit", "-q", "-m", "second"], cwd=tmp_path, check=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert module.provenance()["commit"] == head.stdout.strip()
+    copy.write_text(copy.read_text() + "\n")
+    assert module.provenance()["commit"] == head.stdout.strip() + "-dirty"
+
+
+def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "results.json"
+    path.write_text("old")
+
+    def fail(self, text, **_):
+        with self.open("w") as file:
+            file.write(text[:10])
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_results(ROWS, path)
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_rows_as_csv(tmp_path):
+    write_rows(ROWS, tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        read = list(csv.DictReader(file))
+    assert len(read) == 6
+    assert read[0]["estimator"] == "a"
+    assert float(read[0]["position_rmse"]) == 0.00125
+    assert float(read[0]["time"]) == 0.25
+    assert read[0]["success"] == "0"
+    assert read[1]["position_rmse"] == ""
+    assert [row["scene"] for row in read] == ["0", "0", "1", "1", "2", "2"]
+
+
+def test_numbers_are_written_for_people():
+    assert interval(1e3, 2, " mm")(Statistic(0.00125, 0.001, 0.001, 0.0015, 9)) == "1.25 [1.00, 1.50] mm"
+    assert interval(100, 0, " %")(Statistic(0.96, 1.0, 0.88, 0.99, 50)) == "96 [88, 99] %"
+    assert interval(1, 2)(Statistic(math.nan, math.nan, math.nan, math.nan, 0)) == "-"
+
+
+def test_table_has_a_column_per_estimator_and_fits_a_terminal():
+    tables = results_tables(summarise([*ROWS, replace(ROWS[0], scenario="dense")]))
+    assert [table.title.split(",")[0] for table in tables] == ["toy", "dense"]
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(tables[0])
+    lines = console.export_text().splitlines()
+    (position,) = (line for line in lines if "position error" in line)
+    assert position.split("│")[2].strip() == "1.25 [1.25, 1.25] mm"
+    assert position.split("│")[3].strip() == "-"
+    (success,) = (line for line in lines if "success" in line)
+    assert success.split("│")[2].strip() == "0 [0, 56] %"

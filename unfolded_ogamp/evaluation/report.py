@@ -1,0 +1,141 @@
+"""Comparisons written to files and put on the screen. Needs `rich`, so the package does not import it by itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.markup import escape
+from rich.table import Table
+
+from unfolded_ogamp.evaluation.compare import METRICS, Row, Statistic, Summary, summarise
+
+
+def write_results(rows: Sequence[Row], path: Path) -> None:
+    """Write `results.json`: every metric per scenario and estimator, and what the figures were made with."""
+    results: dict[str, dict[str, Any]] = {}
+    for summary in summarise(rows):
+        results.setdefault(summary.scenario, {})[summary.estimator] = {
+            "n_scenes": summary.n_scenes,
+            "batch_size": summary.batch_size,
+            "threads": summary.threads,
+            "metrics": {name: _plain(statistic) for name, statistic in summary.statistics.items()},
+        }
+    document = {"provenance": provenance(), "results": results}
+    _write_atomically(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def write_rows(rows: Sequence[Row], path: Path) -> None:
+    """Write one CSV line per scene and estimator; nan is an empty field."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["scenario", "scene", "estimator", *METRICS, "time", "batch_size", "threads"])
+    for row in rows:
+        metrics = asdict(row.metrics)
+        values = [int(metrics[name]) if name == "success" else metrics[name] for name in METRICS]
+        values = ["" if isinstance(value, float) and math.isnan(value) else value for value in values]
+        writer.writerow([row.scenario, row.scene, row.estimator, *values, row.time, row.batch_size, row.threads])
+    _write_atomically(path, buffer.getvalue())
+
+
+def provenance() -> dict[str, str | None]:
+    """Versions, platform (without the host name) and commit that results were made with."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "unfolded_ogamp": version("unfolded-ogamp"),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "commit": _commit(),
+    }
+
+
+def results_tables(summaries: Sequence[Summary]) -> list[Table]:
+    """Tables for the screen, one per scenario: a line per metric, a column per estimator, mean [low, high]."""
+    tables: dict[str, Table] = {}
+    columns: dict[str, list[list[str]]] = {}
+    for summary in summaries:
+        if summary.scenario not in tables:
+            title = f"{summary.scenario}, {summary.n_scenes} scenes: mean [95 % interval]"
+            tables[summary.scenario] = Table("", title=title)
+            columns[summary.scenario] = [list(LINES)]
+        tables[summary.scenario].add_column(summary.estimator, justify="right")
+        cells = [show(summary.statistics[metric]) for metric, show in LINES.values()]
+        cells[-1] += f"\nbatch {summary.batch_size}, threads {summary.threads}"
+        columns[summary.scenario].append(cells)
+    for scenario, table in tables.items():
+        for line in zip(*columns[scenario], strict=True):
+            table.add_row(*(escape(cell) for cell in line))
+    return list(tables.values())
+
+
+def interval(scale: float, digits: int, unit: str = "") -> Callable[[Statistic], str]:
+    """A formatter "mean [low, high] unit" for a unit that is 1 / `scale` of the metric's own."""
+
+    def show(statistic: Statistic) -> str:
+        if statistic.n == 0:
+            return "-"
+        mean, low, high = (f"{scale * value:.{digits}f}" for value in (statistic.mean, statistic.low, statistic.high))
+        return f"{mean} [{low}, {high}]{unit}"
+
+    return show
+
+
+LINES: dict[str, tuple[str, Callable[[Statistic], str]]] = {
+    "success": ("success", interval(100, 0, " %")),
+    "missed": ("missed", interval(1, 2)),
+    "false": ("false", interval(1, 2)),
+    "position error": ("position_rmse", interval(1e3, 2, " mm")),
+    "over its bound": ("position_efficiency", interval(1, 2)),
+    "phase error": ("phase_rmse", interval(1, 4, " rad")),
+    "over its bound ": ("phase_efficiency", interval(1, 2)),
+    "chamfer": ("chamfer", interval(1e3, 2, " mm")),
+    "GOSPA": ("gospa", interval(1e3, 2, " mm")),
+    "channel error": ("channel_nmse_db", interval(1, 1, " dB")),
+    "time per scene": ("time", interval(1e3, 1, " ms")),
+}
+
+
+def _plain(statistic: Statistic) -> dict[str, float | int | None]:
+    """As JSON knows it, which has neither nan nor inf."""
+    return {key: value if math.isfinite(value) else None for key, value in asdict(statistic).items()}
+
+
+def _commit() -> str | None:
+    """Commit of the checkout that holds this file, "-dirty" added if it was changed since; None outside a checkout."""
+    here = Path(__file__).resolve()
+    # A file that git does not know may lie in somebody else's checkout, in a virtual environment for example.
+    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
+        return None
+    return _git(here.parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    """Write beside the target, then rename: a reader sees the old file or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
