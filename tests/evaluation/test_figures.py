@@ -174,7 +174,9 @@ def test_estimate_figure_without_truth_calls_nothing_false():
     scene = make_scene()
     csi = measure(scene, torch.Generator().manual_seed(0))
     estimate = with_positions(truth_as_estimate(scene), [scene.position[0] + 0.3])
+    estimate = replace(estimate, history=estimate.history.map(lambda tensor: tensor[:, :0]))
     figure = estimate_figure(csi, scene.array, scene.grid, estimate)
+    assert sum(not axes.axison for axes in figure.axes) == 1  # no iterations, no history
     image = figure.axes[0]
     assert not marks(image, "true")
     assert len(image.collections[-2].get_offsets()) == 3

@@ -136,8 +136,11 @@ def _draw_residual(axes: Axes, csi: Csi, estimate: Estimate) -> None:
 
 
 def _draw_history(axes: Axes, csi: Csi, estimate: Estimate) -> None:
-    """Residual and number of active pixels over the iterations."""
+    """Residual and number of active pixels over the iterations; nothing for an estimator without any."""
     residual, active = plain(estimate.history.residual[0]), plain(estimate.history.active[0])
+    if len(residual) == 0:
+        axes.set_axis_off()
+        return
     iteration = range(1, len(residual) + 1)
     axes.semilogy(iteration, residual.numpy(), "o-", markersize=3, color=COLOURS[1], linewidth=2.2)
     if csi.noise_variance is not None:
