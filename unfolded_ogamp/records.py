@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
+
+
+RecordType = TypeVar("RecordType", bound="Record")
 
 
 class Record:
@@ -43,3 +46,16 @@ class Record:
     def __getitem__(self, index: slice) -> Self:
         """The scenes of a slice of the batch."""
         return self.map(lambda tensor: tensor[index])
+
+
+def choose(mask: Tensor, chosen: RecordType, otherwise: RecordType) -> RecordType:
+    """Scene by scene, `chosen` where `mask` [B] holds, else `otherwise`; both are records of the same kind."""
+    assert is_dataclass(chosen)
+    values = {}
+    for field in fields(chosen):
+        new, old = getattr(chosen, field.name), getattr(otherwise, field.name)
+        if isinstance(new, Record):
+            values[field.name] = choose(mask, new, old)
+        else:
+            values[field.name] = torch.where(mask.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+    return type(chosen)(**values)

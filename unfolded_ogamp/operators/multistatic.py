@@ -85,7 +85,7 @@ class MultistaticOperator(Record):
         tx_power, rx_power = self.powers()
         return (tx_power * (weight.sum(-1) @ rx_power)).sum(1, keepdim=True)
 
-    def _powers(self) -> tuple[Tensor, Tensor]:
+    def powers(self) -> tuple[Tensor, Tensor]:
         """|T|^2 [B, n_tx, N] and |R|^2 [B, n_rx, N]; the path loss does not depend on the subcarrier."""
         first_tx, first_rx = self.tx_factor[:, 0], self.rx_factor[:, 0]
         return (

@@ -1,0 +1,258 @@
+"""OG-AMP: message passing on a dictionary that moves with the scatterers, Algorithm 1 with its step 6."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.estimators import gamp
+from unfolded_ogamp.estimators.denoisers import Prior
+from unfolded_ogamp.estimators.problem import Problem
+from unfolded_ogamp.operators import MultistaticOperator, OffGridOperator
+from unfolded_ogamp.records import Record
+
+
+@dataclass(frozen=True)
+class ImagingSettings:
+    """Settings of imaging; the defaults are the paper's.
+
+    Attributes:
+        off_grid: the off-grid dictionary (17); else reflectivity on the pixel centres alone.
+        shared_activity: reflectivity and offsets of a pixel are active together (31); else each on its own.
+        sparsity: prior probability eta of an active pixel.
+        reflectivity_mean, reflectivity_std: prior (32) of an active reflectivity, in problem units.
+        offset_std: prior standard deviation of offset times reflectivity (33)-(34), in pixels.
+        known_noise: noise variance as given with the CSI; else `noise_share` of the mean power of the last residual.
+        noise_share: what counts as noise besides the uncertainty of the messages; more than the residual itself where
+            subcarriers repeat one another's model error.
+        damping: weight of old messages in new ones; the paper has none, but it diverges without.
+        recentre_every: t' of step 6, iterations between two recentrings of the active pixels; 0 for never.
+        recentring_step: share of the estimated offset by which a pixel moves.
+        offset_limit: largest offset along a coordinate, in pixels; half a pixel is the pixel's edge.
+        oversampling: positions per pixel and axis that inactive pixels are searched on before a block of iterations;
+            1 for none. The expansion (11) holds over a small part of a pixel only.
+        adapt_prior: scale the reflectivity prior by what the active pixels show after each block.
+        all_active: start with every pixel active.
+    """
+
+    off_grid: bool = True
+    shared_activity: bool = True
+    sparsity: float = 0.03
+    reflectivity_mean: float = 1.0
+    reflectivity_std: float = 0.1
+    offset_std: float = 0.5
+    known_noise: bool = True
+    noise_share: float = 1.0
+    damping: float = 0.5
+    recentre_every: int = 5
+    recentring_step: float = 1.0
+    offset_limit: float = 0.5
+    oversampling: int = 1
+    adapt_prior: bool = False
+    all_active: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sparsity < 1:
+            raise ValueError(f"sparsity must lie between 0 and 1, got {self.sparsity}")
+        if not 0 <= self.damping < 1:
+            raise ValueError(f"damping must lie in [0, 1), got {self.damping}")
+        for name in ("reflectivity_std", "offset_std", "noise_share", "recentring_step", "offset_limit"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.recentre_every < 0:
+            raise ValueError(f"recentre_every must not be negative, got {self.recentre_every}")
+        if self.oversampling < 1:
+            raise ValueError(f"oversampling must be at least 1, got {self.oversampling}")
+
+
+@dataclass(frozen=True)
+class ImagingParameters:
+    """What one imaging iteration is tuned by: numbers for the classic estimator, learned scalars for a layer.
+
+    The names and units are those of `ImagingSettings`; `activity` is the log-odds of the sparsity.
+    """
+
+    activity: Tensor | float
+    reflectivity_mean: Tensor | float
+    reflectivity_std: Tensor | float
+    offset_std: Tensor | float
+    noise_share: Tensor | float
+    damping: Tensor | float
+    recentring_step: Tensor | float
+
+    @classmethod
+    def of(cls, settings: ImagingSettings) -> ImagingParameters:
+        """The parameters that `settings` ask for."""
+        return cls(
+            activity=float(torch.logit(torch.tensor(settings.sparsity, dtype=torch.float64))),
+            reflectivity_mean=settings.reflectivity_mean,
+            reflectivity_std=settings.reflectivity_std,
+            offset_std=settings.offset_std,
+            noise_share=settings.noise_share,
+            damping=settings.damping,
+            recentring_step=settings.recentring_step,
+        )
+
+
+@dataclass(frozen=True)
+class ImagingState(Record):
+    """State of imaging between two iterations.
+
+    Attributes:
+        messages: message passing on the dictionary as it is expanded now.
+        offset: where each pixel is expanded, relative to its centre [B, N, D], [m].
+        amplitude: scale of the reflectivity prior in problem units [B].
+        noise_variance: as the last iteration took it, in problem units [B].
+    """
+
+    messages: gamp.MessageState
+    offset: Tensor
+    amplitude: Tensor
+    noise_variance: Tensor
+
+
+def prior_of(problem: Problem, amplitude: Tensor, parameters: ImagingParameters, off_grid: bool) -> Prior:
+    """Prior (32)-(34) of (x, s_1, ..., s_D) in problem units, offsets in metres."""
+    ones = torch.ones_like(amplitude)[:, None, None]
+    amplitude = amplitude[:, None, None]
+    dimension = problem.grid.centre.shape[-1] if off_grid else 0
+    shift_std = amplitude * problem.grid.pixel[:, None, None] * parameters.offset_std
+    shifts = ones.expand(-1, dimension, -1)
+    return Prior(
+        log_odds=ones * parameters.activity,
+        mean=torch.cat([amplitude * parameters.reflectivity_mean, 0 * shifts], dim=1).to(problem.csi.dtype),
+        variance=torch.cat([(amplitude * parameters.reflectivity_std).square(), shift_std.square() * shifts], dim=1),
+    )
+
+
+def init(
+    problem: Problem, observation: Tensor, parameters: ImagingParameters, settings: ImagingSettings
+) -> ImagingState:
+    """Step 1 of Algorithm 1 on the pixel centres; `observation` is the CSI to explain [B, n_tx, n_rx, K]."""
+    amplitude = torch.ones_like(problem.grid.pixel)
+    offset = torch.zeros_like(problem.grid.centre)
+    prior = prior_of(problem, amplitude, parameters, settings.off_grid)
+    operator = expand(problem, offset, settings)
+    messages = gamp.init(operator, prior, observation, offset.shape[1], settings.all_active)
+    return ImagingState(messages, offset, amplitude, problem.mean_power(observation))
+
+
+def step(
+    state: ImagingState,
+    problem: Problem,
+    observation: Tensor,
+    parameters: ImagingParameters,
+    settings: ImagingSettings,
+    recentring: bool,
+) -> ImagingState:
+    """One iteration of Algorithm 1: steps 3-5, and step 6 where `recentring` is set.
+
+    Args:
+        state: the state so far.
+        problem: geometry and links.
+        observation: CSI without phases and line of sight, in problem units [B, n_tx, n_rx, K].
+        parameters: what the iteration is tuned by.
+        settings: what kind of iteration it is.
+        recentring: whether the active pixels move to their estimated offsets afterwards.
+
+    Raises:
+        ValueError: if the noise variance should be known and is not.
+    """
+    if not settings.known_noise:
+        noise_variance = parameters.noise_share * problem.mean_power(observation - state.messages.prediction())
+    elif problem.noise_variance is not None:
+        noise_variance = problem.noise_variance
+    else:
+        raise ValueError("known_noise needs CSI with a noise variance, got CSI without one")
+    prior = prior_of(problem, state.amplitude, parameters, settings.off_grid)
+    messages = gamp.step(
+        state.messages, observation, problem.link, prior, noise_variance, parameters.damping, settings.shared_activity
+    )
+    state = replace(state, messages=messages, noise_variance=noise_variance)
+    return recentre(state, problem, parameters, settings) if recentring and settings.off_grid else state
+
+
+def expand(problem: Problem, offset: Tensor, settings: ImagingSettings) -> gamp.Operator:
+    """The dictionary expanded at `offset` [B, N, D] [m] from the pixel centres."""
+    kind = OffGridOperator if settings.off_grid else MultistaticOperator
+    return kind.at(problem.array, problem.grid.centre + offset, problem.dictionary_scale)
+
+
+def estimated_shift(state: ImagingState) -> Tensor:
+    """Estimated offset s / x of each pixel from where it is expanded [B, N, D], [m]; its real part is physical."""
+    mean = state.messages.posterior.active_mean
+    reflectivity, shift = mean[:, :1], mean[:, 1:]
+    power = reflectivity.real.square() + reflectivity.imag.square()
+    return ((shift * reflectivity.conj()).real / (power + 1e-6)).mT
+
+
+def recentre(
+    state: ImagingState, problem: Problem, parameters: ImagingParameters, settings: ImagingSettings
+) -> ImagingState:
+    """Step 6 of Algorithm 1: expand the active pixels where their scatterers are estimated to be.
+
+    What a pixel has moved is taken out of its offset coefficients, so that the predicted CSI stays as it was to first
+    order.
+    """
+    active = (state.messages.posterior.log_odds[:, 0] > 0)[..., None]
+    limit = problem.grid.pixel[:, None, None] * settings.offset_limit
+    target = state.offset + parameters.recentring_step * estimated_shift(state)
+    offset = torch.where(active, torch.maximum(torch.minimum(target, limit), -limit), state.offset)
+    moved = (offset - state.offset).mT
+    posterior = state.messages.posterior
+    posterior = replace(
+        posterior,
+        mean=_shifted(posterior.mean, moved),
+        active_mean=_shifted(posterior.active_mean, moved),
+    )
+    messages = replace(state.messages, operator=expand(problem, offset, settings), posterior=posterior)
+    return replace(state, messages=messages, offset=offset)
+
+
+@torch.no_grad()
+def search(state: ImagingState, problem: Problem, observation: Tensor, settings: ImagingSettings) -> ImagingState:
+    """Expand each inactive pixel where, within the pixel, the matched filter of the residual is largest.
+
+    A scatterer further than about lambda / 12 from where its pixel is expanded is nearly orthogonal to the first-order
+    model, so a pixel that looks only at its centre cannot see most of what it holds.
+    """
+    residual = observation - state.messages.prediction()
+    pixel = problem.grid.pixel[:, None, None]
+    dimension = state.offset.shape[-1]
+    axis = [(i - (settings.oversampling - 1) / 2) / settings.oversampling for i in range(settings.oversampling)]
+    best, offset = torch.zeros_like(state.offset[..., 0]), state.offset
+    for candidate in itertools.product(axis, repeat=dimension):
+        trial = (torch.tensor(candidate, dtype=pixel.dtype, device=pixel.device) * pixel).expand_as(offset)
+        operator = MultistaticOperator.at(problem.array, problem.grid.centre + trial, problem.dictionary_scale)
+        filtered = operator.adjoint(residual)[:, 0].abs().square()
+        response = filtered / operator.energy_adjoint(problem.link.expand_as(residual.real))[:, 0]
+        better = response > best
+        best, offset = torch.where(better, response, best), torch.where(better[..., None], trial, offset)
+    inactive = (state.messages.posterior.log_odds[:, 0] <= 0)[..., None]
+    offset = torch.where(inactive, offset, state.offset)
+    mean = state.messages.posterior.mean
+    shift = torch.where(inactive.mT, torch.zeros_like(mean[:, 1:]), mean[:, 1:])
+    posterior = replace(state.messages.posterior, mean=torch.cat([mean[:, :1], shift], dim=1))
+    messages = replace(state.messages, operator=expand(problem, offset, settings), posterior=posterior)
+    return replace(state, messages=messages, offset=offset)
+
+
+def adapt_amplitude(state: ImagingState) -> ImagingState:
+    """Scale the reflectivity prior to the root mean square reflectivity of the active pixels, if there are any.
+
+    The expectation-maximisation update of the prior's scale, shrunk towards the last one by one pseudo-count.
+    """
+    posterior = state.messages.posterior
+    probability = posterior.log_odds[:, 0].sigmoid()
+    power = (probability * posterior.active_mean[:, 0].abs().square()).sum(-1)
+    amplitude = ((state.amplitude.square() + power) / (1 + probability.sum(-1))).sqrt()
+    return replace(state, amplitude=amplitude)
+
+
+def _shifted(coefficients: Tensor, moved: Tensor) -> Tensor:
+    """Coefficients (x, s) of the same wave after the expansion point has moved by [B, D, N]: s - x * moved."""
+    reflectivity, shift = coefficients[:, :1], coefficients[:, 1:]
+    return torch.cat([reflectivity, shift - moved * reflectivity], dim=1)

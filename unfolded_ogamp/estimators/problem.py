@@ -1,0 +1,104 @@
+"""The estimation problem in units of order one, whatever the range, wavelength and scale of the CSI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.operators import dictionary_scale
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, link_phase
+from unfolded_ogamp.records import Record
+
+
+@dataclass(frozen=True)
+class Problem(Record):
+    """What an estimator works on.
+
+    Attributes:
+        array, grid: geometry.
+        csi: measured CSI in problem units, complex [B, n_tx, n_rx, K], zero where there is no link.
+        los: line-of-sight part of the reference channel in problem units, [B, n_tx, n_rx, K], zero where there is none.
+        trusted: 1.0 where the line of sight may be used for synchronisation, else 0.0: [B, n_tx, n_rx, 1].
+        link: 1.0 where the link is measured, else 0.0: [B, n_tx, n_rx, 1].
+        noise_variance: of the noise in problem units [B], or None where it is not known.
+        dictionary_scale: gain that is 1 in problem units [B].
+        reflectivity_scale: reflectivity that is 1 in problem units [B].
+    """
+
+    array: NodeArray
+    grid: PixelGrid
+    csi: Tensor
+    los: Tensor
+    trusted: Tensor
+    link: Tensor
+    noise_variance: Tensor | None
+    dictionary_scale: Tensor
+    reflectivity_scale: Tensor
+
+    @property
+    def unit(self) -> Tensor:
+        """CSI amplitude that is 1 in problem units [B]."""
+        return self.dictionary_scale * self.reflectivity_scale
+
+    def mean_power(self, residual: Tensor) -> Tensor:
+        """Mean |residual|^2 [B] over the measured links and the subcarriers of [B, n_tx, n_rx, K]."""
+        power = residual.real.square() + residual.imag.square()
+        count = self.link.sum((1, 2, 3)) * residual.shape[-1]
+        return (power * self.link).sum((1, 2, 3)) / count
+
+
+def phasor(tx_phase: Tensor, rx_phase: Tensor) -> Tensor:
+    """exp(j Phi) of every link [B, n_tx, n_rx, K]: what takes the phases out of the CSI (8)."""
+    phase = link_phase(tx_phase, rx_phase)
+    return torch.complex(phase.cos(), phase.sin())
+
+
+def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | None) -> Problem:
+    """Bring CSI and geometry to problem units.
+
+    Args:
+        csi, array, grid: what was measured and where; batches of the same size and precision.
+        expected_count: expected number of scatterers [B] by which the scale of the reflectivity is taken from the mean
+            power of the scattered part of the CSI; None takes the reflectivity in units of the CSI, as the paper does.
+
+    Raises:
+        ValueError: if shapes do not fit one another.
+    """
+    _check(csi, array, grid)
+    link = csi.link[..., None].to(grid.centre.dtype)
+    dictionary = dictionary_scale(array, grid.centre)
+    los = torch.where(csi.los[..., None], csi.los_channel, 0)
+    reflectivity = torch.ones_like(dictionary)
+    if expected_count is not None:
+        count = link.sum((1, 2, 3)) * csi.value.shape[-1]
+        power = (csi.value.abs().square() - los.abs().square()).mul(link).sum((1, 2, 3)) / count
+        total = csi.value.abs().square().mul(link).sum((1, 2, 3)) / count
+        if csi.noise_variance is not None:
+            power = power - csi.noise_variance
+        # noise and imperfect line of sight can take more than there is; a hundredth of the power always stays
+        reflectivity = torch.maximum(power, 0.01 * total).div(expected_count).sqrt() / dictionary
+    unit = dictionary * reflectivity
+    return Problem(
+        array=array,
+        grid=grid,
+        csi=csi.value * link / unit[:, None, None, None],
+        los=los * link / unit[:, None, None, None],
+        trusted=(csi.los_trusted & csi.los & csi.link)[..., None].to(link.dtype),
+        link=link,
+        noise_variance=None if csi.noise_variance is None else csi.noise_variance / unit.square(),
+        dictionary_scale=dictionary,
+        reflectivity_scale=reflectivity,
+    )
+
+
+def _check(csi: Csi, array: NodeArray, grid: PixelGrid) -> None:
+    expected = (*array.tx.shape[:2], array.rx.shape[1], array.frequency.shape[1])
+    if tuple(csi.value.shape) != expected:
+        raise ValueError(f"csi must be [B, n_tx, n_rx, K] = {expected} to fit the array, got {tuple(csi.value.shape)}")
+    if grid.centre.shape[::2] != array.tx.shape[::2]:
+        raise ValueError(
+            f"grid.centre must be [{array.tx.shape[0]}, N, {array.tx.shape[2]}] to fit the array, "
+            f"got {tuple(grid.centre.shape)}"
+        )

@@ -1,0 +1,132 @@
+"""Synchronisation refinement: node phases from CSI and a reference channel, equations (24)-(28)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.physics import link_phase
+
+
+@dataclass(frozen=True)
+class SynchronisationSettings:
+    """Settings of the refinement.
+
+    Attributes:
+        method: "least_squares", the angle of every link and its unweighted projection on the node phases, (25)-(27) to
+            the letter; "alignment", the maximum-likelihood fit (24) of the node phases themselves, by alternating
+            between Tx and Rx: links weigh by their power and nothing is wrapped.
+        alignment_iterations: alternations per refinement.
+        per_frequency: a phase per node and frequency; else one phase per node for all frequencies.
+        phase_step: share k_phi of the correction that is applied (28); between 1 and 2 it over-relaxes.
+    """
+
+    method: str = "least_squares"
+    alignment_iterations: int = 10
+    per_frequency: bool = True
+    phase_step: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.method not in ("least_squares", "alignment"):
+            raise ValueError(f'method must be "least_squares" or "alignment", got "{self.method}"')
+        if self.alignment_iterations < 1:
+            raise ValueError(f"alignment_iterations must be at least 1, got {self.alignment_iterations}")
+        if not 0 < self.phase_step < 2:
+            raise ValueError(f"phase_step must lie between 0 and 2, got {self.phase_step}")
+
+
+def correlation(csi: Tensor, reference: Tensor, link: Tensor, per_frequency: bool) -> Tensor:
+    """y h^* of (25) on every link; its angle is minus Phi by (8) (erratum 2).
+
+    Args:
+        csi, reference: complex [B, n_tx, n_rx, K].
+        link: weight of the links [B, n_tx, n_rx, 1].
+        per_frequency: keep the frequencies apart instead of summing over them.
+
+    Returns:
+        [B, n_tx, n_rx, K], or [B, n_tx, n_rx, 1] where the frequencies share their phase.
+    """
+    product = csi * reference.conj() * link
+    return product if per_frequency else product.sum(-1, keepdim=True)
+
+
+def project(link_phases: Tensor, link: Tensor) -> tuple[Tensor, Tensor]:
+    """Least-squares node phases (26) of link phases, with the mean node phase as gauge.
+
+    The normal equations are the Laplacian of the network's graph; the common phase of all nodes, its null space, is
+    held at zero, which changes no link phase (27).
+
+    Args:
+        link_phases: [B, n_tx, n_rx, K], [rad].
+        link: 1.0 where there is a link [B, n_tx, n_rx, 1].
+
+    Returns:
+        Node phases [B, n_tx, K] and [B, n_rx, K], [rad].
+    """
+    weight = link[..., 0]
+    n_tx = weight.shape[1]
+    degree = torch.cat([weight.sum(2), weight.sum(1)], dim=1)
+    laplacian = torch.diag_embed(degree)
+    laplacian[:, :n_tx, n_tx:] = -weight
+    laplacian[:, n_tx:, :n_tx] = -weight.mT
+    masked = link_phases * link
+    divergence = torch.cat([masked.sum(2), -masked.sum(1)], dim=1)
+    nodes = torch.linalg.solve(laplacian + 1.0 / laplacian.shape[-1], divergence)
+    return nodes[:, :n_tx], nodes[:, n_tx:]
+
+
+def align(correlation: Tensor, tx: Tensor, rx: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+    """Unit phasors of the nodes that maximise Re sum u_i W_ij conj(v_j), the likelihood (24), by alternation.
+
+    Args:
+        correlation: W = y h^* [B, n_tx, n_rx, K].
+        tx, rx: starting phasors exp(j phi) [B, n_tx, K], [B, n_rx, K].
+        iterations: alternations; each raises the likelihood.
+    """
+    for _ in range(iterations):
+        tx = _unit((correlation * rx[:, None].conj()).sum(2)).conj()
+        rx = _unit((correlation * tx[:, :, None]).sum(1))
+    return tx, rx
+
+
+def step(
+    csi: Tensor,
+    reference: Tensor,
+    link: Tensor,
+    tx_phase: Tensor,
+    rx_phase: Tensor,
+    settings: SynchronisationSettings,
+    phase_step: Tensor | float,
+) -> tuple[Tensor, Tensor]:
+    """One refinement (25)-(28) of node phases [B, n_tx, K'] and [B, n_rx, K'], [rad]; K' is K or 1.
+
+    Args:
+        csi: as measured, complex [B, n_tx, n_rx, K].
+        reference: channel without phases, complex [B, n_tx, n_rx, K].
+        link: weight of the links [B, n_tx, n_rx, 1].
+        tx_phase, rx_phase: node phases so far.
+        settings: which fit.
+        phase_step: share k_phi of the correction that is applied (erratum 3).
+    """
+    phase = link_phase(tx_phase, rx_phase)
+    product = correlation(csi, reference, link, settings.per_frequency) * torch.complex(phase.cos(), phase.sin())
+    if settings.method == "least_squares":
+        d_tx, d_rx = project(-product.angle(), link)
+    else:
+        start = [torch.ones_like(product[:, :, 0]), torch.ones_like(product[:, 0])]
+        tx, rx = align(product, *start, settings.alignment_iterations)
+        d_tx, d_rx = tx.angle(), rx.angle()
+    return wrap(tx_phase + phase_step * d_tx), wrap(rx_phase + phase_step * d_rx)
+
+
+def wrap(phase: Tensor) -> Tensor:
+    """The same phase in [-pi, pi)."""
+    return torch.remainder(phase + math.pi, 2 * math.pi) - math.pi
+
+
+def _unit(value: Tensor) -> Tensor:
+    power = value.real.square() + value.imag.square()
+    return value * torch.rsqrt(power + 1e-20)
