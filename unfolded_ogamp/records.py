@@ -9,7 +9,6 @@ from typing import Any, Self, TypeVar
 import torch
 from torch import Tensor
 
-
 RecordType = TypeVar("RecordType", bound="Record")
 
 

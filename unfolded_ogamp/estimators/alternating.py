@@ -150,6 +150,11 @@ def accept(new: AlternatingState, old: AlternatingState) -> AlternatingState:
     return replace(merged, running=merged.running & ~ended, finite=old.finite & ~ended)
 
 
+def with_imaging(state: AlternatingState, imaging: ImagingState) -> AlternatingState:
+    """The same state with another state of imaging."""
+    return replace(state, imaging=imaging)
+
+
 def record(old: ImagingState, new: ImagingState, problem: Problem, observation: Tensor) -> History:
     """One entry of the history [B, 1]: residual after the iteration, change during it, active pixels."""
     posterior = new.messages.posterior
@@ -231,7 +236,7 @@ class AlternatingEstimator:
         for iteration in range(1, self.settings.iterations + 1):
             recentring = imaging.recentre_every > 0 and iteration % imaging.recentre_every == 0
             new = off_grid_gamp.step(state.imaging, problem, observation, parameters, imaging, recentring)
-            old, state = state, accept(replace(state, imaging=new), state)
+            old, state = state, accept(with_imaging(state, new), state)
             entries.append(record(old.imaging, state.imaging, problem, observation))
             state = replace(state, running=state.running & (entries[-1].change[:, 0] > self.settings.tolerance))
             if not state.running.any():

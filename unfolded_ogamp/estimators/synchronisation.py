@@ -116,8 +116,8 @@ def step(
     if settings.method == "least_squares":
         d_tx, d_rx = project(-product.angle(), link)
     else:
-        start = [torch.ones_like(product[:, :, 0]), torch.ones_like(product[:, 0])]
-        tx, rx = align(product, *start, settings.alignment_iterations)
+        start_tx, start_rx = torch.ones_like(product[:, :, 0]), torch.ones_like(product[:, 0])
+        tx, rx = align(product, start_tx, start_rx, settings.alignment_iterations)
         d_tx, d_rx = tx.angle(), rx.angle()
     return wrap(tx_phase + phase_step * d_tx), wrap(rx_phase + phase_step * d_rx)
 

@@ -1,0 +1,78 @@
+"""Layers of the unfolded network: the analytic steps, tuned by learned scalars instead of settings."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from unfolded_ogamp.estimators import alternating, off_grid_gamp
+from unfolded_ogamp.estimators.alternating import AlternatingSettings, AlternatingState
+from unfolded_ogamp.estimators.off_grid_gamp import ImagingParameters, ImagingSettings
+from unfolded_ogamp.estimators.problem import Problem
+
+LARGEST_FACTOR = 8.0
+
+
+def bounded_factor(deviation: Tensor) -> Tensor:
+    """A positive factor, 1 at zero deviation, that stays within 1/8 ... 8: learned scalars keep their meaning."""
+    limit = math.log(LARGEST_FACTOR)
+    return (limit * torch.tanh(deviation / limit)).exp()
+
+
+class ImagingLayer(nn.Module):
+    """One OG-AMP iteration whose damping, priors, noise share and recentring step are learned.
+
+    Each learned scalar is a deviation from the analytic value, zero at the start: log-odds for `damping` and
+    `activity`, a difference for `reflectivity_mean`, the logarithm of a bounded factor for all others.
+    """
+
+    def __init__(self, settings: ImagingSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.activity = nn.Parameter(torch.zeros(()))
+        self.reflectivity_mean = nn.Parameter(torch.zeros(()))
+        self.reflectivity_std = nn.Parameter(torch.zeros(()))
+        self.offset_std = nn.Parameter(torch.zeros(()))
+        self.noise_share = nn.Parameter(torch.zeros(()))
+        self.damping = nn.Parameter(torch.zeros(()))
+        self.recentring_step = nn.Parameter(torch.zeros(()))
+
+    def values(self) -> ImagingParameters:
+        """The parameters this layer hands to the analytic step."""
+        start = ImagingParameters.of(self.settings)
+        damping = torch.as_tensor(start.damping, dtype=self.damping.dtype)
+        return ImagingParameters(
+            activity=start.activity + self.activity,
+            reflectivity_mean=start.reflectivity_mean + self.reflectivity_mean,
+            reflectivity_std=start.reflectivity_std * bounded_factor(self.reflectivity_std),
+            offset_std=start.offset_std * bounded_factor(self.offset_std),
+            noise_share=start.noise_share * bounded_factor(self.noise_share),
+            damping=(damping.logit() + self.damping).sigmoid(),
+            recentring_step=start.recentring_step * bounded_factor(self.recentring_step),
+        )
+
+    def forward(
+        self, state: AlternatingState, problem: Problem, observation: Tensor, recentring: bool
+    ) -> AlternatingState:
+        """One imaging iteration, see `off_grid_gamp.step`."""
+        imaging = off_grid_gamp.step(state.imaging, problem, observation, self.values(), self.settings, recentring)
+        return alternating.accept(alternating.with_imaging(state, imaging), state)
+
+
+class SynchronisationLayer(nn.Module):
+    """One synchronisation refinement whose phase step is learned: over-relaxation that fits where the block stands."""
+
+    def __init__(self, settings: AlternatingSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.phase_step = nn.Parameter(torch.zeros(()))
+
+    def value(self) -> Tensor:
+        """The phase step this layer hands to the analytic step."""
+        return self.settings.synchronisation.phase_step * bounded_factor(self.phase_step)
+
+    def forward(self, state: AlternatingState, problem: Problem) -> AlternatingState:
+        """Refine the node phases, see `alternating.end_block`."""
+        return alternating.end_block(state, problem, self.settings, self.value())
