@@ -34,12 +34,11 @@ def test_untrained_network_equals_the_tuned_estimator(scenario: Scenario) -> Non
 
 def test_learned_scalars_change_the_estimate_and_receive_gradients() -> None:
     scene, csi = draw(SCENARIOS[0], 2, torch.Generator().manual_seed(2))
-    network = UnfoldedOGAMP(NetworkSettings(blocks=2, layers=3)).double()
+    network = UnfoldedOGAMP(NetworkSettings(blocks=4, layers=2)).double()
     prediction = network(csi, scene.array, scene.grid).prediction
     (prediction - csi.value).abs().square().mean().backward()
-    without = [name for name, p in network.named_parameters() if p.grad is None or p.grad == 0]
-    # the phases of the last synchronisation and the last recentring act on nothing but the phases and the list
-    assert all(name.startswith("blocks.1") for name in without), without
+    reached = {name.split(".")[-1] for name, p in network.named_parameters() if p.grad is not None and p.grad != 0}
+    assert reached == {name.split(".")[-1] for name, _ in network.named_parameters()}
     torch.nn.init.constant_(network.blocks[0].imaging[0].noise_share, 1.0)
     changed = network(csi, scene.array, scene.grid).prediction
     assert (changed - prediction).abs().max() > 1e-6 * prediction.abs().max()

@@ -63,14 +63,14 @@ def merge(scatterers: Scatterers, radius: float) -> Scatterers:
             owner[close[leader] & (owner < 0)] = leader
             owner[leader] = leader
     leaders, group = owner.unique(return_inverse=True)
-    member = torch.nn.functional.one_hot(group, len(leaders)).to(strength).mT
+    member = (group == torch.arange(len(leaders), device=group.device)[:, None]).to(strength)
     share = member * strength
     share = share / share.sum(1, keepdim=True)
     merged = Scatterers(
         position=share @ scatterers.position,
         position_std=scatterers.position_std[leaders],
         reflectivity=member.to(scatterers.reflectivity.dtype) @ scatterers.reflectivity,
-        probability=(member * scatterers.probability).amax(1) if len(leaders) else scatterers.probability,
+        probability=torch.zeros_like(strength[leaders]).index_reduce(0, group, scatterers.probability, "amax"),
     )
     return _sorted(merged)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -48,12 +49,16 @@ class Block(nn.Module):
         self.imaging = nn.ModuleList(ImagingLayer(analytic.imaging) for _ in range(settings.layers))
         self.synchronisation = SynchronisationLayer(analytic)
 
+    def parameters_of_layers(self) -> list[ImagingParameters]:
+        """What each imaging layer is tuned by."""
+        return [cast(ImagingLayer, layer).values() for layer in self.imaging]
+
     def forward(
         self, state: AlternatingState, problem: Problem, index: int, entries: list[History]
     ) -> AlternatingState:
         """Run the block; `index` counts blocks, `entries` receives the history."""
         settings = self.synchronisation.settings
-        first: ImagingParameters = self.imaging[0].values()
+        first = self.parameters_of_layers()[0]
         state, observation = alternating.begin_block(state, problem, first, settings, index)
         every = settings.imaging.recentre_every
         for iteration, layer in enumerate(self.imaging, start=1):
@@ -77,11 +82,15 @@ class UnfoldedOGAMP(nn.Module):
         self.settings = settings
         self.blocks = nn.ModuleList(Block(settings) for _ in range(settings.blocks))
 
+    @property
+    def _blocks(self) -> list[Block]:
+        return [cast(Block, block) for block in self.blocks]
+
     def states(self, problem: Problem, entries: list[History]) -> Iterator[AlternatingState]:
         """The state after each block; `entries` receives the history of every layer."""
-        first: ImagingParameters = self.blocks[0].imaging[0].values()
+        first = self._blocks[0].parameters_of_layers()[0]
         state = alternating.init(problem, first, self.settings.analytic)
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(self._blocks):
             state = block(state, problem, index, entries)
             yield state
 
@@ -99,7 +108,7 @@ class UnfoldedOGAMP(nn.Module):
 
     def curves(self) -> dict[str, Tensor]:
         """Value of every learned quantity along the layers (imaging) or blocks (phase step), for figures."""
-        layers = [layer.values() for block in self.blocks for layer in block.imaging]
+        layers = [values for block in self._blocks for values in block.parameters_of_layers()]
         result = {f.name: torch.stack([getattr(v, f.name).detach() for v in layers]) for f in fields(ImagingParameters)}
-        result["phase_step"] = torch.stack([block.synchronisation.value().detach() for block in self.blocks])
+        result["phase_step"] = torch.stack([block.synchronisation.value().detach() for block in self._blocks])
         return result
