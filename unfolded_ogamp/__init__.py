@@ -1,1 +1,7 @@
 """Learned, physics-built estimators for distributed radio sensing."""
+
+from unfolded_ogamp.pretrained import load_pretrained
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "load_pretrained"]

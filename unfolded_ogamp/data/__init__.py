@@ -2,6 +2,7 @@
 
 from unfolded_ogamp.data.csi_file import CsiFile, CsiFileError, Truth, load_csi, save_csi
 from unfolded_ogamp.data.dataset import CounterSampler, SceneDataset, Source
+from unfolded_ogamp.data.estimate_file import save_estimate
 from unfolded_ogamp.data.mixture import Component, Mixture
 from unfolded_ogamp.data.sampler import draw, draw_scene
 from unfolded_ogamp.data.scenario import Scenario
@@ -21,5 +22,6 @@ __all__ = [
     "draw_scene",
     "load_csi",
     "save_csi",
+    "save_estimate",
     "simulate",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
+
+from unfolded_ogamp.files import written_at_once
 
 
 def read_npz(path: str | Path, keys: Collection[str]) -> dict[str, np.ndarray]:
@@ -36,11 +36,5 @@ def read_npz(path: str | Path, keys: Collection[str]) -> dict[str, np.ndarray]:
 
 def write_npz(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays to `path` at once: a reader finds the old file or the new one, never a part."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_at_once(Path(path)) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]

@@ -1,0 +1,79 @@
+"""From a CSI file to an estimate file and a picture."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from unfolded_ogamp.commands.failure import CommandError
+from unfolded_ogamp.data import CsiFile, load_csi, save_estimate
+from unfolded_ogamp.estimate import Estimate, Estimator
+from unfolded_ogamp.evaluation import matched_estimates
+from unfolded_ogamp.evaluation.figures import estimate_figure, headline
+from unfolded_ogamp.files import written_at_once
+
+STRONGEST = 8
+
+
+def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: Console) -> None:
+    """Estimate from `input_path` in double precision, write `output`/estimate.npz and .png and print a summary.
+
+    Raises:
+        CsiFileError: if the file cannot be used.
+        CommandError: if the estimator cannot work on it, or the folder cannot be written.
+    """
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        file = load_csi(input_path)
+    try:
+        with torch.inference_mode():
+            estimate = estimator(file.csi, file.array, file.grid)
+    except ValueError as error:
+        raise CommandError(f"{input_path}: {error}") from error
+    picture = io.BytesIO()
+    estimate_figure(file.csi, file.array, file.grid, estimate, file.truth).savefig(picture, format="png", dpi=120)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        save_estimate(output / "estimate.npz", estimate, file.grid)
+        with written_at_once(output / "estimate.png") as path:
+            path.write_bytes(picture.getvalue())
+    except OSError as error:
+        found = error.strerror or str(error)
+        raise CommandError(f"{output}: expected a folder that can be written, found {found.lower()}") from error
+    for note in notes:
+        console.print(f"Note: {note.message}", markup=False)
+    console.print(f"{_headline(file, estimate)}.", markup=False)
+    if len(estimate.scatterers[0].position):
+        console.print(scatterer_table(estimate))
+    for name in ("estimate.npz", "estimate.png"):
+        console.print(str(output / name), markup=False, soft_wrap=True)
+
+
+def scatterer_table(estimate: Estimate) -> Table:
+    """The strongest scatterers of a batch of one."""
+    scatterers = estimate.scatterers[0]
+    strength = scatterers.reflectivity.abs()
+    order = strength.argsort(descending=True)[:STRONGEST]
+    table = Table(title=f"the {len(order)} strongest of {len(strength)}" if len(strength) > len(order) else None)
+    for heading in ("position [m]", "+- [mm]", "strength", "to strongest [dB]", "probability"):
+        table.add_column(heading, justify="right")
+    for index in order.tolist():
+        position = ", ".join(f"{value:.4f}" for value in scatterers.position[index].tolist())
+        spread = 1e3 * float(scatterers.position_std[index].square().sum().sqrt())
+        level = 20 * float((strength[index] / strength.max()).log10())
+        probability = float(scatterers.probability[index])
+        table.add_row(position, f"{spread:.2g}", f"{float(strength[index]):.3g}", f"{level:.1f}", f"{probability:.4f}")
+    return table
+
+
+def _headline(file: CsiFile, estimate: Estimate) -> str:
+    if file.truth is None:
+        return headline(file.csi, estimate, None)
+    true_position = file.truth.position[0]
+    found = matched_estimates(true_position, estimate.scatterers[0].position, float(file.array.wavelength))
+    return headline(file.csi, estimate, (len(true_position), found))

@@ -1,0 +1,28 @@
+"""How a command fails on what its user can mend: in one line, with exit status 2."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from unfolded_ogamp.catalogue import CatalogueError
+from unfolded_ogamp.data import CsiFileError
+from unfolded_ogamp.pretrained import PretrainedError
+
+
+class CommandError(ValueError):
+    """A request that a command cannot fulfil; the message is one line."""
+
+
+@contextmanager
+def one_line_failure() -> Iterator[None]:
+    """End the program with one line on stderr where its input or output is at fault; errors of ours keep a traceback.
+
+    To be used inside the function that Hydra runs, which would print a traceback itself.
+    """
+    try:
+        yield
+    except (CsiFileError, PretrainedError, CatalogueError, CommandError, OSError) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        raise SystemExit(2) from None

@@ -1,0 +1,134 @@
+"""Export of a trained network into a folder that `load_pretrained` reads."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+
+import unfolded_ogamp
+from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
+from unfolded_ogamp.pretrained import CARD, CONFIG, WEIGHTS, ExportDetails, load_pretrained
+
+# Columns of the card: heading, metric, what one unit of the metric is in that of the column, digits.
+COLUMNS = (
+    ("success [%]", "success", 100.0, 0),
+    ("missed", "missed", 1.0, 2),
+    ("false", "false", 1.0, 2),
+    ("position error [mm]", "position_rmse", 1e3, 2),
+    ("phase error [rad]", "phase_rmse", 1.0, 4),
+    ("chamfer [mm]", "chamfer", 1e3, 2),
+    ("time per scene [ms]", "time", 1e3, 1),
+)
+
+
+def export_network(network: UnfoldedOGAMP, folder: str | Path, details: ExportDetails) -> None:
+    """Write a network and its card to `folder`: all of it or nothing.
+
+    An export that is already there is replaced; `load_details` reads its details, to write it again with others.
+
+    Raises:
+        FileExistsError: if the folder holds anything else.
+    """
+    folder = Path(folder)
+    _refuse_foreign(folder)
+    config = {"network": asdict(network.settings), "version": unfolded_ogamp.__version__, **asdict(details)}
+    files = {
+        CONFIG: json.dumps(config, indent=2, allow_nan=False) + "\n",
+        CARD: model_card(network.settings, details),
+    }
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_hex(4)
+    new, old = (folder.with_name(f".{folder.name}.{token}.{state}") for state in ("new", "old"))
+    try:
+        new.mkdir()
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+        (new / WEIGHTS).write_bytes(save(weights))
+        for name, text in files.items():
+            (new / name).write_text(text, encoding="utf-8")
+        load_pretrained(new)  # what could not be read back is not put in place
+        if folder.exists():
+            os.rename(folder, old)
+        try:
+            os.rename(new, folder)
+        except OSError:
+            if old.exists():
+                os.rename(old, folder)
+            raise
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def model_card(settings: NetworkSettings, details: ExportDetails) -> str:
+    """The card: what the network is, what it was trained on and the measured figures, in Markdown."""
+    lines = [
+        "# Unfolded OG-AMP",
+        "",
+        "Estimates where the scatterers are and the phase of every node from the CSI of a distributed array.",
+        f"{settings.blocks} blocks of {settings.layers} imaging layers and one synchronisation layer, with learned "
+        "scalars that depend on neither geometry nor counts.",
+        "",
+        "```python",
+        "from unfolded_ogamp import load_pretrained",
+        "from unfolded_ogamp.data import load_csi",
+        "",
+        'file = load_csi("scene.npz")',
+        'estimate = load_pretrained("path/to/this/folder")(file.csi, file.array, file.grid)',
+        "```",
+        "",
+        f"Trained for {details.training_time / 3600:.2f} hours with seed {details.seed}, at commit "
+        f"{details.commit or 'unknown'} of the code, version {unfolded_ogamp.__version__}, on:",
+        "",
+        "```json",
+        json.dumps(details.trained_on, indent=2),
+        "```",
+        "",
+        "## Measured on unseen scenes",
+        "",
+        *(_table(details.measured) or ["Not measured yet."]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(measured: Mapping[str, Any]) -> list[str]:
+    """Mean [95 % interval] per scenario and estimator; a line of its own for each."""
+    if not measured:
+        return []
+    headings = ["scenario", "estimator", "scenes", *(heading for heading, *_ in COLUMNS)]
+    lines = [_row(headings), _row(["---"] * len(headings))]
+    for scenario, estimators in measured.items():
+        for name, result in estimators.items():
+            cells = [_cell(result["metrics"][metric], scale, digits) for _, metric, scale, digits in COLUMNS]
+            lines.append(_row([scenario, name, str(result["n_scenes"]), *cells]))
+    lines += ["", "Mean over scenes and its 95 % interval; position errors are over the matched scatterers."]
+    return lines
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _cell(statistic: Mapping[str, float | None], scale: float, digits: int) -> str:
+    values = [statistic[key] for key in ("mean", "low", "high")]
+    mean, low, high = (f"{scale * (math.nan if value is None else value):.{digits}f}" for value in values)
+    return "-" if mean == "nan" else f"{mean} [{low}, {high}]"
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """An export may be replaced, anything else may not."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise FileExistsError(f"{folder}: expected a folder, found something else")
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if names and not {WEIGHTS, CONFIG} <= names <= {WEIGHTS, CONFIG, CARD}:
+        raise FileExistsError(
+            f"{folder}: expected no folder, an empty one or an exported network, found {', '.join(sorted(names)[:5])}"
+        )
