@@ -185,6 +185,8 @@ def estimated_shift(state: ImagingState) -> Tensor:
     """Estimated offset s / x of each pixel from where it is expanded [B, N, D], [m]; its real part is physical."""
     mean = state.messages.posterior.active_mean
     reflectivity, shift = mean[:, :1], mean[:, 1:]
+    if shift.shape[1] == 0:  # without the off-grid model there is none
+        return torch.zeros_like(state.offset)
     power = reflectivity.real.square() + reflectivity.imag.square()
     return ((shift * reflectivity.conj()).real / (power + 1e-6)).mT
 
