@@ -55,6 +55,8 @@ def merge(scatterers: Scatterers, radius: float) -> Scatterers:
 
     Reflectivities add, positions are averaged by amplitude, and the probability is the largest one.
     """
+    if len(scatterers.position) == 0:
+        return scatterers
     strength = scatterers.reflectivity.abs()
     close = torch.cdist(scatterers.position, scatterers.position) < radius
     owner = torch.full_like(strength, -1, dtype=torch.long)
@@ -70,7 +72,7 @@ def merge(scatterers: Scatterers, radius: float) -> Scatterers:
         position=share @ scatterers.position,
         position_std=scatterers.position_std[leaders],
         reflectivity=member.to(scatterers.reflectivity.dtype) @ scatterers.reflectivity,
-        probability=torch.zeros_like(strength[leaders]).index_reduce(0, group, scatterers.probability, "amax"),
+        probability=(member * scatterers.probability).amax(1),
     )
     return _sorted(merged)
 

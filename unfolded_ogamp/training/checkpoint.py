@@ -1,0 +1,46 @@
+"""From a Lightning checkpoint to a network that needs no Lightning."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+
+from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
+from unfolded_ogamp.pretrained import ExportDetails
+from unfolded_ogamp.settings_dict import settings_from_dict
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint of a training run; the message is one line."""
+
+
+def load_checkpoint(path: str | Path) -> tuple[UnfoldedOGAMP, ExportDetails]:
+    """The network of a checkpoint, with its averaged weights, and where it comes from.
+
+    Raises:
+        CheckpointError: if the file is missing, or no checkpoint that `scripts/train.py` has written.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        hyperparameters, weights = content["hyper_parameters"], content["state_dict"]
+        origin = content["callbacks"]["Origin"]
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: expected a checkpoint file, found none") from None
+    except (KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{path}: expected a checkpoint of scripts/train.py, found another file: {reason}"
+        ) from None
+    network = UnfoldedOGAMP(settings_from_dict(NetworkSettings, hyperparameters["network"], "network"))
+    network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in weights.items()})
+    configuration = origin["configuration"]
+    details = ExportDetails(
+        trained_on=configuration["mixture"],
+        seed=configuration["data"]["seed"],
+        commit=origin["commit"],
+        training_time=origin["seconds"],
+        measured={},
+    )
+    return network.eval().requires_grad_(False), details

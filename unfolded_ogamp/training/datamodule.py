@@ -1,0 +1,75 @@
+"""Synthetic scenes, drawn as training goes: nothing is stored, and every batch is a function of counters alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import lightning
+import torch
+from torch.utils.data import DataLoader
+
+from unfolded_ogamp.data import CounterSampler, SceneDataset, Source
+from unfolded_ogamp.physics import Csi, Scene
+
+Batch = tuple[Scene, Csi]
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """How scenes are batched.
+
+    Attributes:
+        seed: seed of all splits, which never meet.
+        batch_size: scenes in a batch.
+        batches_per_epoch: training batches between two validations, on all ranks together.
+        validation_batches: validation batches, the same ones every time, on all ranks together.
+        workers: processes that draw scenes; does not change the scenes.
+    """
+
+    seed: int = 0
+    batch_size: int = 4
+    batches_per_epoch: int = 100
+    validation_batches: int = 4
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "batches_per_epoch", "validation_batches"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.workers < 0:
+            raise ValueError(f"workers must not be negative, got {self.workers}")
+
+
+class SceneDataModule(lightning.LightningDataModule):
+    """Training scenes from one source and validation scenes from another."""
+
+    def __init__(self, training: Source, validation: Source, settings: DataSettings) -> None:
+        super().__init__()
+        self.training, self.validation, self.settings = training, validation, settings
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches that differ from epoch to epoch."""
+        rank, world_size = self._place()
+        return self._loader(
+            self.training, "train", CounterSampler(self.settings.batches_per_epoch, rank=rank, world_size=world_size)
+        )
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The same batches at every validation: a list of counters has no epoch to follow."""
+        rank, world_size = self._place()
+        counters = CounterSampler(self.settings.validation_batches, rank=rank, world_size=world_size)
+        return self._loader(self.validation, "validation", list(counters))
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Records know how to move themselves; Lightning does not know records."""
+        del dataloader_idx
+        scene, csi = batch
+        return scene.to(device=device), csi.to(device=device)
+
+    def _loader(self, source: Source, split: str, sampler: CounterSampler | list[tuple[int, int]]) -> DataLoader[Batch]:
+        dataset = SceneDataset(source, self.settings.batch_size, self.settings.seed, split)
+        return DataLoader(dataset, batch_size=None, sampler=sampler, num_workers=self.settings.workers)
+
+    def _place(self) -> tuple[int, int]:
+        trainer = self.trainer
+        return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)

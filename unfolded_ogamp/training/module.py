@@ -1,0 +1,98 @@
+"""The Lightning module: which batch goes through which network, and what is minimised."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import lightning
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+
+from unfolded_ogamp.estimate import Estimate
+from unfolded_ogamp.estimators import alternating
+from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
+from unfolded_ogamp.training.datamodule import Batch
+from unfolded_ogamp.training.losses import LossSettings, block_errors, total_loss
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """Adam with a warm-up and a cosine decay.
+
+    Attributes:
+        learning_rate: largest learning rate.
+        warm_up: steps until it is reached.
+        steps: steps until it has decayed to `final` of itself.
+        final: share of the learning rate that is left at the end.
+    """
+
+    learning_rate: float = 0.02
+    warm_up: int = 20
+    steps: int = 1000
+    final: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "steps"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if not 0 <= self.warm_up < self.steps:
+            raise ValueError(f"warm_up must lie in [0, steps = {self.steps}), got {self.warm_up}")
+        if not 0 < self.final <= 1:
+            raise ValueError(f"final must lie in (0, 1], got {self.final}")
+
+    def factor(self, step: int) -> float:
+        """Share of the learning rate at a step."""
+        if step < self.warm_up:
+            return (step + 1) / self.warm_up
+        progress = min(1.0, (step - self.warm_up) / (self.steps - self.warm_up))
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class UnfoldedModule(lightning.LightningModule):
+    """Trains an `UnfoldedOGAMP`; hyperparameters are a plain dict, so that checkpoints load with `weights_only`."""
+
+    def __init__(self, network: NetworkSettings, loss: LossSettings, optimiser: OptimiserSettings) -> None:
+        super().__init__()
+        self.save_hyperparameters({"network": asdict(network), "loss": asdict(loss), "optimiser": asdict(optimiser)})
+        self.network = UnfoldedOGAMP(network)
+        self.loss, self.optimiser = loss, optimiser
+
+    def forward(self, batch: Batch) -> Estimate:
+        """Estimate of the scenes of a batch."""
+        scene, csi = batch
+        return self.network(csi, scene.array, scene.grid)
+
+    def losses(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, averaged over the scenes in which it is finite, and its parts after the last block."""
+        scene, csi = batch
+        analytic = self.network.settings.analytic
+        problem = alternating.pose_problem(csi, scene.array, scene.grid, analytic)
+        blocks = [block_errors(state, scene, self.loss) for state in self.network.states(problem, [])]
+        loss = total_loss(blocks, self.loss)
+        last = blocks[-1]
+        parts = {name: getattr(last, name).detach().nanmean() for name in ("phase", "position", "detection")}
+        return torch.where(torch.isfinite(loss), loss, 0).mean(), parts
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        del batch_idx
+        loss, parts = self.losses(batch)
+        self.log("train/loss", loss, prog_bar=True, batch_size=batch[0].position.shape[0])
+        self.log_dict({f"train/{name}": value for name, value in parts.items()}, batch_size=batch[0].position.shape[0])
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Estimate]:
+        del batch_idx
+        return {"estimate": self(batch)}
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Skip a step whose gradient is not finite: with no gradient Adam leaves weights and moments alone."""
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        if not all(torch.isfinite(gradient).all() for gradient in gradients):
+            optimizer.zero_grad(set_to_none=True)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.optimiser.learning_rate, betas=(0.9, 0.99))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.optimiser.factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,113 @@
+"""One training run: module, scenes and settings in, checkpoints and logs out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from unfolded_ogamp.estimate import Estimator
+from unfolded_ogamp.evaluation.report import provenance
+from unfolded_ogamp.training.datamodule import SceneDataModule
+from unfolded_ogamp.training.module import UnfoldedModule
+from unfolded_ogamp.training.validation import ValidationReport
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a run is carried out.
+
+    Attributes:
+        output: folder of the checkpoints and the TensorBoard logs.
+        epochs: number of epochs, each ending with a validation and a checkpoint.
+        clip: largest norm of a gradient.
+        averaging: decay of the moving average of the weights that is validated and exported.
+        accelerator, devices: as Lightning takes them.
+        resume: checkpoint to go on from.
+    """
+
+    output: str
+    epochs: int
+    clip: float = 1.0
+    averaging: float = 0.98
+    accelerator: str = "auto"
+    devices: int = 1
+    resume: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
+        if not self.clip > 0:
+            raise ValueError(f"clip must be positive, got {self.clip}")
+        if not 0 <= self.averaging < 1:
+            raise ValueError(f"averaging must lie in [0, 1), got {self.averaging}")
+        if self.resume is not None and not Path(self.resume).is_file():
+            raise ValueError(f"resume must be a checkpoint file, found none at {self.resume}")
+
+
+class Origin(lightning.Callback):
+    """Writes into every checkpoint where it comes from: plain configuration, commit, and seconds of training so far."""
+
+    def __init__(self, configuration: Mapping[str, Any]) -> None:
+        self.configuration = configuration
+        self.earlier = 0.0
+        self.started = time.monotonic()
+
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        del trainer, pl_module
+        self.started = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "configuration": dict(self.configuration),
+            "commit": provenance()["commit"],
+            "seconds": self.earlier + time.monotonic() - self.started,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.earlier = float(state_dict["seconds"])
+
+
+def fit(
+    module: UnfoldedModule,
+    data: SceneDataModule,
+    classic: Estimator,
+    settings: RunSettings,
+    configuration: Mapping[str, Any],
+) -> Path:
+    """Train, and return the path of the last checkpoint.
+
+    Args:
+        module: what is trained.
+        data: scenes to train and validate on.
+        classic: estimator that validation compares with.
+        settings: how the run is carried out.
+        configuration: the whole configuration as plain values, kept in the checkpoints.
+    """
+    output = Path(settings.output)
+    checkpoints = ModelCheckpoint(output / "checkpoints", filename="{epoch:03d}", save_last=True, save_top_k=-1)
+    trainer = lightning.Trainer(
+        max_epochs=settings.epochs,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        gradient_clip_val=settings.clip,
+        use_distributed_sampler=False,
+        log_every_n_steps=5,
+        logger=TensorBoardLogger(output, name="tensorboard"),
+        callbacks=[
+            ValidationReport(classic),
+            checkpoints,
+            Origin(configuration),
+            EMAWeightAveraging(decay=settings.averaging, use_buffers=False),
+            LearningRateMonitor("step"),
+            RichProgressBar(leave=True),
+        ],
+    )
+    trainer.fit(module, datamodule=data, ckpt_path=settings.resume)
+    return Path(checkpoints.last_model_path)
