@@ -1,0 +1,105 @@
+"""Synchronisation refinement: the paper's projection, and the maximum-likelihood alignment."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from unfolded_ogamp.data import Scenario, draw
+from unfolded_ogamp.estimators.synchronisation import SynchronisationSettings, align, correlation, project, step
+from unfolded_ogamp.physics import incidence_matrix, link_phase, link_phase_error, nlos_channel
+
+ALIGNMENT = SynchronisationSettings("alignment", 200, per_frequency=False, phase_step=1.0)
+
+
+def test_projection_agrees_with_the_reference(golden_signal_model: dict[str, np.ndarray]) -> None:
+    golden = {key: torch.from_numpy(np.asarray(value)) for key, value in golden_signal_model.items()}
+    phases = golden["link_phase"].reshape(1, 4, 3, 1)
+    tx, rx = project(phases, torch.ones(1, 4, 3, 1, dtype=torch.float64))
+    torch.testing.assert_close(link_phase(tx, rx).flatten(), golden["link_phase_projected"], rtol=1e-10, atol=1e-12)
+    nodes = torch.cat([tx, rx], 1)[0, :, 0]
+    nodes = nodes - nodes[4]  # the reference fixes Rx 0
+    kept = torch.cat([nodes[:4], nodes[5:]])
+    torch.testing.assert_close(kept, golden["node_phase_ls"], rtol=1e-10, atol=1e-12)
+
+
+def test_projection_with_missing_links_is_least_squares_on_the_incidence_matrix() -> None:
+    generator = torch.Generator().manual_seed(1)
+    link = torch.rand(5, 6, generator=generator) < 0.6
+    phases = torch.randn(1, 5, 6, 1, dtype=torch.float64, generator=generator)
+    tx, rx = project(phases, link[None, ..., None].double())
+    matrix = incidence_matrix(link, reference=0)
+    nodes = torch.linalg.lstsq(matrix, phases[0, ..., 0][link][:, None]).solution
+    torch.testing.assert_close(link_phase(tx, rx)[0, ..., 0][link], (matrix @ nodes)[:, 0], rtol=1e-9, atol=1e-9)
+
+
+def noisy_links(link_std: float, seed: int) -> tuple[torch.Tensor, ...]:
+    """Scene phases far beyond wrapping, the true reference channel, and noisy CSI."""
+    scenario = Scenario(n_tx=12, n_rx=10, pixels=(10, 10), phase_model="uniform", missing_links=0.3, snr_db=20)
+    scene, csi = draw(replace(scenario, phase_std=link_std), 4, torch.Generator().manual_seed(seed))
+    reference = nlos_channel(scene.array, scene.position, scene.reflectivity)
+    true = link_phase(scene.tx_phase, scene.rx_phase)
+    return scene, csi, reference, true
+
+
+def test_alignment_finds_uniform_phases_where_the_projection_wraps() -> None:
+    scene, csi, reference, true = noisy_links(0.0, seed=2)
+    link = scene.link[..., None].double()
+    zeros = torch.zeros(4, 12, 1).double(), torch.zeros(4, 10, 1).double()
+    tx, rx = step(csi.value, reference, link, *zeros, ALIGNMENT, 1.0)
+    aligned = link_phase_error(link_phase(tx, rx).expand_as(true), true, scene.link).abs().max()
+    tx, rx = step(
+        csi.value, reference, link, *zeros, SynchronisationSettings("least_squares", per_frequency=False), 1.0
+    )
+    projected = link_phase_error(link_phase(tx, rx).expand_as(true), true, scene.link).abs().max()
+    assert aligned < 0.2
+    assert projected > 1.0
+
+
+def test_alignment_is_a_stationary_point_of_the_likelihood() -> None:
+    scene, csi, reference, _ = noisy_links(0.0, seed=3)
+    product = correlation(csi.value, reference, scene.link[..., None].double(), per_frequency=False)
+    product = product / product.abs().amax((1, 2, 3), keepdim=True)
+    tx, rx = align(product, torch.ones_like(product[:, :, 0]), torch.ones_like(product[:, 0]), 2000)
+    tx_phase, rx_phase = tx.angle().requires_grad_(), rx.angle().requires_grad_()
+    phase = link_phase(tx_phase, rx_phase)
+    likelihood = (product * torch.complex(phase.cos(), phase.sin())).real.sum()
+    for gradient in torch.autograd.grad(likelihood, (tx_phase, rx_phase)):
+        assert gradient.abs().max() < 1e-8
+
+
+def test_without_noise_both_methods_recover_small_phases_exactly() -> None:
+    scenario = Scenario(n_tx=6, n_rx=7, pixels=(8, 8), phase_std=0.3, missing_links=0.2)
+    scene, _ = draw(scenario, 2, torch.Generator().manual_seed(4))
+    reference = nlos_channel(scene.array, scene.position, scene.reflectivity)
+    true = link_phase(scene.tx_phase, scene.rx_phase)
+    csi = reference * torch.complex(true.cos(), -true.sin())
+    link = scene.link[..., None].double()
+    zeros = torch.zeros(2, 6, 1).double(), torch.zeros(2, 7, 1).double()
+    for settings in (ALIGNMENT, SynchronisationSettings("least_squares", per_frequency=False)):
+        tx, rx = step(csi, reference, link, *zeros, settings, 1.0)
+        error = (link_phase(tx, rx) - true) * link
+        assert error.abs().max() < 1e-6, settings.method
+
+
+def test_phase_step_scales_the_correction() -> None:
+    """Erratum 3: k_phi multiplies the correction of the phase, not the matrix of phasors."""
+    scene, csi, reference, _ = noisy_links(0.0, seed=5)
+    link = scene.link[..., None].double()
+    start = 0.1 * torch.ones(4, 12, 1).double(), torch.zeros(4, 10, 1).double()
+    full = step(csi.value, reference, link, *start, ALIGNMENT, 1.0)
+    part = step(csi.value, reference, link, *start, ALIGNMENT, 0.3)
+    for whole, piece, origin in zip(full, part, start, strict=True):
+        moved = torch.remainder(whole - origin + math.pi, 2 * math.pi) - math.pi
+        torch.testing.assert_close(piece, origin + 0.3 * moved)
+
+
+def test_settings_refuse_what_makes_no_sense() -> None:
+    with pytest.raises(ValueError, match=r'method must be "least_squares" or "alignment", got "magic"'):
+        SynchronisationSettings(method="magic")
+    with pytest.raises(ValueError, match=r"phase_step must lie between 0 and 2, got 2.5"):
+        SynchronisationSettings(phase_step=2.5)
