@@ -81,7 +81,7 @@ def disagreement(kind: type[MultistaticOperator] | type[OffGridOperator], n_node
 def test_node_form_tracks_the_edge_form(kind: type[MultistaticOperator] | type[OffGridOperator]) -> None:
     """The two differ by terms of order one over the numbers of pixels and links, which shrink as the problem grows."""
     small = [disagreement(kind, 8, 5, seed) for seed in range(4)]
-    large = [disagreement(kind, 24, 10, seed) for seed in range(4)]
+    large = [disagreement(kind, 32, 12, seed) for seed in range(4)]
     assert max(large) < 0.05, large
     assert sum(large) < 0.3 * sum(small), (small, large)
 
