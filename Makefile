@@ -5,6 +5,9 @@ TORCH ?= torch==2.13.0
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
+# Threads that wait for one another sleep: spinning, the default, is a hundred times slower where other programs run too.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: demo test lint .venv
 
 demo: .venv

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,3 +79,20 @@ def build_estimator(entry: EstimatorEntry, default_checkpoint: Path) -> Estimato
         return load_pretrained(entry.checkpoint or default_checkpoint)
     settings = PRESETS[entry.name]()
     return AlternatingEstimator(settings if entry.blocks is None else replace(settings, blocks=entry.blocks))
+
+
+def build_estimators(entries: Sequence[object], default_checkpoint: Path) -> dict[str, Estimator]:
+    """The estimators that configuration lists, by the names under which they are reported.
+
+    Raises:
+        CatalogueError: if there is none, or one of them does not exist or comes twice.
+        PretrainedError: if a folder holds no usable network.
+    """
+    if not entries:
+        raise CatalogueError(f"estimators: expected some of {', '.join(NAMES)}, found none")
+    estimators: dict[str, Estimator] = {}
+    for entry in map(parse_entry, entries):
+        if entry.label in estimators:
+            raise CatalogueError(f"estimators: expected each once, found {entry.label} twice")
+        estimators[entry.label] = build_estimator(entry, default_checkpoint)
+    return estimators

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Self, TypeVar
 
@@ -58,3 +58,17 @@ def choose(mask: Tensor, chosen: RecordType, otherwise: RecordType) -> RecordTyp
         else:
             values[field.name] = torch.where(mask.reshape(-1, *[1] * (new.ndim - 1)), new, old)
     return type(chosen)(**values)
+
+
+def concatenate(records: Sequence[RecordType]) -> RecordType:
+    """One batch of all scenes of records of the same kind and sizes, in order."""
+    first = records[0]
+    assert is_dataclass(first)
+    values = {}
+    for field in fields(first):
+        parts = [getattr(record, field.name) for record in records]
+        if isinstance(parts[0], Record):
+            values[field.name] = concatenate(parts)
+        else:
+            values[field.name] = None if parts[0] is None else torch.cat(parts)
+    return type(first)(**values)

@@ -22,8 +22,9 @@ ROWS = [Row("toy", s, name, m, 0.25, 2, 1) for s in range(3) for name, m in (("a
 
 def test_results_file(tmp_path):
     path = tmp_path / "new" / "results.json"
-    write_results([*ROWS, replace(ROWS[0], scenario="dense")], path)
+    write_results([*ROWS, replace(ROWS[0], scenario="dense")], path, {"seed": 7})
     document = json.loads(path.read_text())
+    assert document["settings"] == {"seed": 7}
     assert set(document["results"]) == {"toy", "dense"}
     one = document["results"]["toy"]["a"]
     assert (one["n_scenes"], one["batch_size"], one["threads"]) == (3, 2, 1)
@@ -38,7 +39,7 @@ def test_results_file(tmp_path):
 
 
 def test_provenance_names_no_host(tmp_path):
-    write_results(ROWS, tmp_path / "results.json")
+    write_results(ROWS, tmp_path / "results.json", {})
     text = (tmp_path / "results.json").read_text()
     provenance = json.loads(text)["provenance"]
     assert provenance["python"] == platform.python_version()
@@ -76,7 +77,7 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_results(ROWS, path)
+        write_results(ROWS, path, {})
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["results.json"]
 

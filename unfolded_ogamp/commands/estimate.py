@@ -46,8 +46,8 @@ def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: 
         found = error.strerror or str(error)
         raise CommandError(f"{output}: expected a folder that can be written, found {found.lower()}") from error
     for note in notes:
-        console.print(f"Note: {note.message}", markup=False)
-    console.print(f"{_headline(file, estimate)}.", markup=False)
+        console.print(f"Note: {note.message}", markup=False, soft_wrap=True)
+    console.print(f"{_headline(file, estimate)}.", markup=False, soft_wrap=True)
     if len(estimate.scatterers[0].position):
         console.print(scatterer_table(estimate))
     for name in ("estimate.npz", "estimate.png"):

@@ -3,6 +3,7 @@
 from unfolded_ogamp.data.csi_file import CsiFile, CsiFileError, Truth, load_csi, save_csi
 from unfolded_ogamp.data.dataset import CounterSampler, SceneDataset, Source
 from unfolded_ogamp.data.estimate_file import save_estimate
+from unfolded_ogamp.data.evaluation_scenes import evaluation_scenes
 from unfolded_ogamp.data.mixture import Component, Mixture
 from unfolded_ogamp.data.sampler import draw, draw_scene
 from unfolded_ogamp.data.scenario import Scenario
@@ -20,6 +21,7 @@ __all__ = [
     "Truth",
     "draw",
     "draw_scene",
+    "evaluation_scenes",
     "load_csi",
     "save_csi",
     "save_estimate",

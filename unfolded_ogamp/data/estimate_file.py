@@ -1,14 +1,14 @@
 """The estimate file (.npz): what an estimator says about one CSI file, in the units of that file.
 
-    position, position_std: of the scatterers, most probable first [S, D] [m].
-    reflectivity: complex [S], in the units of the CSI.
-    probability: that the scatterer exists [S].
-    grid: pixel centres [N, D] [m].
-    pixel_probability: that the pixel holds a scatterer [N].
-    tx_phase, rx_phase: node phases [n_tx, K], [n_rx, K] [rad].
-    noise_variance: variance of what the model leaves unexplained, as the estimator sees it.
-    residual: mean |y - model|^2 over the measured links.
-    finite: false where a non-finite state ended the run early; the estimate is then the last finite one.
+position, position_std: of the scatterers, most probable first [S, D] [m].
+reflectivity: complex [S], in the units of the CSI.
+probability: that the scatterer exists [S].
+grid: pixel centres [N, D] [m].
+pixel_probability: that the pixel holds a scatterer [N].
+tx_phase, rx_phase: node phases [n_tx, K], [n_rx, K] [rad].
+noise_variance: variance of what the model leaves unexplained, as the estimator sees it.
+residual: mean |y - model|^2 over the measured links.
+finite: false where a non-finite state ended the run early; the estimate is then the last finite one.
 """
 
 from __future__ import annotations

@@ -6,10 +6,9 @@ import csv
 import io
 import json
 import math
-import os
 import platform
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -21,10 +20,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from unfolded_ogamp.evaluation.compare import METRICS, Row, Statistic, Summary, summarise
+from unfolded_ogamp.files import written_at_once
 
 
-def write_results(rows: Sequence[Row], path: Path) -> None:
-    """Write `results.json`: every metric per scenario and estimator, and what the figures were made with."""
+def write_results(rows: Sequence[Row], path: Path, settings: Mapping[str, Any]) -> None:
+    """Write `results.json`: every metric per scenario and estimator, and what the figures were made with.
+
+    Args:
+        rows: what was measured.
+        path: file to write.
+        settings: plain values that the scenes were drawn with, such as the seed.
+    """
     results: dict[str, dict[str, Any]] = {}
     for summary in summarise(rows):
         results.setdefault(summary.scenario, {})[summary.estimator] = {
@@ -33,8 +39,8 @@ def write_results(rows: Sequence[Row], path: Path) -> None:
             "threads": summary.threads,
             "metrics": {name: _plain(statistic) for name, statistic in summary.statistics.items()},
         }
-    document = {"provenance": provenance(), "results": results}
-    _write_atomically(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+    document = {"provenance": provenance(), "settings": dict(settings), "results": results}
+    _write(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:
@@ -47,7 +53,7 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
         values = [int(metrics[name]) if name == "success" else metrics[name] for name in METRICS]
         values = ["" if isinstance(value, float) and math.isnan(value) else value for value in values]
         writer.writerow([row.scenario, row.scene, row.estimator, *values, row.time, row.batch_size, row.threads])
-    _write_atomically(path, buffer.getvalue())
+    _write(path, buffer.getvalue())
 
 
 def provenance() -> dict[str, str | None]:
@@ -130,12 +136,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    """Write beside the target, then rename: a reader sees the old file or the new one, never half of one."""
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with written_at_once(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,91 @@
+"""The classic estimators and the network side by side, on one screen and in one picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from unfolded_ogamp.commands.evaluate import EvaluationSettings, compare_estimators
+from unfolded_ogamp.data import Scenario, evaluation_scenes
+from unfolded_ogamp.estimate import Estimator
+from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator
+from unfolded_ogamp.evaluation import Row, Summary, joint_bound, summarise
+from unfolded_ogamp.evaluation.figures import comparison_figure
+from unfolded_ogamp.evaluation.report import interval
+from unfolded_ogamp.files import written_at_once
+from unfolded_ogamp.networks import UnfoldedOGAMP
+
+NETWORK = "unfolded network"
+PAPER = "OG-AMP as in the paper"
+COLUMNS = {
+    "success": ("success", interval(100, 0, " %")),
+    "missed": ("missed", interval(1, 1)),
+    "false": ("false", interval(1, 1)),
+    "position error": ("position_rmse", interval(1e3, 1, " mm")),
+    "link phase error": ("phase_rmse", interval(1, 3, " rad")),
+}
+
+
+def run_demo(
+    network: UnfoldedOGAMP, scenario: Scenario, settings: EvaluationSettings, picture: Path, console: Console
+) -> list[Row]:
+    """Compare the network with the classic estimators, show one table and write one picture of the first scene."""
+    estimators = demo_estimators(network)
+    rows = compare_estimators(estimators, [scenario], settings, console)
+    console.print(demo_table(summarise(rows), bound_on_average(scenario, settings)))
+    console.print("Means over the scenes, with the 95 % interval; position error: over the matched scatterers.")
+
+    scene, csi = next(evaluation_scenes(scenario, 1, 1, settings.seed))
+    with torch.inference_mode():
+        estimates = {name: estimators[name](csi, scene.array, scene.grid) for name in (PAPER, NETWORK)}
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    with written_at_once(picture) as path:
+        comparison_figure(scene, estimates, 0).savefig(path, format="png", dpi=100)
+    console.print(str(picture), markup=False, soft_wrap=True)
+    return rows
+
+
+def demo_estimators(network: UnfoldedOGAMP) -> dict[str, Estimator]:
+    """The network, what it unfolds at the same number of iterations and to convergence, and the paper's."""
+    blocks, layers = network.settings.blocks, network.settings.layers
+    untrained = replace(network.settings.analytic, blocks=blocks, iterations=layers)
+    return {
+        PAPER: AlternatingEstimator(PRESETS["og_amp_paper"]()),
+        "GAMP, pixel centres": AlternatingEstimator(PRESETS["gamp"]()),
+        f"OG-AMP, {blocks * layers} iterations": AlternatingEstimator(untrained),
+        "OG-AMP, converged": AlternatingEstimator(PRESETS["og_amp"]()),
+        NETWORK: network,
+    }
+
+
+def bound_on_average(scenario: Scenario, settings: EvaluationSettings) -> tuple[float, float]:
+    """Mean over the scenes of the joint bound on positions [m] and on link phases [rad], each root mean square."""
+    bounds = [
+        joint_bound(scene, 0)
+        for scene, _ in evaluation_scenes(scenario, settings.n_scenes, 1, settings.seed, torch.float64)
+    ]
+    return (
+        math.fsum(bound.position_rms for bound in bounds) / len(bounds),
+        math.fsum(bound.phase_rms for bound in bounds) / len(bounds),
+    )
+
+
+def demo_table(summaries: Sequence[Summary], bound: tuple[float, float]) -> Table:
+    """A line per estimator, and one for the bound."""
+    first = summaries[0]
+    title = f"{first.scenario}, {first.n_scenes} scenes (batch {first.batch_size}, threads {first.threads})"
+    table = Table("", title=title)
+    for heading in (*COLUMNS, "time per scene"):
+        table.add_column(heading, justify="right")
+    for summary in summaries:
+        cells = [show(summary.statistics[metric]) for metric, show in COLUMNS.values()]
+        table.add_row(summary.estimator, *cells, f"{1e3 * summary.statistics['time'].mean:.0f} ms")
+    table.add_section()
+    table.add_row("joint bound", "", "", "", f"{1e3 * bound[0]:.1f} mm", f"{bound[1]:.3f} rad", "")
+    return table

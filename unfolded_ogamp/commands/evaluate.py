@@ -1,0 +1,103 @@
+"""Estimators side by side on simulated scenes, with progress, tables and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from unfolded_ogamp.commands.failure import CommandError
+from unfolded_ogamp.data import Scenario, evaluation_scenes
+from unfolded_ogamp.estimate import Estimator
+from unfolded_ogamp.evaluation import Row, compare, summarise
+from unfolded_ogamp.evaluation.report import results_tables, write_results, write_rows
+from unfolded_ogamp.physics import Csi, Scene
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What is drawn and how it is run, in single precision.
+
+    Attributes:
+        n_scenes: scenes per scenario, the same ones for all estimators.
+        batch_size: scenes estimated in one call; the last batch may be smaller.
+        seed: of the scenes.
+        device: where estimators run.
+    """
+
+    n_scenes: int
+    batch_size: int
+    seed: int
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name, least in (("n_scenes", 1), ("batch_size", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise CommandError(f"{name}: expected a whole number of at least {least}, found {value!r}")
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise CommandError(f"device: expected one that is there, found {self.device!r} ({error})") from error
+
+
+def run_evaluation(
+    estimators: Mapping[str, Estimator],
+    scenarios: Sequence[Scenario],
+    settings: EvaluationSettings,
+    output: Path,
+    console: Console,
+) -> list[Row]:
+    """Compare estimators, show a table per scenario and write `output`/results.json and `output`/scenes.csv."""
+    _make_folder(output)
+    rows = compare_estimators(estimators, scenarios, settings, console)
+    for table in results_tables(summarise(rows)):
+        console.print(table)
+    write_results(rows, output / "results.json", asdict(settings))
+    write_rows(rows, output / "scenes.csv")
+    for name in ("results.json", "scenes.csv"):
+        console.print(str(output / name), markup=False, soft_wrap=True)
+    return rows
+
+
+def compare_estimators(
+    estimators: Mapping[str, Estimator], scenarios: Sequence[Scenario], settings: EvaluationSettings, console: Console
+) -> list[Row]:
+    """One row per scenario, scene and estimator; a bar shows how far it is."""
+    for estimator in estimators.values():
+        if isinstance(estimator, torch.nn.Module):
+            estimator.to(settings.device)
+    columns = (
+        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
+        *(TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn()),
+    )
+    rows: list[Row] = []
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=settings.n_scenes * len(estimators) * len(scenarios))
+        for scenario in scenarios:
+            done = dict.fromkeys(estimators, 0)
+
+            def advance(name: str, count: int, scenario: Scenario = scenario, done: dict[str, int] = done) -> None:
+                progress.update(task, advance=count - done[name], description=f"{scenario.name}, {name}")
+                done[name] = count
+
+            rows += compare(estimators, _scenes(scenario, settings), scenario.name, advance)
+    return rows
+
+
+def _scenes(scenario: Scenario, settings: EvaluationSettings) -> Iterator[tuple[Scene, Csi]]:
+    for scene, csi in evaluation_scenes(scenario, settings.n_scenes, settings.batch_size, settings.seed):
+        yield scene.to(device=settings.device), csi.to(device=settings.device)
+
+
+def _make_folder(folder: Path) -> None:
+    """Before the work, so that it is not lost to a folder that cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        found = (error.strerror or str(error)).lower()
+        raise CommandError(f"{folder}: expected a folder that can be written, found {found}") from error
