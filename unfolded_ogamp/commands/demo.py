@@ -17,19 +17,20 @@ from unfolded_ogamp.estimate import Estimator
 from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator
 from unfolded_ogamp.evaluation import Row, Summary, joint_bound, summarise
 from unfolded_ogamp.evaluation.figures import comparison_figure
-from unfolded_ogamp.evaluation.report import interval
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.networks import UnfoldedOGAMP
 
 NETWORK = "unfolded network"
 PAPER = "OG-AMP as in the paper"
-COLUMNS = {
-    "success": ("success", interval(100, 0, " %")),
-    "missed": ("missed", interval(1, 1)),
-    "false": ("false", interval(1, 1)),
-    "position error": ("position_rmse", interval(1e3, 1, " mm")),
-    "link phase error": ("phase_rmse", interval(1, 3, " rad")),
-}
+# Heading, metric, what one unit of the metric is in that of the column, digits.
+COLUMNS = (
+    ("success\n[%]", "success", 100.0, 0),
+    ("missed", "missed", 1.0, 1),
+    ("false", "false", 1.0, 1),
+    ("position\nerror [mm]", "position_rmse", 1e3, 1),
+    ("link phase\nerror [rad]", "phase_rmse", 1.0, 3),
+    ("time per\nscene [ms]", "time", 1e3, 0),
+)
 
 
 def run_demo(
@@ -39,7 +40,7 @@ def run_demo(
     estimators = demo_estimators(network)
     rows = compare_estimators(estimators, [scenario], settings, console)
     console.print(demo_table(summarise(rows), bound_on_average(scenario, settings)))
-    console.print("Means over the scenes, with the 95 % interval; position error: over the matched scatterers.")
+    console.print("Means; success: all found, none false; position error: of those found.", soft_wrap=True)
 
     scene, csi = next(evaluation_scenes(scenario, 1, 1, settings.seed))
     with torch.inference_mode():
@@ -57,7 +58,7 @@ def demo_estimators(network: UnfoldedOGAMP) -> dict[str, Estimator]:
     untrained = replace(network.settings.analytic, blocks=blocks, iterations=layers)
     return {
         PAPER: AlternatingEstimator(PRESETS["og_amp_paper"]()),
-        "GAMP, pixel centres": AlternatingEstimator(PRESETS["gamp"]()),
+        "GAMP on pixel centres": AlternatingEstimator(PRESETS["gamp"]()),
         f"OG-AMP, {blocks * layers} iterations": AlternatingEstimator(untrained),
         "OG-AMP, converged": AlternatingEstimator(PRESETS["og_amp"]()),
         NETWORK: network,
@@ -81,11 +82,11 @@ def demo_table(summaries: Sequence[Summary], bound: tuple[float, float]) -> Tabl
     first = summaries[0]
     title = f"{first.scenario}, {first.n_scenes} scenes (batch {first.batch_size}, threads {first.threads})"
     table = Table("", title=title)
-    for heading in (*COLUMNS, "time per scene"):
+    for heading, *_ in COLUMNS:
         table.add_column(heading, justify="right")
     for summary in summaries:
-        cells = [show(summary.statistics[metric]) for metric, show in COLUMNS.values()]
-        table.add_row(summary.estimator, *cells, f"{1e3 * summary.statistics['time'].mean:.0f} ms")
+        means = [(scale * summary.statistics[metric].mean, digits) for _, metric, scale, digits in COLUMNS]
+        table.add_row(summary.estimator, *("-" if math.isnan(mean) else f"{mean:.{digits}f}" for mean, digits in means))
     table.add_section()
-    table.add_row("joint bound", "", "", "", f"{1e3 * bound[0]:.1f} mm", f"{bound[1]:.3f} rad", "")
+    table.add_row("joint bound", "", "", "", f"{1e3 * bound[0]:.1f}", f"{bound[1]:.3f}", "")
     return table
