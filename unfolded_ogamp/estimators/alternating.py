@@ -11,7 +11,7 @@ from unfolded_ogamp.estimate import Estimate, History
 from unfolded_ogamp.estimators import off_grid_gamp, synchronisation
 from unfolded_ogamp.estimators.off_grid_gamp import ImagingParameters, ImagingSettings, ImagingState
 from unfolded_ogamp.estimators.problem import Problem, phasor, pose
-from unfolded_ogamp.estimators.scatterers import list_scatterers
+from unfolded_ogamp.estimators.scatterers import ListSettings, list_scatterers
 from unfolded_ogamp.estimators.synchronisation import SynchronisationSettings
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.records import Record, choose
@@ -31,8 +31,7 @@ class AlternatingSettings:
         search_blocks: the first blocks search inactive pixels, see `ImagingSettings.oversampling`.
         unit_reflectivity: reflectivity is of order one in the units of the CSI, as the paper has it; else its scale is
             taken from the power of the CSI and the sparsity.
-        threshold: eta_c, probability above which a pixel is active.
-        merge_radius: active pixels closer than this are reported as one scatterer, in wavelengths.
+        listing: how active pixels become a list of scatterers.
     """
 
     imaging: ImagingSettings = field(default_factory=ImagingSettings)
@@ -44,18 +43,15 @@ class AlternatingSettings:
     warm_start: bool = False
     search_blocks: int = 0
     unit_reflectivity: bool = True
-    threshold: float = 0.5
-    merge_radius: float = 0.0
+    listing: ListSettings = field(default_factory=ListSettings)
 
     def __post_init__(self) -> None:
         for name in ("blocks", "iterations"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("tolerance", "phase_tolerance", "search_blocks", "merge_radius"):
+        for name in ("tolerance", "phase_tolerance", "search_blocks"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        if not 0 < self.threshold < 1:
-            raise ValueError(f"threshold must lie between 0 and 1, got {self.threshold}")
 
 
 @dataclass(frozen=True)
@@ -174,9 +170,7 @@ def conclude(
     n_frequencies = problem.csi.shape[-1]
     power = problem.unit.square()
     return Estimate(
-        scatterers=list_scatterers(
-            state.imaging, problem, settings.threshold, settings.merge_radius, settings.imaging.offset_limit
-        ),
+        scatterers=list_scatterers(state.imaging, problem, settings.listing, settings.imaging.offset_limit),
         tx_phase=state.tx_phase.expand(-1, -1, n_frequencies),
         rx_phase=state.rx_phase.expand(-1, -1, n_frequencies),
         pixel_probability=posterior.log_odds[:, 0].sigmoid(),

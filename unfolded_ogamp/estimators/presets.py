@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from unfolded_ogamp.estimators.alternating import AlternatingSettings
 from unfolded_ogamp.estimators.off_grid_gamp import ImagingSettings
+from unfolded_ogamp.estimators.scatterers import ListSettings
 from unfolded_ogamp.estimators.synchronisation import SynchronisationSettings
 
 
@@ -42,7 +43,7 @@ def tuned() -> AlternatingSettings:
         warm_start=True,
         search_blocks=4,
         unit_reflectivity=False,
-        merge_radius=0.15,
+        listing=ListSettings(merge_radius=0.15, shadow_radius=0.38, shadow_ratio=0.25),
     )
 
 

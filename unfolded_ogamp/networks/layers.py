@@ -13,19 +13,25 @@ from unfolded_ogamp.estimators.off_grid_gamp import ImagingParameters, ImagingSe
 from unfolded_ogamp.estimators.problem import Problem
 
 LARGEST_FACTOR = 8.0
+LARGEST_DAMPING_SHIFT = 0.5  # in log-odds: with much less damping message passing diverges on some scenes
+
+
+def bounded(deviation: Tensor, limit: float) -> Tensor:
+    """A deviation that stays within -limit ... limit and is itself where it is small."""
+    return limit * torch.tanh(deviation / limit)
 
 
 def bounded_factor(deviation: Tensor) -> Tensor:
     """A positive factor, 1 at zero deviation, that stays within 1/8 ... 8: learned scalars keep their meaning."""
-    limit = math.log(LARGEST_FACTOR)
-    return (limit * torch.tanh(deviation / limit)).exp()
+    return bounded(deviation, math.log(LARGEST_FACTOR)).exp()
 
 
 class ImagingLayer(nn.Module):
     """One OG-AMP iteration whose damping, priors, noise share and recentring step are learned.
 
-    Each learned scalar is a deviation from the analytic value, zero at the start: log-odds for `damping` and
-    `activity`, a difference for `reflectivity_mean`, the logarithm of a bounded factor for all others.
+    Each learned scalar is a deviation from the analytic value, zero at the start: bounded log-odds for
+    `damping`, log-odds for `activity`, a difference for `reflectivity_mean`, the logarithm of a bounded factor for all
+    others.
     """
 
     def __init__(self, settings: ImagingSettings) -> None:
@@ -49,7 +55,7 @@ class ImagingLayer(nn.Module):
             reflectivity_std=start.reflectivity_std * bounded_factor(self.reflectivity_std),
             offset_std=start.offset_std * bounded_factor(self.offset_std),
             noise_share=start.noise_share * bounded_factor(self.noise_share),
-            damping=(damping.logit() + self.damping).sigmoid(),
+            damping=(damping.logit() + bounded(self.damping, LARGEST_DAMPING_SHIFT)).sigmoid(),
             recentring_step=start.recentring_step * bounded_factor(self.recentring_step),
         )
 

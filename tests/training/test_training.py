@@ -1,0 +1,160 @@
+"""Losses, the training run and the way from a checkpoint to an exported network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from unfolded_ogamp.data import Component, Mixture, Scenario, draw
+from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator, alternating
+from unfolded_ogamp.export import export_network
+from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
+from unfolded_ogamp.physics import Scene
+from unfolded_ogamp.pretrained import load_pretrained
+from unfolded_ogamp.training import (
+    CheckpointError,
+    DataSettings,
+    LossSettings,
+    OptimiserSettings,
+    RunSettings,
+    SceneDataModule,
+    UnfoldedModule,
+    fit,
+    load_checkpoint,
+)
+from unfolded_ogamp.training.losses import block_errors, log_error, total_loss
+
+TINY = Scenario(name="tiny", n_tx=8, n_rx=8, pixels=(7, 7), sparsity=0.06)
+
+
+def final_state(scene: Scene, csi: object, blocks: int) -> alternating.AlternatingState:
+    network = UnfoldedOGAMP(NetworkSettings(blocks=blocks)).double()
+    problem = alternating.pose_problem(csi, scene.array, scene.grid, network.settings.analytic)
+    *_, last = network.states(problem, [])
+    return last
+
+
+def test_phase_loss_is_the_logarithm_of_the_rms_error_and_gauge_free() -> None:
+    scene, csi = draw(TINY, 2, torch.Generator().manual_seed(0))
+    settings = LossSettings(phase_floor=1e-3)
+    state = final_state(scene, csi, 1)
+    exact = replace(state, tx_phase=scene.tx_phase[..., :1] + 0.3, rx_phase=scene.rx_phase[..., :1] - 1.1)
+    assert block_errors(exact, scene, settings).phase.abs().max() < 1e-6
+    tilt = torch.zeros_like(exact.tx_phase)
+    tilt[:, 0], tilt[:, 1] = 0.04, -0.04  # a link error of 0.04 on a quarter of the links
+    expected = 0.5 * math.log1p(0.25 * 0.04**2 / 1e-6)
+    wrong = block_errors(replace(exact, tx_phase=exact.tx_phase + tilt), scene, settings).phase
+    torch.testing.assert_close(wrong, torch.full_like(wrong, expected), rtol=1e-3, atol=0)
+
+
+def test_image_losses_see_false_missed_and_misplaced_scatterers() -> None:
+    """A state that is right is better than one with a scatterer too many, too few, or 5 mm off."""
+    scene, csi = draw(TINY, 1, torch.Generator().manual_seed(1))
+    settings = LossSettings()
+    state = final_state(scene, csi, 1)
+    distance = (scene.position[:, :, None] - scene.grid.centre[:, None]).norm(dim=-1)
+    home = distance.argmin(-1)[0]
+    shape = state.imaging.messages.posterior.log_odds.shape
+
+    def with_image(log_odds: torch.Tensor, shift: float) -> alternating.AlternatingState:
+        offset = torch.zeros_like(state.imaging.offset)
+        offset[0, home] = scene.position[0] - scene.grid.centre[0, home] + torch.tensor([shift, 0.0])
+        active = torch.zeros(shape, dtype=torch.complex128)
+        active[:, 0] = 1.0
+        posterior = replace(state.imaging.messages.posterior, log_odds=log_odds.expand(shape), active_mean=active)
+        messages = replace(state.imaging.messages, posterior=posterior)
+        return replace(state, imaging=replace(state.imaging, messages=messages, offset=offset))
+
+    right = torch.full(shape[-1:], -20.0, dtype=torch.float64)
+    right[home] = 20.0
+    missed, false = right.clone(), right.clone()
+    missed[home[0]] = -20.0
+    false[(home[0] + 20) % shape[-1]] = 20.0
+    best = block_errors(with_image(right, 0.0), scene, settings)
+    assert best.position < 1e-4
+    assert best.detection < 1e-6
+    for log_odds in (missed, false):
+        assert block_errors(with_image(log_odds, 0.0), scene, settings).detection > 0.3
+    off = block_errors(with_image(right, 5e-3), scene, settings).position
+    wavelength = float(scene.array.wavelength)
+    torch.testing.assert_close(off, log_error(torch.full((1,), 25e-6).double(), 1e-3 * wavelength), rtol=1e-3, atol=0)
+
+
+def test_later_blocks_weigh_more() -> None:
+    scene, csi = draw(TINY, 2, torch.Generator().manual_seed(2))
+    settings = LossSettings(growth=3.0)
+    good, bad = block_errors(final_state(scene, csi, 10), scene, settings), None
+    bad = replace(good, phase=good.phase + 1.0)
+    difference = total_loss([good, bad], settings) - total_loss([bad, good], settings)
+    torch.testing.assert_close(difference, torch.full_like(difference, (3.0 - 1.0) / (3.0 + 1.0)))
+
+
+def modules(steps: int, workers: int = 0) -> tuple[UnfoldedModule, SceneDataModule]:
+    mixture = Mixture([Component(TINY, ranges={"nodes": (6, 8), "snr_db": (15.0, 25.0)})])
+    data = SceneDataModule(mixture, TINY, DataSettings(7, 2, 3, 1, workers))
+    torch.manual_seed(0)
+    module = UnfoldedModule(NetworkSettings(blocks=2), LossSettings(), OptimiserSettings(warm_up=1, steps=steps))
+    return module, data
+
+
+def train(folder: Path, epochs: int, resume: Path | None = None, workers: int = 0) -> Path:
+    module, data = modules(steps=6, workers=workers)
+    classic = AlternatingEstimator(replace(PRESETS["og_amp"](), blocks=2))
+    settings = RunSettings(str(folder), epochs, accelerator="cpu", resume=None if resume is None else str(resume))
+    configuration = {"mixture": {"name": "tiny"}, "data": {"seed": 7}}
+    return fit(module, data, classic, settings, configuration)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(tmp_path_factory.mktemp("run"), epochs=2)
+
+
+def test_interrupted_and_resumed_training_ends_bit_for_bit_where_the_whole_one_does(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    train(tmp_path, epochs=1, workers=2)
+    resumed = train(tmp_path, epochs=2, resume=tmp_path / "checkpoints" / "epoch=000.ckpt")
+    whole, parts = (torch.load(path, weights_only=True)["state_dict"] for path in (checkpoint, resumed))
+    assert whole.keys() == parts.keys()
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, parts[name]), name
+    assert any(tensor != 0 for tensor in whole.values())
+
+
+def test_checkpoint_and_exported_folder_give_the_same_estimate_bit_for_bit(checkpoint: Path, tmp_path: Path) -> None:
+    network, details = load_checkpoint(checkpoint)
+    assert details.seed == 7
+    assert details.training_time > 0
+    export_network(network, tmp_path / "net", details)
+    scene, csi = draw(TINY, 2, torch.Generator().manual_seed(3))
+    scene, csi = scene.to(torch.float32), csi.to(torch.float32)
+    one = network(csi, scene.array, scene.grid)
+    other = load_pretrained(tmp_path / "net")(csi, scene.array, scene.grid)
+    assert torch.equal(one.prediction, other.prediction)
+    assert torch.equal(one.tx_phase, other.tx_phase)
+    untrained = UnfoldedOGAMP(network.settings)(csi, scene.array, scene.grid)
+    assert not torch.equal(one.prediction, untrained.prediction)
+
+
+def test_a_file_that_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="expected a checkpoint file, found none"):
+        load_checkpoint(tmp_path / "nothing.ckpt")
+    (tmp_path / "text.ckpt").write_text("not a checkpoint")
+    with pytest.raises(CheckpointError, match=r"expected a checkpoint of scripts/train.py") as caught:
+        load_checkpoint(tmp_path / "text.ckpt")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
+    module, _ = modules(steps=6)
+    optimiser = module.configure_optimizers()["optimizer"]
+    for parameter in module.parameters():
+        parameter.grad = torch.full_like(parameter, torch.nan)
+    module.on_before_optimizer_step(optimiser)
+    optimiser.step()
+    assert all(parameter == 0 for parameter in module.parameters())
