@@ -1,0 +1,132 @@
+"""From a user's CSI file to an estimate and a picture, or to one line that says what is wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from run_script import SCRIPTS, run_script
+from small_network import export_small_network
+
+from unfolded_ogamp import load_pretrained
+from unfolded_ogamp.data import Scenario, draw, load_csi, save_csi
+
+SCENARIO = Scenario(n_tx=10, n_rx=9, pixels=(8, 8), sparsity=0.05)
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A good CSI file, one without noise variance, a broken one, and a network."""
+    folder = tmp_path_factory.mktemp("estimate")
+    export_small_network(folder / "network")
+    save_csi(folder / "scene.npz", *draw(SCENARIO, 1, torch.Generator().manual_seed(0)))
+    with np.load(folder / "scene.npz") as archive:
+        arrays = dict(archive)
+    arrays["los_channel"] = np.ones_like(arrays["csi"])
+    np.savez(folder / "noted.npz", **{key: arrays[key] for key in arrays if key not in ("noise_variance", "los")})
+    np.savez(folder / "broken.npz", **arrays | {"rx": arrays["rx"][1:]})
+    return folder
+
+
+def script_in_new_process(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(SCRIPTS / "estimate.py"), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+
+
+def test_csi_file_gives_estimate_and_picture(folder, tmp_path):
+    output = tmp_path / "new" / "output"
+    done = script_in_new_process(folder, "input=scene.npz", f"output={output}", "estimator=og_amp")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("3 scatterers, 3 of 3 true ones within a tenth of a wavelength; residual ")
+    assert sorted(path.name for path in output.iterdir()) == ["estimate.npz", "estimate.png"]
+    assert (output / "estimate.png").read_bytes().startswith(PNG)
+    truth = load_csi(folder / "scene.npz").truth
+    with np.load(output / "estimate.npz") as archive:
+        position, strength = torch.from_numpy(archive["position"]), np.abs(archive["reflectivity"])
+    assert float(torch.cdist(position, truth.position[0]).min(0).values.max()) < 0.01
+    # the table on the screen holds them, strongest first
+    strongest = position[int(strength.argmax())].tolist()
+    lines = [line for line in done.stdout.splitlines() if "0.0 │" in line]
+    assert ", ".join(f"{value:.4f}" for value in strongest) in lines[0]
+    assert sorted(path.name for path in folder.iterdir()) == ["broken.npz", "network", "noted.npz", "scene.npz"]
+
+
+def test_broken_file_is_one_line_and_leaves_nothing(folder, tmp_path):
+    done = script_in_new_process(folder, "input=broken.npz", f"output={tmp_path / 'out'}", "estimator=og_amp")
+    expected = "broken.npz: link: expected shape [n_tx, n_rx] with n_rx = 8 along axis 1, found 9 in [10, 9]\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
+    assert not (tmp_path / "out").exists()
+
+
+def test_network_estimates_in_the_precision_of_the_file(folder, tmp_path, capfd):
+    """Also: what is doubtful about a file is noted, and nothing is compared with noise that is not known."""
+    arguments = [f"input={folder / 'noted.npz'}", f"output={tmp_path}", f"checkpoint={folder / 'network'}"]
+    assert run_script("estimate", *arguments) == 0
+    output, error = capfd.readouterr()
+    assert error == ""
+    assert output.startswith("Note: los_channel is given without los")
+    assert "dB below the CSI" in output
+    file = load_csi(folder / "scene.npz")
+    csi, array, grid = file.csi, file.array, file.grid
+    with torch.no_grad():
+        expected = load_pretrained(folder / "network")(csi, array, grid)
+    with np.load(tmp_path / "estimate.npz") as archive:
+        assert archive["tx_phase"].dtype == np.float64
+        assert np.abs(archive["pixel_probability"] - expected.pixel_probability[0].numpy()).max() < 0.1
+
+
+# Arguments, {} being the folder, and the line on stderr.
+REFUSED = {
+    "no input": (["estimator=og_amp"], "input: expected input=FILE.npz, found none"),
+    "no such file": (["input={}/a.npz", "estimator=og_amp"], "{}/a.npz: expected a file, found none"),
+    "unknown estimator": (
+        ["input={}/scene.npz", "estimator=music"],
+        "estimator: expected one of unfolded, og_amp, og_amp_paper, gamp, gamp_off_grid, found 'music'",
+    ),
+    "no checkpoint": (
+        ["input={}/scene.npz", "checkpoint={}/none"],
+        "{}/none: expected the folder of an exported network, found none",
+    ),
+    "checkpoint of a classic": (
+        ["input={}/scene.npz", "estimator=gamp", "checkpoint={}/network"],
+        "estimator gamp: expected a checkpoint for unfolded only, found one",
+    ),
+    "unknown noise": (
+        ["input={}/noted.npz", "estimator=og_amp_paper"],
+        "{}/noted.npz: known_noise needs CSI with a noise variance, got CSI without one",
+    ),
+    "file for a folder": (
+        ["input={}/scene.npz", "checkpoint={}/network", "output={}/scene.npz"],
+        "{}/scene.npz: expected a folder that can be written, found file exists",
+    ),
+    "folder below a file": (
+        ["input={}/scene.npz", "checkpoint={}/network", "output={}/scene.npz/below"],
+        "{}/scene.npz/below: expected a folder that can be written, found not a directory",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:los_channel")
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_in_one_line(case, folder, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    arguments, message = REFUSED[case]
+    assert run_script("estimate", *(argument.format(folder) for argument in arguments)) == 2
+    assert capfd.readouterr() == ("", message.format(folder) + "\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_estimate_and_picture_come_together(folder, tmp_path, monkeypatch, capfd):
+    """A picture that cannot be drawn leaves no estimate behind either."""
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: (_ for _ in ()).throw(OSError("no font")))
+    arguments = [f"input={folder / 'scene.npz'}", f"output={tmp_path / 'out'}", f"checkpoint={folder / 'network'}"]
+    assert run_script("estimate", *arguments) == 2
+    assert capfd.readouterr().err == "no font\n"
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,132 @@
+"""Comparisons of estimators, and the demonstration, from the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from run_script import run_script
+from small_network import export_small_network
+
+from unfolded_ogamp.commands.demo import bound_on_average
+from unfolded_ogamp.commands.evaluate import EvaluationSettings
+from unfolded_ogamp.data import Scenario, evaluation_scenes
+from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator
+from unfolded_ogamp.evaluation import joint_bound, scene_metrics
+
+TOY = Scenario(name="toy", n_tx=10, n_rx=10, pixels=(10, 10), sparsity=0.05)
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_small_network(tmp_path_factory.mktemp("evaluate") / "network")
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_same_scenes_for_all_and_files_that_say_so(network, tmp_path, capfd):
+    entries = f"[{{name: og_amp, blocks: 3}},gamp,{{name: unfolded, checkpoint: {network}}}]"
+    arguments = [f"estimators={entries}", "scenarios=[toy,nodes_16]", "n_scenes=3", "batch_size=2", "seed=5"]
+    assert run_script("evaluate", *arguments, "threads=1", f"output={tmp_path}") == 0
+    output = capfd.readouterr().out
+    assert "toy, 3 scenes" in output
+    assert "nodes_16, 3 scenes" in output
+    names = ["og_amp (3 blocks)", "gamp", f"unfolded ({network})"]
+    document = json.loads((tmp_path / "results.json").read_text())
+    assert document["settings"] == {"n_scenes": 3, "batch_size": 2, "seed": 5, "device": "cpu"}
+    assert {scenario: list(results) for scenario, results in document["results"].items()} == {
+        "toy": names,
+        "nodes_16": names,
+    }
+    rows = [row for row in read_rows(tmp_path / "scenes.csv") if row["scenario"] == "toy"]
+    pairs = [(int(row["scene"]), row["estimator"]) for row in rows]
+    assert sorted(pairs) == sorted((scene, name) for scene in range(3) for name in names)
+    # batches of two, then one, and the last scene is what it is on its own
+    assert [int(row["batch_size"]) for row in rows if row["estimator"] == "gamp"] == [2, 2, 1]
+    scene, measured = list(evaluation_scenes(TOY, 3, 1, seed=5))[2]
+    with torch.inference_mode():
+        estimate = AlternatingEstimator(PRESETS["gamp"]())(measured, scene.array, scene.grid)
+    expected = scene_metrics(scene, estimate, 0, joint_bound(scene, 0))
+    (row,) = [row for row in rows if row["estimator"] == "gamp" and row["scene"] == "2"]
+    assert int(row["n_estimated"]) == expected.n_estimated
+    assert float(row["phase_rmse"]) == pytest.approx(expected.phase_rmse, rel=1e-3)
+
+
+def test_results_do_not_depend_on_the_company(network, tmp_path):
+    """What an estimator gets on a scene is the same whoever else is compared and in whatever scenarios."""
+    base = ["n_scenes=2", "batch_size=2", "threads=1"]
+    mine = f"{{name: unfolded, checkpoint: {network}}}"
+    assert run_script("evaluate", *base, f"estimators=[{mine}]", "scenarios=[toy]", f"output={tmp_path / 'a'}") == 0
+    assert (
+        run_script(
+            "evaluate", *base, f"estimators=[gamp,{mine}]", "scenarios=[nodes_16,toy]", f"output={tmp_path / 'b'}"
+        )
+        == 0
+    )
+    alone, together = (
+        [
+            {key: value for key, value in row.items() if key != "time"}
+            for row in read_rows(tmp_path / name / "scenes.csv")
+            if row["scenario"] == "toy" and row["estimator"].startswith("unfolded")
+        ]
+        for name in "ab"
+    )
+    assert len(alone) == 2
+    assert alone == together
+
+
+REFUSED = {
+    "scenario": ("scenarios=[paper,moon]", "scenarios: expected some of blind, blocked, coarse, "),
+    "estimator": ("estimators=[moon]", "estimator: expected one of unfolded, "),
+    "scenes": ("n_scenes=0", "n_scenes: expected a whole number of at least 1, found 0"),
+    "batch": ("batch_size=few", "batch_size: expected a whole number of at least 1, found 'few'"),
+    "device": ("device=moon", "device: expected one that is there, found 'moon' ("),
+    "checkpoint": (
+        "estimators=[{name: unfolded, checkpoint: /moon}]",
+        "/moon: expected the folder of an exported network, found none",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_in_one_line(case, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    argument, message = REFUSED[case]
+    assert run_script("evaluate", "estimators=[gamp]", argument) == 2
+    output, error = capfd.readouterr()
+    assert output == ""
+    assert error.startswith(message)
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_shows_all_beside_the_bound(network, tmp_path, capfd):
+    picture = tmp_path / "new" / "demo.png"
+    arguments = ["scenario=toy", "n_scenes=2", "batch_size=2", "seed=2", f"checkpoint={network}", f"picture={picture}"]
+    assert run_script("demo", *arguments) == 0
+    output = capfd.readouterr().out
+    assert "toy, 2 scenes (batch 2" in output
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if line.startswith("│")]
+    # a name that does not fit a line goes on in the next
+    names = " ".join(row[0] for row in rows)
+    classic = "OG-AMP as in the paper GAMP on pixel centres OG-AMP, 4 iterations OG-AMP, converged"
+    assert names == f"{classic} unfolded network joint bound"
+    position, phase = bound_on_average(TOY, EvaluationSettings(n_scenes=2, batch_size=2, seed=2))
+    assert rows[-1][4:6] == [f"{1e3 * position:.1f}", f"{phase:.3f}"]
+    assert picture.read_bytes().startswith(PNG)
+
+
+def test_bound_is_averaged_over_the_scenes_that_are_compared():
+    settings = EvaluationSettings(n_scenes=3, batch_size=2, seed=4)
+    ((scene, _),) = evaluation_scenes(TOY, 3, 3, seed=4, dtype=torch.float64)
+    expected = [joint_bound(scene, index) for index in range(3)]
+    position, phase = bound_on_average(TOY, settings)
+    assert position == pytest.approx(sum(bound.position_rms for bound in expected) / 3)
+    assert phase == pytest.approx(sum(bound.phase_rms for bound in expected) / 3)

@@ -1,0 +1,163 @@
+"""Imports run in one direction, and the extras stay where they belong."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "unfolded_ogamp"
+
+# What each part of the package may import of the others. A part is a folder or a module right under the package.
+BOTTOM = {"records", "files", "settings_dict"}
+ALLOWED: dict[str, set[str]] = {
+    **{part: set() for part in BOTTOM},
+    "physics": {"records"},
+    "estimate": {"records", "physics"},
+    "operators": {"records", "physics"},
+    "data": {"records", "files", "physics", "estimate"},
+    "estimators": {"records", "physics", "operators", "estimate"},
+    "networks": {"records", "physics", "operators", "estimate", "estimators"},
+    "evaluation": {"records", "files", "physics", "operators", "estimate"},
+    "pretrained": {"settings_dict", "networks"},
+    "export": {"networks", "pretrained", "__init__"},
+    "catalogue": {"estimate", "estimators", "pretrained"},
+    "training": {*BOTTOM, "physics", "data", "estimate", "estimators", "networks", "evaluation", "pretrained"},
+    "commands": {*BOTTOM, "physics", "data", "estimate", "estimators", "networks", "evaluation"}
+    | {"pretrained", "export", "catalogue", "training"},
+    "__init__": {"pretrained"},
+}
+
+# Third-party packages that only some files may import; all others may use what is installed without extras.
+BASE = {"torch", "numpy", "scipy", "safetensors"}
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "lightning": ("training/",),
+    "rich": ("commands/", "evaluation/report.py"),
+    "matplotlib": ("evaluation/figures/",),
+}
+BLOCKED = ("lightning", "pytorch_lightning", "hydra", "omegaconf", "matplotlib", "rich", "tensorboard")
+
+
+def imported_modules(source: str, package: str) -> set[str]:
+    """Every module that `source`, a file of `package`, imports anywhere in it, in full."""
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            # `from unfolded_ogamp import data` imports a part of the package, not a name of its __init__.
+            modules |= {f"{base}.{alias.name}" for alias in node.names} if base == "unfolded_ogamp" else {base}
+    return modules
+
+
+def part_of(module: str) -> str:
+    """The part of the package that a module belongs to."""
+    names = module.split(".")[1:2]
+    return (
+        names[0]
+        if names and (PACKAGE / names[0]).with_suffix(".py").exists() | (PACKAGE / names[0]).is_dir()
+        else "__init__"
+    )
+
+
+def package_files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def modules_in(path: Path) -> set[str]:
+    package = ".".join(path.relative_to(PACKAGE.parent).parent.parts)
+    return imported_modules(path.read_text(encoding="utf-8"), package)
+
+
+def test_all_ways_to_import_are_seen():
+    source = """
+import a.b
+from unfolded_ogamp import data, load_pretrained
+from unfolded_ogamp.physics import csi
+from . import near
+from .. import up
+from ..operators.off_grid import x
+def f():
+    import hidden
+if True:
+    from c import d
+"""
+    assert imported_modules(source, "unfolded_ogamp.networks") == {
+        "a.b",
+        "unfolded_ogamp.data",
+        "unfolded_ogamp.load_pretrained",
+        "unfolded_ogamp.physics",
+        "unfolded_ogamp.networks",
+        "unfolded_ogamp.up",
+        "unfolded_ogamp.operators.off_grid",
+        "hidden",
+        "c",
+    }
+    assert part_of("unfolded_ogamp.operators.off_grid") == "operators"
+    assert part_of("unfolded_ogamp.load_pretrained") == part_of("unfolded_ogamp") == "__init__"
+
+
+def test_allowed_imports_have_no_cycle():
+    remaining = {part: parts - {"__init__"} for part, parts in ALLOWED.items()}
+    while remaining:
+        bottom = {part for part, parts in remaining.items() if not parts & remaining.keys()}
+        assert bottom, f"cycle among {sorted(remaining)}"
+        remaining = {part: parts for part, parts in remaining.items() if part not in bottom}
+
+
+@pytest.mark.parametrize("path", package_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_in_one_direction(path):
+    name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    imported = {part_of(module) for module in modules_in(path) if module.split(".")[0] == "unfolded_ogamp"}
+    assert imported - {name} <= ALLOWED[name]
+
+
+@pytest.mark.parametrize("path", package_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_extras_stay_where_they_belong(path):
+    name = path.relative_to(PACKAGE).as_posix()
+    used = {module.split(".")[0] for module in modules_in(path)} - sys.stdlib_module_names - {"unfolded_ogamp"}
+    allowed = BASE | {extra for extra, places in EXTRAS.items() if name.startswith(places)}
+    assert used <= allowed
+
+
+def test_every_part_is_listed():
+    parts = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in package_files()}
+    assert parts == ALLOWED.keys()
+
+
+def test_library_needs_no_extras(tmp_path):
+    """In a clean interpreter without them: import all but the parts that use them, load a network and estimate."""
+    program = f"""
+import importlib, importlib.abc, sys
+class Blocked(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {BLOCKED!r}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Blocked())
+for part in {sorted(ALLOWED.keys() - {"training", "commands", "__init__"})!r}:
+    importlib.import_module("unfolded_ogamp." + part)
+
+import torch
+from unfolded_ogamp.data import Scenario, draw, load_csi, save_csi
+from unfolded_ogamp.export import export_network
+from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
+from unfolded_ogamp.pretrained import ExportDetails
+torch.set_num_threads(1)
+network = UnfoldedOGAMP(NetworkSettings(blocks=1, layers=1))
+export_network(network, "network", ExportDetails({{}}, 0, None, 0.0, {{}}))
+save_csi("scene.npz", *draw(Scenario(n_tx=6, n_rx=5, pixels=(6, 6)), 1, torch.Generator().manual_seed(0)))
+
+from unfolded_ogamp import load_pretrained
+file = load_csi("scene.npz")
+estimate = load_pretrained("network")(file.csi, file.array, file.grid)
+assert float(estimate.residual[0]) < float(file.csi.value.abs().square().mean())
+print("estimated", *sorted(set({BLOCKED!r}) & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "estimated\n", done.stderr

@@ -1,0 +1,215 @@
+"""An exported network is the network: the same estimates to the last bit, or one line that says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from small_network import DETAILS, export_small_network, small_network
+
+import unfolded_ogamp
+from unfolded_ogamp import load_pretrained
+from unfolded_ogamp.data import Scenario, draw
+from unfolded_ogamp.evaluation import METRICS
+from unfolded_ogamp.export import export_network
+from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
+from unfolded_ogamp.pretrained import PretrainedError, load_details
+
+STATISTIC = {"mean": 0.00125, "median": 0.001, "low": 0.001, "high": 0.0015, "n": 8}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_small_network(tmp_path_factory.mktemp("export") / "network")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_estimates_are_the_same_to_the_last_bit(exported, dtype):
+    scene, csi = draw(Scenario(n_tx=6, n_rx=5, pixels=(6, 6)), 2, torch.Generator().manual_seed(0))
+    arguments = csi.to(dtype), scene.array.to(dtype), scene.grid.to(dtype)
+    with torch.no_grad():
+        before = small_network()(*arguments)
+        after = load_pretrained(exported)(*arguments)
+        untrained = UnfoldedOGAMP(small_network().settings)(*arguments)
+    assert after.prediction.abs().max() > 0
+    for name in ("prediction", "tx_phase", "rx_phase", "pixel_probability", "noise_variance", "residual"):
+        assert torch.equal(getattr(after, name), getattr(before, name))
+    for one, other in zip(after.scatterers, before.scatterers, strict=True):
+        assert torch.equal(one.position, other.position)
+    assert not torch.equal(untrained.prediction, before.prediction)
+
+
+def test_loaded_network_keeps_no_gradients(exported):
+    network = load_pretrained(exported)
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_configuration_holds_all_that_is_known(exported):
+    assert load_details(exported) == DETAILS
+    config = json.loads((exported / "config.json").read_text())
+    assert config["version"] == unfolded_ogamp.__version__
+    assert config["network"]["blocks"] == 2
+    assert load_pretrained(exported).settings == small_network().settings
+
+
+def test_every_setting_survives(tmp_path):
+    settings = NetworkSettings(blocks=1, layers=3)
+    imaging = replace(settings.analytic.imaging, sparsity=0.07, oversampling=2)
+    settings = replace(settings, analytic=replace(settings.analytic, imaging=imaging, merge_radius=0.2))
+    export_network(UnfoldedOGAMP(settings), tmp_path / "network", DETAILS)
+    assert load_pretrained(tmp_path / "network").settings == settings
+
+
+def test_card_shows_what_was_measured(tmp_path):
+    folder = export_small_network(tmp_path / "network")
+    assert "Not measured yet." in (folder / "README.md").read_text()
+    metrics = dict.fromkeys((*METRICS, "time"), STATISTIC)
+    metrics["phase_rmse"] = {"mean": None, "median": None, "low": None, "high": None, "n": 0}
+    measured = {"paper": {"unfolded": {"n_scenes": 8, "batch_size": 4, "threads": 2, "metrics": metrics}}}
+    # as after an evaluation of the exported network
+    export_network(load_pretrained(folder), folder, replace(load_details(folder), measured=measured))
+    card = (folder / "README.md").read_text()
+    row = next(line for line in card.splitlines() if line.startswith("| paper"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:3] == ["paper", "unfolded", "8"]
+    assert cells[6:9] == ["1.25 [1.00, 1.50]", "-", "1.25 [1.00, 1.50]"]
+    assert "1.50 hours with seed 3, at commit 0123abc" in card
+    assert '"name": "toy"' in card
+    assert load_details(folder).measured == measured
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    assert [path.name for path in tmp_path.iterdir()] == ["network"]
+
+
+def test_other_folders_are_not_overwritten(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    export_small_network(folder)  # empty: nothing to lose
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"expected no folder.*found README.md, config.json, model.*notes.txt"):
+        export_small_network(folder)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(FileExistsError, match="expected a folder"):
+        export_small_network(tmp_path / "file")
+    assert (folder / "notes.txt").read_text() == (tmp_path / "file").read_text() == "mine"
+
+
+def test_failed_export_leaves_the_old_one(tmp_path):
+    folder = export_small_network(tmp_path / "network")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    broken = small_network()
+    with torch.no_grad():
+        broken.blocks[1].imaging[0].damping.fill_(torch.nan)
+    with pytest.raises(PretrainedError, match=r"expected finite weights, found blocks.1.imaging.0.damping"):
+        export_network(broken, folder, DETAILS)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        export_network(small_network(), folder, replace(DETAILS, training_time=float("inf")))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["network"]
+
+
+def edit_config(change: Callable[[dict], object]) -> Callable[[Path], object]:
+    def edit(folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text())
+        change(config)
+        (folder / "config.json").write_text(json.dumps(config))
+
+    return edit
+
+
+def edit_weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], object]:
+    def edit(folder: Path) -> None:
+        weights = load_file(folder / "model.safetensors")
+        change(weights)
+        save_file(weights, folder / "model.safetensors")
+
+    return edit
+
+
+FIRST = "blocks.0.imaging.0.activity"
+
+# What is done to the folder of a good export, and what the message says after the name of the folder.
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no folder": (shutil.rmtree, ": expected the folder of an exported network, found none"),
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "/model.safetensors: expected a file, found none"),
+    "no configuration": (lambda f: (f / "config.json").unlink(), "/config.json: expected a file, found none"),
+    "truncated configuration": (
+        lambda f: (f / "config.json").write_text('{"network": {'),
+        "/config.json: expected JSON, found what cannot be read",
+    ),
+    "binary configuration": (
+        lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"),
+        "/config.json: expected JSON, found what cannot be read",
+    ),
+    "list": (lambda f: (f / "config.json").write_text("[]"), "/config.json: expected an object, found list"),
+    "no seed": (edit_config(lambda c: c.pop("seed")), "/config.json: expected the key 'seed', found none"),
+    "another key": (
+        edit_config(lambda c: c.update(colour="red")),
+        "/config.json: expected only the keys network, version, trained_on, seed, commit, training_time, measured, "
+        "found 'colour'",
+    ),
+    "no network": (
+        edit_config(lambda c: c.update(network=None)),
+        "/config.json: network: expected an object, found NoneType",
+    ),
+    "setting missing": (
+        edit_config(lambda c: c["network"]["analytic"]["imaging"].pop("damping")),
+        "/config.json: network.analytic.imaging: expected the key 'damping', found none",
+    ),
+    "setting unknown": (
+        edit_config(lambda c: c["network"].update(depth=3)),
+        "/config.json: network: expected only the keys blocks, layers, analytic, found 'depth'",
+    ),
+    "setting of another type": (
+        edit_config(lambda c: c["network"]["analytic"].update(warm_start=1)),
+        "/config.json: network.analytic.warm_start: expected bool, found 1",
+    ),
+    "setting out of range": (
+        edit_config(lambda c: c["network"].update(blocks=0)),
+        "/config.json: network: blocks must be at least 1, got 0",
+    ),
+    "weights of a larger network": (
+        edit_config(lambda c: c["network"].update(blocks=1)),
+        "/model.safetensors: expected weights that fit config.json: blocks.1.imaging.0.activity to be nothing, "
+        "found float32 []",
+    ),
+    "weights of a smaller network": (
+        edit_config(lambda c: c["network"].update(layers=3)),
+        "/model.safetensors: expected weights that fit config.json: blocks.0.imaging.2.activity to be float32 [], "
+        "found nothing",
+    ),
+    "weights of another shape": (
+        edit_weights(lambda w: w.update({FIRST: torch.zeros(2)})),
+        f"/model.safetensors: expected weights that fit config.json: {FIRST} to be float32 [], found float32 [2]",
+    ),
+    "weights of another precision": (
+        edit_weights(lambda w: w.update({FIRST: w[FIRST].double()})),
+        f"/model.safetensors: expected weights that fit config.json: {FIRST} to be float32 [], found float64 []",
+    ),
+    "infinite weight": (
+        edit_weights(lambda w: w[FIRST].fill_(torch.inf)),
+        f"/model.safetensors: expected finite weights, found {FIRST} with a nan or inf",
+    ),
+    "truncated weights": (
+        lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-5]),
+        "/model.safetensors: expected weights, found what cannot be read",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_folder_is_refused_in_one_line(case, exported, tmp_path):
+    change, message = BROKEN[case]
+    folder = tmp_path / "network"
+    shutil.copytree(exported, folder)
+    change(folder)
+    with pytest.raises(PretrainedError) as caught:
+        load_pretrained(folder)
+    assert str(caught.value).startswith(f"{folder}{message}")
+    assert "\n" not in str(caught.value)
