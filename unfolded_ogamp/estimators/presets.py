@@ -47,6 +47,12 @@ def tuned() -> AlternatingSettings:
     )
 
 
+def paper_fixed() -> AlternatingSettings:
+    """`paper` without the gradient update of step 6, Fig. 5(e)."""
+    settings = paper()
+    return replace(settings, imaging=replace(settings.imaging, recentre_every=0))
+
+
 def gamp() -> AlternatingSettings:
     """GAMP on the pixel centres, otherwise as `tuned`: what is lost without the off-grid model."""
     settings = tuned()
@@ -62,6 +68,7 @@ def off_grid_gamp() -> AlternatingSettings:
 PRESETS: dict[str, Callable[[], AlternatingSettings]] = {
     "og_amp": tuned,
     "og_amp_paper": paper,
+    "og_amp_paper_fixed": paper_fixed,
     "gamp": gamp,
     "gamp_off_grid": off_grid_gamp,
 }
