@@ -100,15 +100,20 @@ def test_search_expands_the_pixel_within_reach_of_its_scatterer(offset: tuple[fl
     assert distance <= 0.2 / 6 + 1e-6
 
 
-def test_recentring_keeps_the_predicted_csi_to_first_order() -> None:
-    state, problem, observation, parameters, settings = imaging_problem((0.02, 0.01))
-    for _ in range(20):
-        state = off_grid_gamp.step(state, problem, observation, parameters, settings, recentring=False)
+def test_recentring_moves_the_offset_from_the_coefficients_to_the_expansion() -> None:
+    """The predicted CSI changes by the second-order error of the expansion alone, a quarter for half the offset."""
+    state, problem, _, parameters, settings = imaging_problem((0.0, 0.0))
     differences = []
-    for share in (0.08, 0.04):
-        moved = off_grid_gamp.recentre(state, problem, replace(parameters, recentring_step=share), settings)
-        assert moved.offset.abs().max() > 1e-4
-        differences.append((moved.messages.prediction() - state.messages.prediction()).norm())
+    for shift in (4e-3, 2e-3):
+        mean = torch.zeros_like(state.messages.posterior.mean)
+        mean[0, :2, 12] = torch.tensor([1.0, shift])
+        log_odds = torch.full_like(state.messages.posterior.log_odds, -40.0)
+        log_odds[0, :, 12] = 40.0
+        posterior = replace(state.messages.posterior, mean=mean, active_mean=mean, log_odds=log_odds)
+        before = replace(state, messages=replace(state.messages, posterior=posterior))
+        after = off_grid_gamp.recentre(before, problem, parameters, settings)
+        assert float(after.offset[0, 12, 0]) == pytest.approx(shift, rel=1e-4)
+        differences.append((after.messages.prediction() - before.messages.prediction()).norm())
     assert differences[0] / differences[1] == pytest.approx(4, rel=0.1)
 
 

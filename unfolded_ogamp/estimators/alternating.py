@@ -85,7 +85,7 @@ def init(problem: Problem, parameters: ImagingParameters, settings: AlternatingS
     n_phases = n_frequencies if settings.synchronisation.per_frequency else 1
     tx_phase = problem.array.tx.new_zeros(batch, n_tx, n_phases)
     rx_phase = problem.array.rx.new_zeros(batch, n_rx, n_phases)
-    coarse = replace(settings.synchronisation, method="alignment", alignment_iterations=50)
+    coarse = replace(settings.synchronisation, method="alignment", alignment_iterations=20)
     tx_phase, rx_phase = synchronisation.step(
         problem.csi, problem.los, problem.trusted, tx_phase, rx_phase, coarse, phase_step=1.0
     )
