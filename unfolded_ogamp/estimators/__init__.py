@@ -1,7 +1,7 @@
 """Classic estimators: explicit state, `init` and `step`, one loop."""
 
 from unfolded_ogamp.estimators.alternating import AlternatingEstimator, AlternatingSettings
-from unfolded_ogamp.estimators.off_grid_gamp import ImagingParameters, ImagingSettings
+from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
 from unfolded_ogamp.estimators.presets import PRESETS
 from unfolded_ogamp.estimators.synchronisation import SynchronisationSettings
 

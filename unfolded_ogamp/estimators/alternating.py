@@ -9,7 +9,8 @@ from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate, History
 from unfolded_ogamp.estimators import off_grid_gamp, synchronisation
-from unfolded_ogamp.estimators.off_grid_gamp import ImagingParameters, ImagingSettings, ImagingState
+from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
+from unfolded_ogamp.estimators.off_grid_gamp import ImagingState
 from unfolded_ogamp.estimators.problem import Problem, phasor, pose
 from unfolded_ogamp.estimators.scatterers import ListSettings, list_scatterers
 from unfolded_ogamp.estimators.synchronisation import SynchronisationSettings

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from unfolded_ogamp.estimators.alternating import AlternatingSettings
-from unfolded_ogamp.estimators.off_grid_gamp import ImagingSettings
+from unfolded_ogamp.estimators.imaging_settings import ImagingSettings
 from unfolded_ogamp.estimators.scatterers import ListSettings
 from unfolded_ogamp.estimators.synchronisation import SynchronisationSettings
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unfolded_ogamp.estimators import alternating, off_grid_gamp
 from unfolded_ogamp.estimators.alternating import AlternatingSettings, AlternatingState
-from unfolded_ogamp.estimators.off_grid_gamp import ImagingParameters, ImagingSettings
+from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
 from unfolded_ogamp.estimators.problem import Problem
 
 LARGEST_FACTOR = 8.0

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from unfolded_ogamp.estimate import Estimate, History
 from unfolded_ogamp.estimators import alternating
 from unfolded_ogamp.estimators.alternating import AlternatingSettings, AlternatingState
-from unfolded_ogamp.estimators.off_grid_gamp import ImagingParameters
+from unfolded_ogamp.estimators.imaging_settings import ImagingParameters
 from unfolded_ogamp.estimators.presets import tuned
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.networks.layers import ImagingLayer, SynchronisationLayer
