@@ -41,7 +41,7 @@ def test_estimators_are_reported_by_what_sets_them_apart(tmp_path):
     assert estimators["unfolded"].settings == small_network().settings
 
 
-KNOWN = "unfolded, og_amp, og_amp_paper, gamp, gamp_off_grid"
+KNOWN = ", ".join(["unfolded", *PRESETS])
 
 REFUSED = {
     "unknown": ("og_apm", f"estimator: expected one of {KNOWN}, found 'og_apm'"),

@@ -15,6 +15,7 @@ from small_network import export_small_network
 
 from unfolded_ogamp import load_pretrained
 from unfolded_ogamp.data import Scenario, draw, load_csi, save_csi
+from unfolded_ogamp.estimators import PRESETS
 
 SCENARIO = Scenario(n_tx=10, n_rx=9, pixels=(8, 8), sparsity=0.05)
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -88,7 +89,7 @@ REFUSED = {
     "no such file": (["input={}/a.npz", "estimator=og_amp"], "{}/a.npz: expected a file, found none"),
     "unknown estimator": (
         ["input={}/scene.npz", "estimator=music"],
-        "estimator: expected one of unfolded, og_amp, og_amp_paper, gamp, gamp_off_grid, found 'music'",
+        f"estimator: expected one of {', '.join(['unfolded', *PRESETS])}, found 'music'",
     ),
     "no checkpoint": (
         ["input={}/scene.npz", "checkpoint={}/none"],

@@ -146,7 +146,7 @@ def test_phases_may_be_given_per_node(saved, tmp_path):
 
 
 @pytest.mark.skipif(not FOREIGN, reason="the measured and full-wave scenes are not here")
-@pytest.mark.parametrize("path", FOREIGN, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FOREIGN, ids=[path.stem for path in FOREIGN])
 def test_scenes_that_nobody_here_simulated(path):
     loaded = load_csi(path)
     with np.load(path) as archive:
