@@ -34,7 +34,7 @@ class History(Record):
 
     Attributes:
         residual: mean |y - model|^2 over the links, in the units of |CSI|^2 [B, T].
-        change: mean absolute change of the reflectivity, relative to its prior scale [B, T].
+        change: mean absolute change of the reflectivity over the pixels, in units of its scale in the problem [B, T].
         active: number of active pixels [B, T].
     """
 
@@ -51,7 +51,7 @@ class Estimate:
         scatterers: one list of scatterers per scene.
         tx_phase, rx_phase: node phases [B, n_tx, K], [B, n_rx, K], [rad].
         pixel_probability: probability that a pixel holds a scatterer [B, N].
-        noise_variance: variance of what the model leaves unexplained, as the estimator sees it [B].
+        noise_variance: variance of the noise, as given with the CSI, else as the residual shows it [B].
         prediction: noise-free CSI that the estimate predicts, complex [B, n_tx, n_rx, K].
         residual: mean |y - prediction|^2 over the existing links [B].
         finite: False where a non-finite state ended the run early; the estimate is then the last finite one, bool [B].

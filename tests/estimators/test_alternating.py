@@ -88,7 +88,7 @@ def imaging_problem(offset: tuple[float, float]) -> tuple:
     problem = pose_problem(csi, scene.array, scene.grid, settings)
     parameters = ImagingParameters.of(settings.imaging)
     state = init(problem, parameters, settings)
-    return state.imaging, problem, observe(problem, state.tx_phase, state.rx_phase), parameters, settings.imaging
+    return state.imaging, problem, observe(problem, state.phases), parameters, settings.imaging
 
 
 @pytest.mark.parametrize("offset", [(0.08, -0.07), (-0.06, 0.09), (0.0, 0.0)])

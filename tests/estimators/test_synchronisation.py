@@ -10,7 +10,14 @@ import pytest
 import torch
 
 from unfolded_ogamp.data import Scenario, draw
-from unfolded_ogamp.estimators.synchronisation import SynchronisationSettings, align, correlation, project, step
+from unfolded_ogamp.estimators.synchronisation import (
+    NodePhases,
+    SynchronisationSettings,
+    align,
+    correlation,
+    project,
+    step,
+)
 from unfolded_ogamp.physics import incidence_matrix, link_phase, link_phase_error, nlos_channel
 
 ALIGNMENT = SynchronisationSettings("alignment", 200, per_frequency=False, phase_step=1.0)
@@ -49,13 +56,12 @@ def noisy_links(link_std: float, seed: int) -> tuple[torch.Tensor, ...]:
 def test_alignment_finds_uniform_phases_where_the_projection_wraps() -> None:
     scene, csi, reference, true = noisy_links(0.0, seed=2)
     link = scene.link[..., None].double()
-    zeros = torch.zeros(4, 12, 1).double(), torch.zeros(4, 10, 1).double()
-    tx, rx = step(csi.value, reference, link, *zeros, ALIGNMENT, 1.0)
-    aligned = link_phase_error(link_phase(tx, rx).expand_as(true), true, scene.link).abs().max()
-    tx, rx = step(
-        csi.value, reference, link, *zeros, SynchronisationSettings("least_squares", per_frequency=False), 1.0
-    )
-    projected = link_phase_error(link_phase(tx, rx).expand_as(true), true, scene.link).abs().max()
+    zero = NodePhases.zero(link, 1)
+    phases = step(csi.value, reference, link, zero, ALIGNMENT, 1.0, 0.0)
+    aligned = link_phase_error(link_phase(phases.tx, phases.rx).expand_as(true), true, scene.link).abs().max()
+    least_squares = SynchronisationSettings("least_squares", per_frequency=False)
+    phases = step(csi.value, reference, link, zero, least_squares, 1.0, 0.0)
+    projected = link_phase_error(link_phase(phases.tx, phases.rx).expand_as(true), true, scene.link).abs().max()
     assert aligned < 0.2
     assert projected > 1.0
 
@@ -79,23 +85,25 @@ def test_without_noise_both_methods_recover_small_phases_exactly() -> None:
     true = link_phase(scene.tx_phase, scene.rx_phase)
     csi = reference * torch.complex(true.cos(), -true.sin())
     link = scene.link[..., None].double()
-    zeros = torch.zeros(2, 6, 1).double(), torch.zeros(2, 7, 1).double()
     for settings in (ALIGNMENT, SynchronisationSettings("least_squares", per_frequency=False)):
-        tx, rx = step(csi, reference, link, *zeros, settings, 1.0)
-        error = (link_phase(tx, rx) - true) * link
+        phases = step(csi, reference, link, NodePhases.zero(link, 1), settings, 1.0, 0.0)
+        error = (link_phase(phases.tx, phases.rx) - true) * link
         assert error.abs().max() < 1e-6, settings.method
 
 
-def test_phase_step_scales_the_correction() -> None:
+def test_phase_step_scales_the_correction_and_momentum_repeats_the_last_move() -> None:
     """Erratum 3: k_phi multiplies the correction of the phase, not the matrix of phasors."""
     scene, csi, reference, _ = noisy_links(0.0, seed=5)
     link = scene.link[..., None].double()
-    start = 0.1 * torch.ones(4, 12, 1).double(), torch.zeros(4, 10, 1).double()
-    full = step(csi.value, reference, link, *start, ALIGNMENT, 1.0)
-    part = step(csi.value, reference, link, *start, ALIGNMENT, 0.3)
-    for whole, piece, origin in zip(full, part, start, strict=True):
-        moved = torch.remainder(whole - origin + math.pi, 2 * math.pi) - math.pi
-        torch.testing.assert_close(piece, origin + 0.3 * moved)
+    zero = NodePhases.zero(link, 1)
+    start = replace(zero, tx=zero.tx + 0.1, tx_move=zero.tx + 0.2, rx_move=zero.rx - 0.4)
+    full = step(csi.value, reference, link, start, ALIGNMENT, 1.0, 0.0)
+    part = step(csi.value, reference, link, start, ALIGNMENT, 0.3, 0.5)
+    torch.testing.assert_close(part.tx_move, 0.3 * full.tx_move + 0.5 * 0.2)
+    torch.testing.assert_close(part.rx_move, 0.3 * full.rx_move - 0.5 * 0.4)
+    for phase, origin, move in ((part.tx, start.tx, part.tx_move), (part.rx, start.rx, part.rx_move)):
+        turned = phase - origin - move
+        torch.testing.assert_close(turned, 2 * math.pi * (turned / (2 * math.pi)).round())
 
 
 def test_settings_refuse_what_makes_no_sense() -> None:

@@ -29,7 +29,7 @@ class TensorsOnly(nn.Module):
         array, grid = NodeArray(tx, rx, frequency, frequency[:, 0]), PixelGrid(centre, pixel)
         problem = alternating.pose_problem(csi, array, grid, self.network.settings.analytic)
         *_, state = self.network.states(problem, [])
-        phase = link_phase(state.tx_phase, state.rx_phase)
+        phase = link_phase(state.phases.tx, state.phases.rx)
         return state.imaging.messages.posterior.log_odds[:, 0], centre + state.imaging.offset, phase
 
 

@@ -42,12 +42,13 @@ def test_phase_loss_is_the_logarithm_of_the_rms_error_and_gauge_free() -> None:
     scene, csi = draw(TINY, 2, torch.Generator().manual_seed(0))
     settings = LossSettings(phase_floor=1e-3)
     state = final_state(scene, csi, 1)
-    exact = replace(state, tx_phase=scene.tx_phase[..., :1] + 0.3, rx_phase=scene.rx_phase[..., :1] - 1.1)
+    phases = replace(state.phases, tx=scene.tx_phase[..., :1] + 0.3, rx=scene.rx_phase[..., :1] - 1.1)
+    exact = replace(state, phases=phases)
     assert block_errors(exact, scene, settings).phase.abs().max() < 1e-6
-    tilt = torch.zeros_like(exact.tx_phase)
+    tilt = torch.zeros_like(phases.tx)
     tilt[:, 0], tilt[:, 1] = 0.04, -0.04  # a link error of 0.04 on a quarter of the links
     expected = 0.5 * math.log1p(0.25 * 0.04**2 / 1e-6)
-    wrong = block_errors(replace(exact, tx_phase=exact.tx_phase + tilt), scene, settings).phase
+    wrong = block_errors(replace(exact, phases=replace(phases, tx=phases.tx + tilt)), scene, settings).phase
     torch.testing.assert_close(wrong, torch.full_like(wrong, expected), rtol=1e-3, atol=0)
 
 
@@ -73,7 +74,7 @@ def test_image_losses_see_false_missed_and_misplaced_scatterers() -> None:
     right[home] = 20.0
     missed, false = right.clone(), right.clone()
     missed[home[0]] = -20.0
-    false[(home[0] + 20) % shape[-1]] = 20.0
+    false[distance.amin(1).argmax()] = 20.0  # the pixel that is furthest from all scatterers
     best = block_errors(with_image(right, 0.0), scene, settings)
     assert best.position < 1e-4
     assert best.detection < 1e-6
@@ -93,16 +94,16 @@ def test_later_blocks_weigh_more() -> None:
     torch.testing.assert_close(difference, torch.full_like(difference, (3.0 - 1.0) / (3.0 + 1.0)))
 
 
-def modules(steps: int, workers: int = 0) -> tuple[UnfoldedModule, SceneDataModule]:
+def modules(workers: int = 0) -> tuple[UnfoldedModule, SceneDataModule]:
     mixture = Mixture([Component(TINY, ranges={"nodes": (6, 8), "snr_db": (15.0, 25.0)})])
     data = SceneDataModule(mixture, TINY, DataSettings(7, 2, 3, 1, workers))
     torch.manual_seed(0)
-    module = UnfoldedModule(NetworkSettings(blocks=2), LossSettings(), OptimiserSettings(warm_up=1, steps=steps))
+    module = UnfoldedModule(NetworkSettings(blocks=2), LossSettings(), OptimiserSettings(warm_up=1))
     return module, data
 
 
 def train(folder: Path, epochs: int, resume: Path | None = None, workers: int = 0) -> Path:
-    module, data = modules(steps=6, workers=workers)
+    module, data = modules(workers=workers)
     classic = AlternatingEstimator(replace(PRESETS["og_amp"](), blocks=2))
     settings = RunSettings(str(folder), epochs, accelerator="cpu", resume=None if resume is None else str(resume))
     configuration = {"mixture": {"name": "tiny"}, "data": {"seed": 7}}
@@ -117,8 +118,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_interrupted_and_resumed_training_ends_bit_for_bit_where_the_whole_one_does(
     checkpoint: Path, tmp_path: Path
 ) -> None:
-    train(tmp_path, epochs=1, workers=2)
-    resumed = train(tmp_path, epochs=2, resume=tmp_path / "checkpoints" / "epoch=000.ckpt")
+    resumed = train(tmp_path, epochs=2, resume=checkpoint.parent / "epoch=000.ckpt", workers=2)
     whole, parts = (torch.load(path, weights_only=True)["state_dict"] for path in (checkpoint, resumed))
     assert whole.keys() == parts.keys()
     for name, tensor in whole.items():
@@ -151,8 +151,8 @@ def test_a_file_that_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path) -> 
 
 
 def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
-    module, _ = modules(steps=6)
-    optimiser = module.configure_optimizers()["optimizer"]
+    module, _ = modules()
+    optimiser = torch.optim.Adam(module.parameters())
     for parameter in module.parameters():
         parameter.grad = torch.full_like(parameter, torch.nan)
     module.on_before_optimizer_step(optimiser)

@@ -13,7 +13,7 @@ from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, Imagin
 from unfolded_ogamp.estimators.off_grid_gamp import ImagingState
 from unfolded_ogamp.estimators.problem import Problem, phasor, pose
 from unfolded_ogamp.estimators.scatterers import ListSettings, list_scatterers
-from unfolded_ogamp.estimators.synchronisation import SynchronisationSettings
+from unfolded_ogamp.estimators.synchronisation import NodePhases, SynchronisationSettings
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.records import Record, choose
 
@@ -61,14 +61,13 @@ class AlternatingState(Record):
 
     Attributes:
         imaging: state of imaging.
-        tx_phase, rx_phase: node phases [B, n_tx, K'], [B, n_rx, K'], [rad]; K' = 1 where the frequencies share them.
+        phases: node phases.
         running: scenes that have not converged, bool [B].
         finite: scenes in which nothing non-finite has come up, bool [B].
     """
 
     imaging: ImagingState
-    tx_phase: Tensor
-    rx_phase: Tensor
+    phases: NodePhases
     running: Tensor
     finite: Tensor
 
@@ -82,30 +81,26 @@ def pose_problem(csi: Csi, array: NodeArray, grid: PixelGrid, settings: Alternat
 
 def init(problem: Problem, parameters: ImagingParameters, settings: AlternatingSettings) -> AlternatingState:
     """Zero phases, or where there is a trusted line of sight the phases that fit it; imaging at its prior."""
-    batch, n_tx, n_rx, n_frequencies = problem.csi.shape
-    n_phases = n_frequencies if settings.synchronisation.per_frequency else 1
-    tx_phase = problem.array.tx.new_zeros(batch, n_tx, n_phases)
-    rx_phase = problem.array.rx.new_zeros(batch, n_rx, n_phases)
+    batch, *_, n_frequencies = problem.csi.shape
+    zero = NodePhases.zero(problem.link, n_frequencies if settings.synchronisation.per_frequency else 1)
     coarse = replace(settings.synchronisation, method="alignment", alignment_iterations=20)
-    tx_phase, rx_phase = synchronisation.step(
-        problem.csi, problem.los, problem.trusted, tx_phase, rx_phase, coarse, phase_step=1.0
-    )
-    observation = observe(problem, tx_phase, rx_phase)
+    fitted = synchronisation.step(problem.csi, problem.los, problem.trusted, zero, coarse, phase_step=1.0, momentum=0.0)
+    phases = NodePhases(fitted.tx, fitted.rx, zero.tx_move, zero.rx_move)
     running = torch.ones(batch, dtype=torch.bool, device=problem.csi.device)
-    imaging = off_grid_gamp.init(problem, observation, parameters, settings.imaging)
-    return AlternatingState(imaging, tx_phase, rx_phase, running, running)
+    imaging = off_grid_gamp.init(problem, observe(problem, phases), parameters, settings.imaging)
+    return AlternatingState(imaging, phases, running, running)
 
 
-def observe(problem: Problem, tx_phase: Tensor, rx_phase: Tensor) -> Tensor:
+def observe(problem: Problem, phases: NodePhases) -> Tensor:
     """NLOS observation (29): phases taken out, ideal line of sight subtracted; [B, n_tx, n_rx, K]."""
-    return problem.csi * phasor(tx_phase, rx_phase) - problem.los
+    return problem.csi * phasor(phases.tx, phases.rx) - problem.los
 
 
 def begin_block(
     state: AlternatingState, problem: Problem, parameters: ImagingParameters, settings: AlternatingSettings, block: int
 ) -> tuple[AlternatingState, Tensor]:
     """What precedes the imaging of a block; returns the state and the observation [B, n_tx, n_rx, K] of the block."""
-    observation = observe(problem, state.tx_phase, state.rx_phase)
+    observation = observe(problem, state.phases)
     imaging = state.imaging
     if block > 0 and not settings.warm_start:
         fresh = off_grid_gamp.init(problem, observation, parameters, settings.imaging)
@@ -117,31 +112,30 @@ def begin_block(
 
 
 def end_block(
-    state: AlternatingState, problem: Problem, settings: AlternatingSettings, phase_step: Tensor | float
+    state: AlternatingState,
+    problem: Problem,
+    settings: AlternatingSettings,
+    phase_step: Tensor | float,
+    momentum: Tensor | float,
 ) -> AlternatingState:
     """Synchronisation refinement on the channel that imaging predicts, line of sight included."""
     messages = state.imaging.messages
-    tx_phase, rx_phase = synchronisation.step(
-        problem.csi,
-        messages.prediction() + problem.los,
-        problem.link,
-        state.tx_phase,
-        state.rx_phase,
-        settings.synchronisation,
-        phase_step,
+    reference = messages.prediction() + problem.los
+    phases = synchronisation.step(
+        problem.csi, reference, problem.link, state.phases, settings.synchronisation, phase_step, momentum
     )
-    turn = phasor(tx_phase - state.tx_phase, rx_phase - state.rx_phase)
+    turn = phasor(phases.tx_move, phases.rx_move)
     imaging = replace(state.imaging, messages=replace(messages, score=messages.score * turn))
     if settings.imaging.adapt_prior:
         imaging = off_grid_gamp.adapt_amplitude(imaging)
-    return accept(replace(state, imaging=imaging, tx_phase=tx_phase, rx_phase=rx_phase), state)
+    return accept(replace(state, imaging=imaging, phases=phases), state)
 
 
 def accept(new: AlternatingState, old: AlternatingState) -> AlternatingState:
     """Scene by scene the new state, unless the scene has ended or the new state is not finite, which ends it."""
     posterior = new.imaging.messages.posterior
     finite = torch.isfinite(posterior.mean.abs().sum((1, 2)) + posterior.variance.sum((1, 2)))
-    finite = finite & torch.isfinite(new.tx_phase.sum((1, 2)) + new.rx_phase.sum((1, 2)))
+    finite = finite & torch.isfinite(new.phases.tx.sum((1, 2)) + new.phases.rx.sum((1, 2)))
     merged = choose(old.running & finite, new, old)
     ended = old.running & ~finite
     return replace(merged, running=merged.running & ~ended, finite=old.finite & ~ended)
@@ -167,17 +161,19 @@ def conclude(
     """The estimate that a state stands for, in the units of the CSI."""
     posterior = state.imaging.messages.posterior
     reference = state.imaging.messages.prediction() + problem.los
-    prediction = reference * phasor(state.tx_phase, state.rx_phase).conj() * problem.link
+    prediction = reference * phasor(state.phases.tx, state.phases.rx).conj() * problem.link
     n_frequencies = problem.csi.shape[-1]
     power = problem.unit.square()
+    residual = problem.mean_power(problem.csi - prediction)
+    noise_variance = residual if problem.noise_variance is None else problem.noise_variance
     return Estimate(
         scatterers=list_scatterers(state.imaging, problem, settings.listing, settings.imaging.offset_limit),
-        tx_phase=state.tx_phase.expand(-1, -1, n_frequencies),
-        rx_phase=state.rx_phase.expand(-1, -1, n_frequencies),
+        tx_phase=state.phases.tx.expand(-1, -1, n_frequencies),
+        rx_phase=state.phases.rx.expand(-1, -1, n_frequencies),
         pixel_probability=posterior.log_odds[:, 0].sigmoid(),
-        noise_variance=state.imaging.noise_variance * power,
+        noise_variance=noise_variance * power,
         prediction=prediction * problem.unit[:, None, None, None],
-        residual=problem.mean_power(problem.csi - prediction) * power,
+        residual=residual * power,
         finite=state.finite,
         history=History(
             residual=torch.cat([entry.residual for entry in entries], dim=1),
@@ -210,9 +206,9 @@ class AlternatingEstimator:
             state, observation = begin_block(state, problem, parameters, settings, block)
             state = self._image(state, problem, observation, parameters, entries)
             state = replace(state, running=before.running & state.finite)
-            state = end_block(state, problem, settings, settings.synchronisation.phase_step)
-            moved = torch.cat([state.tx_phase - before.tx_phase, state.rx_phase - before.rx_phase], dim=1)
-            largest = synchronisation.wrap(moved).abs().amax((1, 2))
+            refinement = settings.synchronisation
+            state = end_block(state, problem, settings, refinement.phase_step, refinement.momentum)
+            largest = torch.cat([state.phases.tx_move, state.phases.rx_move], dim=1).abs().amax((1, 2))
             state = replace(state, running=state.running & (largest > settings.phase_tolerance))
             if not state.running.any():
                 break

@@ -86,7 +86,9 @@ def step(
     predicted = state.prediction() - spread * state.score
     weight = link / (noise_variance[:, None, None, None] + spread)
     score = damping * state.score + (1 - damping) * weight * (observation - predicted)
-    variance = state.operator.energy_adjoint(weight.expand_as(score.real)).reciprocal()
+    precision = state.operator.energy_adjoint(weight.expand_as(score.real))
+    # a derivative can vanish, where nodes and pixel lie in one plane: such a coefficient stays at its prior
+    variance = torch.maximum(precision, 1e-9 * precision[:, :1]).reciprocal()
     new = denoise(old.mean + variance * state.operator.adjoint(score), variance, prior, shared_activity)
     damped = replace(
         new,

@@ -24,13 +24,11 @@ class ImagingState(Record):
         messages: message passing on the dictionary as it is expanded now.
         offset: where each pixel is expanded, relative to its centre [B, N, D], [m].
         amplitude: scale of the reflectivity prior in problem units [B].
-        noise_variance: as the last iteration took it, in problem units [B].
     """
 
     messages: gamp.MessageState
     offset: Tensor
     amplitude: Tensor
-    noise_variance: Tensor
 
 
 def prior_of(problem: Problem, amplitude: Tensor, parameters: ImagingParameters, off_grid: bool) -> Prior:
@@ -56,7 +54,7 @@ def init(
     prior = prior_of(problem, amplitude, parameters, settings.off_grid)
     operator = expand(problem, offset, settings)
     messages = gamp.init(operator, prior, observation, offset.shape[1], settings.all_active)
-    return ImagingState(messages, offset, amplitude, problem.mean_power(observation))
+    return ImagingState(messages, offset, amplitude)
 
 
 def step(
@@ -90,7 +88,7 @@ def step(
     messages = gamp.step(
         state.messages, observation, problem.link, prior, noise_variance, parameters.damping, settings.shared_activity
     )
-    state = replace(state, messages=messages, noise_variance=noise_variance)
+    state = replace(state, messages=messages)
     return recentre(state, problem, parameters, settings) if recentring and settings.off_grid else state
 
 
@@ -133,32 +131,43 @@ def recentre(
     return replace(state, messages=messages, offset=offset)
 
 
-@torch.no_grad()
 def search(state: ImagingState, problem: Problem, observation: Tensor, settings: ImagingSettings) -> ImagingState:
     """Expand each inactive pixel where, within the pixel, the matched filter of the residual is largest.
 
     A scatterer further than about lambda / 12 from where its pixel is expanded is nearly orthogonal to the first-order
     model, so a pixel that looks only at its centre cannot see most of what it holds.
     """
-    residual = observation - state.messages.prediction()
+    found = best_offset(problem, observation - state.messages.prediction(), settings.oversampling)
+    inactive = (state.messages.posterior.log_odds[:, 0] <= 0)[..., None]
+    offset = torch.where(inactive, found, state.offset)
+    mean = state.messages.posterior.mean
+    shift = torch.where(inactive.mT, torch.zeros_like(mean[:, 1:]), mean[:, 1:])
+    posterior = replace(state.messages.posterior, mean=torch.cat([mean[:, :1], shift], dim=1))
+    messages = replace(state.messages, operator=expand(problem, offset, settings), posterior=posterior)
+    return replace(state, messages=messages, offset=offset)
+
+
+@torch.no_grad()
+def best_offset(problem: Problem, residual: Tensor, oversampling: int) -> Tensor:
+    """The offset [B, N, D] [m] of the largest matched-filter output among `oversampling` positions per pixel and axis.
+
+    Args:
+        problem: geometry and links.
+        residual: CSI that is not explained yet, complex [B, n_tx, n_rx, K].
+        oversampling: positions per pixel and axis.
+    """
     pixel = problem.grid.pixel[:, None, None]
-    dimension = state.offset.shape[-1]
-    axis = [(i - (settings.oversampling - 1) / 2) / settings.oversampling for i in range(settings.oversampling)]
-    best, offset = torch.zeros_like(state.offset[..., 0]), state.offset
-    for candidate in itertools.product(axis, repeat=dimension):
+    axis = [(i - (oversampling - 1) / 2) / oversampling for i in range(oversampling)]
+    offset = torch.zeros_like(problem.grid.centre)
+    best = torch.zeros_like(offset[..., 0])
+    for candidate in itertools.product(axis, repeat=offset.shape[-1]):
         trial = (torch.tensor(candidate, dtype=pixel.dtype, device=pixel.device) * pixel).expand_as(offset)
         operator = MultistaticOperator.at(problem.array, problem.grid.centre + trial, problem.dictionary_scale)
         filtered = operator.adjoint(residual)[:, 0].abs().square()
         response = filtered / operator.energy_adjoint(problem.link.expand_as(residual.real))[:, 0]
         better = response > best
         best, offset = torch.where(better, response, best), torch.where(better[..., None], trial, offset)
-    inactive = (state.messages.posterior.log_odds[:, 0] <= 0)[..., None]
-    offset = torch.where(inactive, offset, state.offset)
-    mean = state.messages.posterior.mean
-    shift = torch.where(inactive.mT, torch.zeros_like(mean[:, 1:]), mean[:, 1:])
-    posterior = replace(state.messages.posterior, mean=torch.cat([mean[:, :1], shift], dim=1))
-    messages = replace(state.messages, operator=expand(problem, offset, settings), posterior=posterior)
-    return replace(state, messages=messages, offset=offset)
+    return offset
 
 
 def adapt_amplitude(state: ImagingState) -> ImagingState:

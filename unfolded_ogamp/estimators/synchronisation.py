@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.physics import link_phase
+from unfolded_ogamp.records import Record
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,15 @@ class SynchronisationSettings:
         alignment_iterations: alternations per refinement.
         per_frequency: a phase per node and frequency; else one phase per node for all frequencies.
         phase_step: share k_phi of the correction that is applied (28); between 1 and 2 it over-relaxes.
+        momentum: share of the last move of the phases that is added to the next one; with over-relaxation it ends the
+            crawl along images that are shifted while all node phases tilt.
     """
 
     method: str = "least_squares"
     alignment_iterations: int = 10
     per_frequency: bool = True
     phase_step: float = 0.3
+    momentum: float = 0.0
 
     def __post_init__(self) -> None:
         if self.method not in ("least_squares", "alignment"):
@@ -36,6 +40,29 @@ class SynchronisationSettings:
             raise ValueError(f"alignment_iterations must be at least 1, got {self.alignment_iterations}")
         if not 0 < self.phase_step < 2:
             raise ValueError(f"phase_step must lie between 0 and 2, got {self.phase_step}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must lie in [0, 1), got {self.momentum}")
+
+
+@dataclass(frozen=True)
+class NodePhases(Record):
+    """Phases of the nodes and how they last moved, [rad]; K' is K, or 1 where the frequencies share them.
+
+    Attributes:
+        tx, rx: phases [B, n_tx, K'], [B, n_rx, K'].
+        tx_move, rx_move: what the last refinement added to them.
+    """
+
+    tx: Tensor
+    rx: Tensor
+    tx_move: Tensor
+    rx_move: Tensor
+
+    @classmethod
+    def zero(cls, like: Tensor, n_phases: int) -> NodePhases:
+        """No phases and no move yet, for links like [B, n_tx, n_rx, 1]."""
+        tx, rx = like.new_zeros(*like.shape[:2], n_phases), like.new_zeros(like.shape[0], like.shape[2], n_phases)
+        return cls(tx, rx, torch.zeros_like(tx), torch.zeros_like(rx))
 
 
 def correlation(csi: Tensor, reference: Tensor, link: Tensor, per_frequency: bool) -> Tensor:
@@ -96,30 +123,35 @@ def step(
     csi: Tensor,
     reference: Tensor,
     link: Tensor,
-    tx_phase: Tensor,
-    rx_phase: Tensor,
+    phases: NodePhases,
     settings: SynchronisationSettings,
     phase_step: Tensor | float,
-) -> tuple[Tensor, Tensor]:
-    """One refinement (25)-(28) of node phases [B, n_tx, K'] and [B, n_rx, K'], [rad]; K' is K or 1.
+    momentum: Tensor | float,
+) -> NodePhases:
+    """One refinement (25)-(28) of the node phases.
 
     Args:
         csi: as measured, complex [B, n_tx, n_rx, K].
         reference: channel without phases, complex [B, n_tx, n_rx, K].
         link: weight of the links [B, n_tx, n_rx, 1].
-        tx_phase, rx_phase: node phases so far.
+        phases: node phases so far.
         settings: which fit.
         phase_step: share k_phi of the correction that is applied (erratum 3).
+        momentum: share of the last move that is added.
     """
-    phase = link_phase(tx_phase, rx_phase)
+    phase = link_phase(phases.tx, phases.rx)
     product = correlation(csi, reference, link, settings.per_frequency) * torch.complex(phase.cos(), phase.sin())
     if settings.method == "least_squares":
         d_tx, d_rx = project(-product.angle(), link)
     else:
         start_tx, start_rx = torch.ones_like(product[:, :, 0]), torch.ones_like(product[:, 0])
         tx, rx = align(product, start_tx, start_rx, settings.alignment_iterations)
-        d_tx, d_rx = tx.angle(), rx.angle()
-    return wrap(tx_phase + phase_step * d_tx), wrap(rx_phase + phase_step * d_rx)
+        # deviations from the common phase of all nodes, which changes nothing but could wrap them
+        common = _unit(tx.sum(1, keepdim=True) + rx.sum(1, keepdim=True)).conj()
+        d_tx, d_rx = (tx * common).angle(), (rx * common).angle()
+    tx_move = phase_step * d_tx + momentum * phases.tx_move
+    rx_move = phase_step * d_rx + momentum * phases.rx_move
+    return NodePhases(wrap(phases.tx + tx_move), wrap(phases.rx + rx_move), tx_move, rx_move)
 
 
 def wrap(phase: Tensor) -> Tensor:

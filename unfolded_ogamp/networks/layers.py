@@ -12,7 +12,8 @@ from unfolded_ogamp.estimators.alternating import AlternatingSettings, Alternati
 from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
 from unfolded_ogamp.estimators.problem import Problem
 
-LARGEST_FACTOR = 8.0
+LARGEST_FACTOR = 4.0
+LARGEST_DIFFERENCE = 2.0
 LARGEST_DAMPING_SHIFT = 0.5  # in log-odds: with much less damping message passing diverges on some scenes
 
 
@@ -22,16 +23,15 @@ def bounded(deviation: Tensor, limit: float) -> Tensor:
 
 
 def bounded_factor(deviation: Tensor) -> Tensor:
-    """A positive factor, 1 at zero deviation, that stays within 1/8 ... 8: learned scalars keep their meaning."""
+    """A positive factor, 1 at zero deviation, that stays within 1/4 ... 4: learned scalars keep their meaning."""
     return bounded(deviation, math.log(LARGEST_FACTOR)).exp()
 
 
 class ImagingLayer(nn.Module):
     """One OG-AMP iteration whose damping, priors, noise share and recentring step are learned.
 
-    Each learned scalar is a deviation from the analytic value, zero at the start: bounded log-odds for
-    `damping`, log-odds for `activity`, a difference for `reflectivity_mean`, the logarithm of a bounded factor for all
-    others.
+    Each learned scalar is a deviation from the analytic value, zero at the start and bounded: log-odds
+    for `damping` and `activity`, a difference for `reflectivity_mean`, the logarithm of a factor for all others.
     """
 
     def __init__(self, settings: ImagingSettings) -> None:
@@ -50,8 +50,8 @@ class ImagingLayer(nn.Module):
         start = ImagingParameters.of(self.settings)
         damping = torch.as_tensor(start.damping, dtype=self.damping.dtype)
         return ImagingParameters(
-            activity=start.activity + self.activity,
-            reflectivity_mean=start.reflectivity_mean + self.reflectivity_mean,
+            activity=start.activity + bounded(self.activity, LARGEST_DIFFERENCE),
+            reflectivity_mean=start.reflectivity_mean + bounded(self.reflectivity_mean, LARGEST_DIFFERENCE),
             reflectivity_std=start.reflectivity_std * bounded_factor(self.reflectivity_std),
             offset_std=start.offset_std * bounded_factor(self.offset_std),
             noise_share=start.noise_share * bounded_factor(self.noise_share),
@@ -68,17 +68,26 @@ class ImagingLayer(nn.Module):
 
 
 class SynchronisationLayer(nn.Module):
-    """One synchronisation refinement whose phase step is learned: over-relaxation that fits where the block stands."""
+    """One synchronisation refinement whose phase step and momentum are learned: over-relaxation as the block needs it.
+
+    `phase_step` deviates by a bounded factor, `momentum` by a bounded difference; both are zero at the start.
+    """
 
     def __init__(self, settings: AlternatingSettings) -> None:
         super().__init__()
         self.settings = settings
         self.phase_step = nn.Parameter(torch.zeros(()))
+        self.momentum = nn.Parameter(torch.zeros(()))
 
-    def value(self) -> Tensor:
-        """The phase step this layer hands to the analytic step."""
-        return self.settings.synchronisation.phase_step * bounded_factor(self.phase_step)
+    def values(self) -> dict[str, Tensor]:
+        """The phase step and the momentum this layer hands to the analytic step."""
+        start = self.settings.synchronisation
+        return {
+            "phase_step": start.phase_step * bounded_factor(self.phase_step),
+            "momentum": start.momentum + bounded(self.momentum, 1.0),
+        }
 
     def forward(self, state: AlternatingState, problem: Problem) -> AlternatingState:
         """Refine the node phases, see `alternating.end_block`."""
-        return alternating.end_block(state, problem, self.settings, self.value())
+        values = self.values()
+        return alternating.end_block(state, problem, self.settings, values["phase_step"], values["momentum"])

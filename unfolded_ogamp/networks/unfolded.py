@@ -107,8 +107,10 @@ class UnfoldedOGAMP(nn.Module):
         return alternating.conclude(last, problem, self.settings.analytic, entries)
 
     def curves(self) -> dict[str, Tensor]:
-        """Value of every learned quantity along the layers (imaging) or blocks (phase step), for figures."""
+        """Value of every learned quantity along the layers (imaging) or blocks (synchronisation), for figures."""
         layers = [values for block in self._blocks for values in block.parameters_of_layers()]
         result = {f.name: torch.stack([getattr(v, f.name).detach() for v in layers]) for f in fields(ImagingParameters)}
-        result["phase_step"] = torch.stack([block.synchronisation.value().detach() for block in self._blocks])
+        refinements = [block.synchronisation.values() for block in self._blocks]
+        for name in refinements[0]:
+            result[name] = torch.stack([values[name].detach() for values in refinements])
         return result

@@ -63,7 +63,7 @@ def log_error(mean_square: Tensor, floor: float | Tensor) -> Tensor:
 
 def phase_loss(state: AlternatingState, scene: Scene, settings: LossSettings) -> Tensor:
     """Logarithmic link phase error [B] after the gauge is removed."""
-    estimated = link_phase(state.tx_phase, state.rx_phase).expand(-1, -1, -1, scene.tx_phase.shape[-1])
+    estimated = link_phase(state.phases.tx, state.phases.rx).expand(-1, -1, -1, scene.tx_phase.shape[-1])
     error = link_phase_error(estimated, link_phase(scene.tx_phase, scene.rx_phase), scene.link)
     count = scene.link.sum((1, 2)) * error.shape[-1]
     return log_error(error.square().sum((1, 2, 3)) / count, settings.phase_floor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import lightning
 import torch
@@ -24,29 +25,26 @@ class OptimiserSettings:
     Attributes:
         learning_rate: largest learning rate.
         warm_up: steps until it is reached.
-        steps: steps until it has decayed to `final` of itself.
-        final: share of the learning rate that is left at the end.
+        final: share of the learning rate that is left at the end of the run.
     """
 
     learning_rate: float = 0.02
     warm_up: int = 20
-    steps: int = 1000
     final: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "steps"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if not 0 <= self.warm_up < self.steps:
-            raise ValueError(f"warm_up must lie in [0, steps = {self.steps}), got {self.warm_up}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        if self.warm_up < 0:
+            raise ValueError(f"warm_up must not be negative, got {self.warm_up}")
         if not 0 < self.final <= 1:
             raise ValueError(f"final must lie in (0, 1], got {self.final}")
 
-    def factor(self, step: int) -> float:
-        """Share of the learning rate at a step."""
+    def factor(self, step: int, steps: int) -> float:
+        """Share of the learning rate at a step of a run of `steps` steps."""
         if step < self.warm_up:
             return (step + 1) / self.warm_up
-        progress = min(1.0, (step - self.warm_up) / (self.steps - self.warm_up))
+        progress = min(1.0, (step - self.warm_up) / max(1, steps - self.warm_up))
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -65,15 +63,14 @@ class UnfoldedModule(lightning.LightningModule):
         return self.network(csi, scene.array, scene.grid)
 
     def losses(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, averaged over the scenes in which it is finite, and its parts after the last block."""
+        """The loss, averaged over the scenes of a batch, and its parts after the last block."""
         scene, csi = batch
         analytic = self.network.settings.analytic
         problem = alternating.pose_problem(csi, scene.array, scene.grid, analytic)
         blocks = [block_errors(state, scene, self.loss) for state in self.network.states(problem, [])]
-        loss = total_loss(blocks, self.loss)
         last = blocks[-1]
         parts = {name: getattr(last, name).detach().nanmean() for name in ("phase", "position", "detection")}
-        return torch.where(torch.isfinite(loss), loss, 0).mean(), parts
+        return total_loss(blocks, self.loss).mean(), parts
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         del batch_idx
@@ -94,5 +91,6 @@ class UnfoldedModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = torch.optim.Adam(self.parameters(), lr=self.optimiser.learning_rate, betas=(0.9, 0.99))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.optimiser.factor)
+        factor = partial(self.optimiser.factor, steps=int(self.trainer.estimated_stepping_batches))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -56,6 +56,7 @@ class Origin(lightning.Callback):
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
         self.configuration = configuration
+        self.commit = provenance()["commit"]
         self.earlier = 0.0
         self.started = time.monotonic()
 
@@ -66,7 +67,7 @@ class Origin(lightning.Callback):
     def state_dict(self) -> dict[str, Any]:
         return {
             "configuration": dict(self.configuration),
-            "commit": provenance()["commit"],
+            "commit": self.commit,
             "seconds": self.earlier + time.monotonic() - self.started,
         }
 

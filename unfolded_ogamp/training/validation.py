@@ -50,10 +50,10 @@ class ValidationReport(lightning.Callback):
         learned = [scene_metrics(scene, outputs["estimate"], index, bounds[index]) for index in range(n_scenes)]
         for name in SHOWN:
             for who, metrics in (("network", learned), ("classic", known)):
-                values = torch.tensor([float(getattr(m, name)) for m in metrics]).nan_to_num(nan=0.0)
+                values = torch.tensor([float(getattr(m, name)) for m in metrics])
                 pl_module.log(
                     f"validation/{name}/{who}",
-                    values.mean(),
+                    values.nanmean(),  # an efficiency is nan where nothing is matched
                     prog_bar=name in ("chamfer", "success"),
                     batch_size=n_scenes,
                     sync_dist=True,
