@@ -50,9 +50,11 @@ class SceneDataModule(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches that differ from epoch to epoch."""
         rank, world_size = self._place()
-        return self._loader(
-            self.training, "train", CounterSampler(self.settings.batches_per_epoch, rank=rank, world_size=world_size)
-        )
+        counters = CounterSampler(self.settings.batches_per_epoch, rank=rank, world_size=world_size)
+        # workers fetch ahead as soon as the loader is opened, which in a resumed run is before Lightning counts the
+        # epoch it was interrupted after; the number of steps, one per batch, is right already
+        counters.set_epoch(0 if self.trainer is None else self.trainer.global_step // len(counters))
+        return self._loader(self.training, "train", counters)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The same batches at every validation: a list of counters has no epoch to follow."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from unfolded_ogamp.estimate import Estimate
 from unfolded_ogamp.estimators import alternating
 from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
-from unfolded_ogamp.training.datamodule import Batch
+from unfolded_ogamp.training.datamodule import Batch, SceneDataModule
 from unfolded_ogamp.training.losses import LossSettings, block_errors, total_loss
 
 
@@ -91,6 +91,12 @@ class UnfoldedModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = torch.optim.Adam(self.parameters(), lr=self.optimiser.learning_rate, betas=(0.9, 0.99))
-        factor = partial(self.optimiser.factor, steps=int(self.trainer.estimated_stepping_batches))
+        factor = partial(self.optimiser.factor, steps=self._steps())
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _steps(self) -> int:
+        """Optimiser steps of the whole run; Lightning's own count would open the data before a run is resumed."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, SceneDataModule)
+        return (self.trainer.max_epochs or 1) * data.settings.batches_per_epoch // self.trainer.world_size

@@ -92,7 +92,10 @@ def fit(
         configuration: the whole configuration as plain values, kept in the checkpoints.
     """
     output = Path(settings.output)
-    checkpoints = ModelCheckpoint(output / "checkpoints", filename="{epoch:03d}", save_last=True, save_top_k=-1)
+    # saved after the epoch is counted: at the end of its validation it would be drawn again on resuming
+    checkpoints = ModelCheckpoint(
+        output / "checkpoints", filename="{epoch:03d}", save_last=True, save_top_k=-1, save_on_train_epoch_end=True
+    )
     trainer = lightning.Trainer(
         max_epochs=settings.epochs,
         accelerator=settings.accelerator,
