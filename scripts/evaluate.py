@@ -28,6 +28,8 @@ def named_scenario(name: str) -> Scenario:
 def main(config: DictConfig) -> None:
     with one_line_failure():
         if config.threads is not None:
+            if type(config.threads) is not int or config.threads < 1:
+                raise CommandError(f"threads: expected a whole number of at least 1, found {config.threads!r}")
             torch.set_num_threads(config.threads)
         settings = EvaluationSettings(config.n_scenes, config.batch_size, config.seed, config.device)
         scenarios = [named_scenario(str(name)) for name in config.scenarios]

@@ -37,7 +37,7 @@ def test_estimators_are_reported_by_what_sets_them_apart(tmp_path):
     folder = export_small_network(tmp_path / "mine")
     entries = ["og_amp", {"name": "og_amp", "blocks": 7}, "unfolded", {"name": "unfolded", "checkpoint": str(folder)}]
     estimators = build_estimators(entries, folder)
-    assert list(estimators) == ["og_amp", "og_amp (7 blocks)", "unfolded", f"unfolded ({folder})"]
+    assert list(estimators) == ["og_amp", "og_amp (7 blocks)", "unfolded", "unfolded (mine)"]
     assert estimators["unfolded"].settings == small_network().settings
 
 

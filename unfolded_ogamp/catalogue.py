@@ -47,7 +47,7 @@ class EstimatorEntry:
     def label(self) -> str:
         """How it is called in reports."""
         if self.checkpoint is not None:
-            return f"{self.name} ({self.checkpoint})"
+            return f"{self.name} ({self.checkpoint.name})"
         return self.name if self.blocks is None else f"{self.name} ({self.blocks} blocks)"
 
 

@@ -86,8 +86,8 @@ BROKEN: dict[str, tuple[dict[str, object] | Build, str]] = {
         lambda a: {"roi": None, "tx": a["tx"] * [1, 0], "rx": a["rx"] * [1, 0]},
         "roi: expected corners, as the nodes span no region, found none",
     ),
-    "huge grid": ({"pixel": 5e-4}, "roi and pixel: expected at most 4000000 pixels, found 7.68e+06"),
-    "huge count": ({"pixel": 1e-300}, "roi and pixel: expected at most 4000000 pixels, found inf"),
+    "huge grid": ({"pixel": 2e-4}, "roi and pixel: expected at most 1.1e+07 pixels with 9 nodes, found 4.8e+07"),
+    "huge count": ({"pixel": 1e-300}, "roi and pixel: expected at most 1.1e+07 pixels with 9 nodes, found inf"),
     "zero csi": (
         lambda a: {"csi": 0 * a["csi"]},
         "csi: expected a value other than zero, found zero on every measured link",

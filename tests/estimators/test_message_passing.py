@@ -52,7 +52,7 @@ def disagreement(kind: type[MultistaticOperator] | type[OffGridOperator], n_node
         n_tx=n_nodes, n_rx=n_nodes, pixels=(side, side), pixel=0.5, off_grid=False, phase_std=0.0, sparsity=0.1
     )
     scene, _ = draw(scenario, 1, torch.Generator().manual_seed(seed))
-    scale = dictionary_scale(scene.array, scene.grid.centre)
+    scale = dictionary_scale(scene.array, scene.grid.centre, scene.grid.pixel / 2)
     operator = kind.at(scene.array, scene.grid.centre, scale)
     y = nlos_channel(scene.array, scene.position, scene.reflectivity) / scale
     n, n_blocks = side**2, 1 if kind is MultistaticOperator else 3
@@ -90,7 +90,7 @@ def test_sure_activity_converges_to_lmmse() -> None:
     """With every pixel active the prior is Gaussian, and message passing must end at the linear MMSE estimate."""
     scenario = Scenario(n_tx=10, n_rx=10, pixels=(5, 5), pixel=0.5, sparsity=0.3, phase_std=0.0)
     scene, csi = draw(scenario, 1, torch.Generator().manual_seed(6))
-    scale = dictionary_scale(scene.array, scene.grid.centre)
+    scale = dictionary_scale(scene.array, scene.grid.centre, scene.grid.pixel / 2)
     operator = MultistaticOperator.at(scene.array, scene.grid.centre, scale)
     y = csi.value / scale
     noise, mean, variance = 0.5, 0.3, 0.8

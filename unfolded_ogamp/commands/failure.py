@@ -16,13 +16,15 @@ class CommandError(ValueError):
 
 
 @contextmanager
-def one_line_failure() -> Iterator[None]:
+def one_line_failure(*others: type[Exception]) -> Iterator[None]:
     """End the program with one line on stderr where its input or output is at fault; errors of ours keep a traceback.
 
-    To be used inside the function that Hydra runs, which would print a traceback itself.
+    To be used inside the function that Hydra runs, which would print a traceback itself. `others` are further errors
+    that can only come from the input.
     """
+    expected: tuple[type[Exception], ...] = (CsiFileError, PretrainedError, CatalogueError, CommandError, OSError)
     try:
         yield
-    except (CsiFileError, PretrainedError, CatalogueError, CommandError, OSError) as error:
+    except (*expected, *others) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         raise SystemExit(2) from None

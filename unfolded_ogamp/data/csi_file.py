@@ -34,7 +34,7 @@ from unfolded_ogamp.data.npz import read_npz, write_npz
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, Scene, los_channel, reached_nodes, regular_grid
 from unfolded_ogamp.records import Record
 
-MAX_PIXELS = 4_000_000
+MAX_WAVES = 2e8  # nodes x frequencies x pixels: what an estimator holds at least, 16 bytes each
 SAME_PLACE = 1e-6  # distance below which two points are one, in carrier wavelengths
 
 KEYS = (
@@ -191,7 +191,8 @@ def _load_grid(fields: Fields, array: NodeArray) -> PixelGrid:
     fields.expect(bool((lower < upper).all()), "roi", "the lower corner below the upper one", roi.tolist())
     exact = ((upper - lower) / pixel).tolist()
     size = math.prod(max(1.0, count) for count in exact)
-    fields.expect(size <= MAX_PIXELS, "roi and pixel", f"at most {MAX_PIXELS} pixels", f"{size:.3g}")
+    most = MAX_WAVES / (len(nodes) * array.frequency.shape[1])
+    fields.expect(size <= most, "roi and pixel", f"at most {most:.2g} pixels with {len(nodes)} nodes", f"{size:.3g}")
     counts = [max(1, round(count)) for count in exact]
     middle = (lower + upper) / 2
     grid = regular_grid(counts, pixel, middle.tolist(), torch.float64)

@@ -2,7 +2,7 @@
 
 from unfolded_ogamp.estimators.alternating import AlternatingEstimator, AlternatingSettings
 from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
-from unfolded_ogamp.estimators.presets import PRESETS
+from unfolded_ogamp.estimators.presets import PRESETS, paper, tuned
 from unfolded_ogamp.estimators.synchronisation import SynchronisationSettings
 
 __all__ = [
@@ -12,4 +12,6 @@ __all__ = [
     "ImagingParameters",
     "ImagingSettings",
     "SynchronisationSettings",
+    "paper",
+    "tuned",
 ]

@@ -53,13 +53,13 @@ def paper_fixed() -> AlternatingSettings:
     return replace(settings, imaging=replace(settings.imaging, recentre_every=0))
 
 
-def gamp() -> AlternatingSettings:
+def tuned_on_grid() -> AlternatingSettings:
     """GAMP on the pixel centres, otherwise as `tuned`: what is lost without the off-grid model."""
     settings = tuned()
     return replace(settings, imaging=replace(settings.imaging, off_grid=False))
 
 
-def off_grid_gamp() -> AlternatingSettings:
+def paper_gamp() -> AlternatingSettings:
     """The paper's baseline: GAMP on the off-grid model, activity not shared and no recentring, otherwise as `paper`."""
     settings = paper()
     return replace(settings, imaging=replace(settings.imaging, shared_activity=False, recentre_every=0))
@@ -69,6 +69,6 @@ PRESETS: dict[str, Callable[[], AlternatingSettings]] = {
     "og_amp": tuned,
     "og_amp_paper": paper,
     "og_amp_paper_fixed": paper_fixed,
-    "gamp": gamp,
-    "gamp_off_grid": off_grid_gamp,
+    "gamp": tuned_on_grid,
+    "gamp_off_grid": paper_gamp,
 }

@@ -68,7 +68,7 @@ def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | N
     """
     _check(csi, array, grid)
     link = csi.link[..., None].to(grid.centre.dtype)
-    dictionary = dictionary_scale(array, grid.centre)
+    dictionary = dictionary_scale(array, grid.centre, nearest=grid.pixel / 2)
     los = torch.where(csi.los[..., None], csi.los_channel, 0)
     reflectivity = torch.ones_like(dictionary)
     if expected_count is not None:

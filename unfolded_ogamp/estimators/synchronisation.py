@@ -160,5 +160,7 @@ def wrap(phase: Tensor) -> Tensor:
 
 
 def _unit(value: Tensor) -> Tensor:
+    """Phasors of the direction of `value` [B, n, K]; next to nothing where it is negligible beside the largest one."""
     power = value.real.square() + value.imag.square()
-    return value * torch.rsqrt(power + 1e-20)
+    floor = 1e-12 * power.amax(1, keepdim=True) + torch.finfo(power.dtype).tiny
+    return value * torch.rsqrt(power + floor)

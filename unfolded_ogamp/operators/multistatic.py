@@ -32,13 +32,15 @@ def gain_constant(array: NodeArray) -> Tensor:
     return array.wavelength / (4 * math.pi)
 
 
-def dictionary_scale(array: NodeArray, position: Tensor) -> Tensor:
+def dictionary_scale(array: NodeArray, position: Tensor, nearest: Tensor) -> Tensor:
     """Root mean square amplitude of the dictionary over links and positions [B, N, D]: [B].
 
-    Dividing atoms by it makes every quantity of an estimator of order one, whatever the range and wavelength.
+    Dividing atoms by it makes every quantity of an estimator of order one, whatever the range and wavelength. Distances
+    below `nearest` [B] [m] count as that, lest one position beside a node rules the scale of all.
     """
-    tx_power = distances(array.tx, position).reciprocal().square().mean(-2)
-    rx_power = distances(array.rx, position).reciprocal().square().mean(-2)
+    nearest = nearest[:, None, None]
+    tx_power = distances(array.tx, position).maximum(nearest).reciprocal().square().mean(-2)
+    rx_power = distances(array.rx, position).maximum(nearest).reciprocal().square().mean(-2)
     return gain_constant(array) * (tx_power * rx_power).mean(-1).sqrt()
 
 

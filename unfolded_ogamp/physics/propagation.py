@@ -16,7 +16,7 @@ def distances(nodes: Tensor, points: Tensor) -> Tensor:
 
 
 def unit_phasor(cycles: Tensor) -> Tensor:
-    """exp(-j 2 pi cycles); whole cycles are dropped first, which is what keeps float32 accurate."""
+    """exp(-j 2 pi cycles); whole cycles are dropped before the angle is taken."""
     angle = -2 * math.pi * (cycles - cycles.round())
     return torch.complex(angle.cos(), angle.sin())
 

@@ -24,23 +24,22 @@ def load_checkpoint(path: str | Path) -> tuple[UnfoldedOGAMP, ExportDetails]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        hyperparameters, weights = content["hyper_parameters"], content["state_dict"]
+        network = UnfoldedOGAMP(settings_from_dict(NetworkSettings, content["hyper_parameters"]["network"], "network"))
+        weights = content["state_dict"].items()
+        network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in weights})
         origin = content["callbacks"]["Origin"]
+        details = ExportDetails(
+            trained_on=origin["configuration"]["mixture"],
+            seed=origin["configuration"]["data"]["seed"],
+            commit=origin["commit"],
+            training_time=origin["seconds"],
+            measured={},
+        )
     except FileNotFoundError:
         raise CheckpointError(f"{path}: expected a checkpoint file, found none") from None
-    except (KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(
             f"{path}: expected a checkpoint of scripts/train.py, found another file: {reason}"
         ) from None
-    network = UnfoldedOGAMP(settings_from_dict(NetworkSettings, hyperparameters["network"], "network"))
-    network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in weights.items()})
-    configuration = origin["configuration"]
-    details = ExportDetails(
-        trained_on=configuration["mixture"],
-        seed=configuration["data"]["seed"],
-        commit=origin["commit"],
-        training_time=origin["seconds"],
-        measured={},
-    )
     return network.eval().requires_grad_(False), details
