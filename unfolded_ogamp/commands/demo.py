@@ -29,10 +29,10 @@ COLUMNS = (
     ("success\n[%]", "success", 100.0, 0),
     ("missed", "missed", 1.0, 1),
     ("false", "false", 1.0, 1),
-    ("position\nerror [mm]", "position_rmse", 1e3, 1),
+    ("position\n[mm]", "position_rmse", 1e3, 1),
     ("chamfer\n[mm]", "chamfer", 1e3, 1),
-    ("link phase\nerror [rad]", "phase_rmse", 1.0, 3),
-    ("time per\nscene [ms]", "time", 1e3, 0),
+    ("phase\n[rad]", "phase_rmse", 1.0, 3),
+    ("time\n[ms]", "time", 1e3, 0),
 )
 
 
@@ -43,7 +43,10 @@ def run_demo(
     estimators = demo_estimators(network)
     rows = compare_estimators(estimators, [scenario], settings, console)
     console.print(demo_table(summarise(rows), bound_on_average(scenario, settings)))
-    console.print("Means; success: all found, none false; position error: of those found.", soft_wrap=True)
+    console.print(
+        "Means over scenes; success: all found, none false; position: rms error of those found; phase: of the links.",
+        soft_wrap=True,
+    )
 
     scene, csi = next(evaluation_scenes(scenario, 1, 1, settings.seed))
     shown = [name for name in estimators if name not in (ON_CENTRES, CONVERGED)]
