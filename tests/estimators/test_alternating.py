@@ -11,7 +11,7 @@ import torch
 from unfolded_ogamp.data import Scenario, draw
 from unfolded_ogamp.estimate import Scatterers
 from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator, ImagingParameters, off_grid_gamp
-from unfolded_ogamp.estimators.alternating import init, observe, pose_problem
+from unfolded_ogamp.estimators.alternating import begin_block, end_block, init, observe, pose_problem
 from unfolded_ogamp.estimators.scatterers import ListSettings, combine
 from unfolded_ogamp.evaluation import joint_bound, scene_metrics
 from unfolded_ogamp.physics import measure
@@ -155,3 +155,25 @@ def test_amplitude_adapts_to_the_active_pixels() -> None:
     posterior = replace(posterior, log_odds=log_odds, active_mean=torch.full_like(posterior.active_mean, 3.0))
     adapted = off_grid_gamp.adapt_amplitude(replace(state, messages=replace(state.messages, posterior=posterior)))
     assert float(adapted.amplitude) == pytest.approx(math.sqrt((1 + 9 * 9) / 10))
+
+
+def test_a_block_that_diverges_is_undone() -> None:
+    """Without damping message passing diverges; the state before the block stays, momentum at rest."""
+    scene, csi = draw(TOY, 3, torch.Generator().manual_seed(8))
+    tame = PRESETS["og_amp"]()
+    problem = pose_problem(csi, scene.array, scene.grid, tame)
+    parameters = ImagingParameters.of(tame.imaging)
+    state = init(problem, parameters, tame)
+    for damping, n_blocks in ((0.5, 12), (0.0, 3)):
+        for block in range(n_blocks):
+            before = state
+            state, observation = begin_block(state, problem, parameters, tame, block)
+            wild = replace(parameters, damping=damping)
+            for _ in range(2 if damping else 12):
+                imaging = off_grid_gamp.step(state.imaging, problem, observation, wild, tame.imaging, recentring=True)
+                state = replace(state, imaging=imaging)
+            state = end_block(state, before, problem, tame, 1.7, 0.0)
+        if damping:
+            converged = state
+    assert (state.residual <= 2 * converged.residual).all()
+    assert (state.phases.tx_move == 0).any()

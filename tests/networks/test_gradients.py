@@ -21,7 +21,7 @@ def test_gradients_agree_with_finite_differences() -> None:
         return (image - problem.csi).abs().square().mean() + 0.1 * state.phases.tx.square().mean()
 
     value().backward()
-    step = 1e-5
+    step = 1e-6
     for name, parameter in network.named_parameters():
         with torch.no_grad():
             parameter += step

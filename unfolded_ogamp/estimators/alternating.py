@@ -29,6 +29,8 @@ class AlternatingSettings:
         tolerance: a block's imaging ends when the mean absolute change of the reflectivity falls below this.
         phase_tolerance: the alternation ends when the largest change of a node phase falls below this, [rad].
         warm_start: a block's imaging starts from the last one; else from the prior.
+        largest_rise: a block that leaves more than this times the residual of the last one is undone: message passing
+            can diverge long after it has converged; 0 for no limit.
         search_blocks: the first blocks search inactive pixels, see `ImagingSettings.oversampling`.
         unit_reflectivity: reflectivity is of order one in the units of the CSI, as the paper has it; else its scale is
             taken from the power of the CSI and the sparsity.
@@ -42,6 +44,7 @@ class AlternatingSettings:
     tolerance: float = 1e-4
     phase_tolerance: float = 0.0
     warm_start: bool = False
+    largest_rise: float = 0.0
     search_blocks: int = 0
     unit_reflectivity: bool = True
     listing: ListSettings = field(default_factory=ListSettings)
@@ -50,7 +53,7 @@ class AlternatingSettings:
         for name in ("blocks", "iterations"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("tolerance", "phase_tolerance", "search_blocks"):
+        for name in ("tolerance", "phase_tolerance", "largest_rise", "search_blocks"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
@@ -62,12 +65,14 @@ class AlternatingState(Record):
     Attributes:
         imaging: state of imaging.
         phases: node phases.
+        residual: mean |y - model|^2 over the links after the last block, in problem units [B].
         running: scenes that have not converged, bool [B].
         finite: scenes in which nothing non-finite has come up, bool [B].
     """
 
     imaging: ImagingState
     phases: NodePhases
+    residual: Tensor
     running: Tensor
     finite: Tensor
 
@@ -88,7 +93,8 @@ def init(problem: Problem, parameters: ImagingParameters, settings: AlternatingS
     phases = NodePhases(fitted.tx, fitted.rx, zero.tx_move, zero.rx_move)
     running = torch.ones(batch, dtype=torch.bool, device=problem.csi.device)
     imaging = off_grid_gamp.init(problem, observe(problem, phases), parameters, settings.imaging)
-    return AlternatingState(imaging, phases, running, running)
+    residual = torch.full_like(problem.grid.pixel, torch.inf)
+    return AlternatingState(imaging, phases, residual, running, running)
 
 
 def observe(problem: Problem, phases: NodePhases) -> Tensor:
@@ -113,12 +119,21 @@ def begin_block(
 
 def end_block(
     state: AlternatingState,
+    before: AlternatingState,
     problem: Problem,
     settings: AlternatingSettings,
     phase_step: Tensor | float,
     momentum: Tensor | float,
 ) -> AlternatingState:
-    """Synchronisation refinement on the channel that imaging predicts, line of sight included."""
+    """Synchronisation refinement on the channel that imaging predicts, line of sight included.
+
+    Args:
+        state: the state after the imaging of the block.
+        before: the state before the block, to which a block that has diverged returns.
+        problem: geometry and CSI.
+        settings: settings of the alternation.
+        phase_step, momentum: see `synchronisation.step`.
+    """
     messages = state.imaging.messages
     reference = messages.prediction() + problem.los
     phases = synchronisation.step(
@@ -128,7 +143,14 @@ def end_block(
     imaging = replace(state.imaging, messages=replace(messages, score=messages.score * turn))
     if settings.imaging.adapt_prior:
         imaging = off_grid_gamp.adapt_amplitude(imaging)
-    return accept(replace(state, imaging=imaging, phases=phases), state)
+    residual = problem.mean_power(problem.csi * phasor(phases.tx, phases.rx) - reference)
+    ended = accept(replace(state, imaging=imaging, phases=phases, residual=residual), state)
+    if settings.largest_rise == 0:
+        return ended
+    diverged = residual > settings.largest_rise * before.residual
+    resting = replace(before.phases, tx_move=0 * before.phases.tx_move, rx_move=0 * before.phases.rx_move)
+    undone = replace(before, phases=resting, running=ended.running, finite=ended.finite)
+    return choose(diverged & ended.running, undone, ended)
 
 
 def accept(new: AlternatingState, old: AlternatingState) -> AlternatingState:
@@ -207,7 +229,7 @@ class AlternatingEstimator:
             state = self._image(state, problem, observation, parameters, entries)
             state = replace(state, running=before.running & state.finite)
             refinement = settings.synchronisation
-            state = end_block(state, problem, settings, refinement.phase_step, refinement.momentum)
+            state = end_block(state, before, problem, settings, refinement.phase_step, refinement.momentum)
             largest = torch.cat([state.phases.tx_move, state.phases.rx_move], dim=1).abs().amax((1, 2))
             state = replace(state, running=state.running & (largest > settings.phase_tolerance))
             if not state.running.any():

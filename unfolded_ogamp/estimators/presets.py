@@ -41,6 +41,7 @@ def tuned() -> AlternatingSettings:
         tolerance=0.0,
         phase_tolerance=math.pi * 1e-4,
         warm_start=True,
+        largest_rise=2.0,
         search_blocks=4,
         unit_reflectivity=False,
         listing=ListSettings(merge_radius=0.15, shadow_radius=0.38, shadow_ratio=0.25),

@@ -87,7 +87,7 @@ class SynchronisationLayer(nn.Module):
             "momentum": start.momentum + bounded(self.momentum, 1.0),
         }
 
-    def forward(self, state: AlternatingState, problem: Problem) -> AlternatingState:
-        """Refine the node phases, see `alternating.end_block`."""
+    def forward(self, state: AlternatingState, before: AlternatingState, problem: Problem) -> AlternatingState:
+        """Refine the node phases, or undo the block since `before`, see `alternating.end_block`."""
         values = self.values()
-        return alternating.end_block(state, problem, self.settings, values["phase_step"], values["momentum"])
+        return alternating.end_block(state, before, problem, self.settings, values["phase_step"], values["momentum"])

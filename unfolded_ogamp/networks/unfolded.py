@@ -58,7 +58,7 @@ class Block(nn.Module):
     ) -> AlternatingState:
         """Run the block; `index` counts blocks, `entries` receives the history."""
         settings = self.synchronisation.settings
-        first = self.parameters_of_layers()[0]
+        first, start = self.parameters_of_layers()[0], state
         state, observation = alternating.begin_block(state, problem, first, settings, index)
         every = settings.imaging.recentre_every
         for iteration, layer in enumerate(self.imaging, start=1):
@@ -66,7 +66,7 @@ class Block(nn.Module):
             state = layer(state, problem, observation, recentring=every > 0 and iteration % every == 0)
             with torch.no_grad():
                 entries.append(alternating.record(before.imaging, state.imaging, problem, observation))
-        return self.synchronisation(state, problem)
+        return self.synchronisation(state, start, problem)
 
 
 class UnfoldedOGAMP(nn.Module):
