@@ -164,7 +164,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "setting unknown": (
         edit_config(lambda c: c["network"].update(depth=3)),
-        "/config.json: network: expected only the keys blocks, layers, analytic, found 'depth'",
+        "/config.json: network: expected only the keys blocks, layers, passes, analytic, found 'depth'",
     ),
     "setting of another type": (
         edit_config(lambda c: c["network"]["analytic"].update(warm_start=1)),

@@ -75,7 +75,8 @@ def model_card(settings: NetworkSettings, details: ExportDetails) -> str:
         "",
         "Estimates where the scatterers are and the phase of every node from the CSI of a distributed array.",
         f"{settings.blocks} blocks of {settings.layers} imaging layers and one synchronisation layer, with learned "
-        "scalars that depend on neither geometry nor counts.",
+        "scalars that depend on neither geometry nor counts. The blocks after the search are passed "
+        f"{settings.passes} times: {len(settings.order) * settings.layers} iterations.",
         "",
         "```python",
         "from unfolded_ogamp import load_pretrained",

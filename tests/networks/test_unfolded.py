@@ -60,3 +60,13 @@ def test_csi_of_any_scale_gives_the_same_scatterers() -> None:
     for quiet, loud in zip(one.scatterers, other.scatterers, strict=True):
         torch.testing.assert_close(loud.position, quiet.position)
         torch.testing.assert_close(loud.reflectivity, quiet.reflectivity * 1e6)
+
+
+def test_passes_repeat_the_blocks_after_the_search() -> None:
+    settings = NetworkSettings(blocks=6, layers=2, passes=3)
+    assert settings.order == [0, 1, 2, 3, 4, 5, 4, 5, 4, 5]
+    scene, csi = draw(SCENARIOS[0], 2, torch.Generator().manual_seed(5))
+    analytic = replace(settings.analytic, blocks=10, iterations=2, tolerance=0, phase_tolerance=0)
+    learned = UnfoldedOGAMP(settings).double()(csi, scene.array, scene.grid)
+    classic = AlternatingEstimator(analytic)(csi, scene.array, scene.grid)
+    torch.testing.assert_close(learned.prediction, classic.prediction, rtol=1e-6, atol=1e-9)

@@ -61,7 +61,7 @@ def run_demo(
 
 def demo_estimators(network: UnfoldedOGAMP) -> dict[str, Estimator]:
     """The network, what it unfolds at the same number of iterations and to convergence, and the paper's."""
-    blocks, layers = network.settings.blocks, network.settings.layers
+    blocks, layers = len(network.settings.order), network.settings.layers
     untrained = replace(network.settings.analytic, blocks=blocks, iterations=layers, tolerance=0.0, phase_tolerance=0.0)
     return {
         PAPER: AlternatingEstimator(PRESETS["og_amp_paper"]()),

@@ -26,18 +26,27 @@ class NetworkSettings:
     Attributes:
         blocks: number of blocks, each ending with a synchronisation layer.
         layers: imaging layers in a block.
+        passes: times the blocks after the search are run, with the same weights: their learned step sizes are a cycle
+            that can be gone through again. Training goes through it once.
         analytic: the estimator that the network unfolds and equals before training. Its own numbers of blocks and
             iterations and its tolerances are not used.
     """
 
     blocks: int = 10
     layers: int = 2
+    passes: int = 1
     analytic: AlternatingSettings = field(default_factory=tuned)
 
     def __post_init__(self) -> None:
-        for name in ("blocks", "layers"):
+        for name in ("blocks", "layers", "passes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def order(self) -> list[int]:
+        """The blocks in the order in which they are run."""
+        every = list(range(self.blocks))
+        return every + (self.passes - 1) * every[self.analytic.search_blocks :]
 
 
 class Block(nn.Module):
@@ -90,8 +99,9 @@ class UnfoldedOGAMP(nn.Module):
         """The state after each block; `entries` receives the history of every layer."""
         first = self._blocks[0].parameters_of_layers()[0]
         state = alternating.init(problem, first, self.settings.analytic)
-        for index, block in enumerate(self._blocks):
-            state = block(state, problem, index, entries)
+        blocks = self._blocks
+        for index in self.settings.order:
+            state = blocks[index](state, problem, index, entries)
             yield state
 
     def forward(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate:
