@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "networks": {"records", "physics", "operators", "estimate", "estimators"},
     "evaluation": {"records", "files", "physics", "operators", "estimate"},
     "pretrained": {"settings_dict", "networks"},
-    "export": {"networks", "pretrained", "__init__"},
+    "export": {"networks", "evaluation", "pretrained", "__init__"},
     "catalogue": {"estimate", "estimators", "pretrained"},
     "training": {*BOTTOM, "physics", "data", "estimate", "estimators", "networks", "evaluation", "pretrained"},
     "commands": {*BOTTOM, "physics", "data", "estimate", "estimators", "networks", "evaluation"}

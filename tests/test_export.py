@@ -79,7 +79,7 @@ def test_card_shows_what_was_measured(tmp_path):
     row = next(line for line in card.splitlines() if line.startswith("| paper"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:3] == ["paper", "unfolded", "8"]
-    assert cells[6:9] == ["1.25 [1.00, 1.50]", "-", "1.25 [1.00, 1.50]"]
+    assert cells[7:11] == ["0.00 [0.00, 0.00]", "-", "0.00 [0.00, 0.00]", "1.25 [1.00, 1.50]"]
     assert "1.50 hours with seed 3, at commit 0123abc" in card
     assert '"name": "toy"' in card
     assert load_details(folder).measured == measured

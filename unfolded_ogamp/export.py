@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import secrets
 import shutil
@@ -15,18 +14,13 @@ from typing import Any
 from safetensors.torch import save
 
 import unfolded_ogamp
+from unfolded_ogamp.evaluation.columns import COLUMNS
 from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
 from unfolded_ogamp.pretrained import CARD, CONFIG, WEIGHTS, ExportDetails, load_pretrained
 
-# Columns of the card: heading, metric, what one unit of the metric is in that of the column, digits.
-COLUMNS = (
-    ("success [%]", "success", 100.0, 0),
-    ("missed", "missed", 1.0, 2),
-    ("false", "false", 1.0, 2),
-    ("position error [mm]", "position_rmse", 1e3, 2),
-    ("phase error [rad]", "phase_rmse", 1.0, 4),
-    ("chamfer [mm]", "chamfer", 1e3, 2),
-    ("time per scene [ms]", "time", 1e3, 1),
+SHOWN = (
+    *("success", "missed", "false", "position_rmse", "position_efficiency", "phase_rmse", "phase_efficiency"),
+    *("chamfer", "time"),
 )
 
 
@@ -104,11 +98,11 @@ def _table(measured: Mapping[str, Any]) -> list[str]:
     """Mean [95 % interval] per scenario and estimator; a line of its own for each."""
     if not measured:
         return []
-    headings = ["scenario", "estimator", "scenes", *(heading for heading, *_ in COLUMNS)]
+    headings = ["scenario", "estimator", "scenes", *(COLUMNS[metric].heading for metric in SHOWN)]
     lines = [_row(headings), _row(["---"] * len(headings))]
     for scenario, estimators in measured.items():
         for name, result in estimators.items():
-            cells = [_cell(result["metrics"][metric], scale, digits) for _, metric, scale, digits in COLUMNS]
+            cells = [_cell(metric, result["metrics"][metric]) for metric in SHOWN]
             lines.append(_row([scenario, name, str(result["n_scenes"]), *cells]))
     lines += ["", "Mean over scenes and its 95 % interval; position errors are over the matched scatterers."]
     return lines
@@ -118,10 +112,8 @@ def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _cell(statistic: Mapping[str, float | None], scale: float, digits: int) -> str:
-    values = [statistic[key] for key in ("mean", "low", "high")]
-    mean, low, high = (f"{scale * (math.nan if value is None else value):.{digits}f}" for value in values)
-    return "-" if mean == "nan" else f"{mean} [{low}, {high}]"
+def _cell(metric: str, statistic: Mapping[str, float | None]) -> str:
+    return COLUMNS[metric].interval(statistic["mean"], statistic["low"], statistic["high"])
 
 
 def _refuse_foreign(folder: Path) -> None:

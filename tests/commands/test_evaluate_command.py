@@ -118,8 +118,10 @@ def test_demo_shows_all_beside_the_bound(network, tmp_path, capfd):
     names = " ".join(row[0] for row in rows)
     classic = "OG-AMP as in the paper GAMP on pixel centres OG-AMP, 4 iterations OG-AMP, converged"
     assert names == f"{classic} unfolded network joint bound"
+    assert "[mm]" in output
     position, phase = bound_on_average(TOY, EvaluationSettings(n_scenes=2, batch_size=2, seed=2))
-    assert rows[-1][4:7] == [f"{1e3 * position:.1f}", "", f"{phase:.3f}"]
+    bound = next(row for row in rows if row[0].startswith("joint"))
+    assert bound[4:7] == [f"{1e3 * position:.2f}", "", f"{phase:.4f}"]
     assert picture.read_bytes().startswith(PNG)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hand_made import make_scene, truth_as_estimate, with_positions
 
-from unfolded_ogamp.evaluation import Row, SceneMetrics, compare, mean_difference, summarise, wilson_interval
+from unfolded_ogamp.evaluation import Row, SceneMetrics, compare, summarise, wilson_interval
 from unfolded_ogamp.physics import measure
 
 PERFECT = SceneMetrics(1, 1, 0, 0, True, 0.001, 1.0, 0.01, 1.0, 0.002, 1e-6, 0.001, -30.0)
@@ -100,13 +100,3 @@ def test_success_has_an_interval_with_width():
     success = summary.statistics["success"]
     assert (success.mean, success.n) == (1.0, 10)
     assert (success.low, success.high) == pytest.approx((0.7225, 1.0), abs=1e-4)
-
-
-def test_paired_difference_is_sharper_than_the_two_intervals():
-    values = np.random.default_rng(2).exponential(1.0, 30)
-    rows = rows_with(values.tolist()) + rows_with((values + 0.1).tolist(), estimator="two")
-    difference = mean_difference(rows, "two", "one", "chamfer")
-    assert (difference.low, difference.high) == pytest.approx((0.1, 0.1))
-    assert difference.n == 30
-    one, two = (summary.statistics["chamfer"] for summary in summarise(rows))
-    assert two.low < one.high

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from unfolded_ogamp.evaluation import METRICS, Row, SceneMetrics, Statistic, report, summarise
-from unfolded_ogamp.evaluation.report import interval, results_tables, write_results, write_rows
+from unfolded_ogamp.evaluation import METRICS, Row, SceneMetrics, report, summarise
+from unfolded_ogamp.evaluation.columns import COLUMNS
+from unfolded_ogamp.evaluation.report import results_tables, write_results, write_rows
 
 METRICS_OF_A = SceneMetrics(3, 4, 0, 1, False, 0.00125, 1.1, 0.0301, 1.2, 0.0025, 4e-6, 0.11, -31.5)
 METRICS_OF_B = replace(METRICS_OF_A, n_estimated=0, missed=3, false=0, position_rmse=math.nan)
@@ -96,9 +97,11 @@ def test_rows_as_csv(tmp_path):
 
 
 def test_numbers_are_written_for_people():
-    assert interval(1e3, 2, " mm")(Statistic(0.00125, 0.001, 0.001, 0.0015, 9)) == "1.25 [1.00, 1.50] mm"
-    assert interval(100, 0, " %")(Statistic(0.96, 1.0, 0.88, 0.99, 50)) == "96 [88, 99] %"
-    assert interval(1, 2)(Statistic(math.nan, math.nan, math.nan, math.nan, 0)) == "-"
+    assert COLUMNS["chamfer"].heading == "chamfer [mm]"
+    assert COLUMNS["chamfer"].interval(0.00125, 0.001, 0.0015) == "1.25 [1.00, 1.50]"
+    assert COLUMNS["success"].interval(0.96, 0.88, 0.99) == "96.0 [88.0, 99.0]"
+    assert COLUMNS["missed"].interval(math.nan, math.nan, math.nan) == "-"
+    assert COLUMNS["missed"].interval(None, None, None) == "-"
 
 
 def test_table_has_a_column_per_estimator_and_fits_a_terminal():
@@ -108,7 +111,7 @@ def test_table_has_a_column_per_estimator_and_fits_a_terminal():
     console.print(tables[0])
     lines = console.export_text().splitlines()
     (position,) = (line for line in lines if "position error" in line)
-    assert position.split("│")[2].strip() == "1.25 [1.25, 1.25] mm"
+    assert position.split("│")[2].strip() == "1.25 [1.25, 1.25]"
     assert position.split("│")[3].strip() == "-"
     (success,) = (line for line in lines if "success" in line)
-    assert success.split("│")[2].strip() == "0 [0, 56] %"
+    assert success.split("│")[2].strip() == "0.0 [0.0, 56.1]"

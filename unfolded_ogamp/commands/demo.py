@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from unfolded_ogamp.commands.evaluate import EvaluationSettings, compare_estimators
@@ -16,6 +17,7 @@ from unfolded_ogamp.data import Scenario, evaluation_scenes
 from unfolded_ogamp.estimate import Estimator
 from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator
 from unfolded_ogamp.evaluation import Row, Summary, joint_bound, summarise
+from unfolded_ogamp.evaluation.columns import COLUMNS
 from unfolded_ogamp.evaluation.figures import comparison_figure
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.networks import UnfoldedOGAMP
@@ -24,16 +26,7 @@ NETWORK = "unfolded network"
 PAPER = "OG-AMP as in the paper"
 ON_CENTRES = "GAMP on pixel centres"
 CONVERGED = "OG-AMP, converged"
-# Heading, metric, what one unit of the metric is in that of the column, digits.
-COLUMNS = (
-    ("success\n[%]", "success", 100.0, 0),
-    ("missed", "missed", 1.0, 1),
-    ("false", "false", 1.0, 1),
-    ("position\n[mm]", "position_rmse", 1e3, 1),
-    ("chamfer\n[mm]", "chamfer", 1e3, 1),
-    ("phase\n[rad]", "phase_rmse", 1.0, 3),
-    ("time\n[ms]", "time", 1e3, 0),
-)
+SHOWN = ("success", "missed", "false", "position_rmse", "chamfer", "phase_rmse", "time")
 
 
 def run_demo(
@@ -89,11 +82,13 @@ def demo_table(summaries: Sequence[Summary], bound: tuple[float, float]) -> Tabl
     first = summaries[0]
     title = f"{first.scenario}, {first.n_scenes} scenes (batch {first.batch_size}, threads {first.threads})"
     table = Table("", title=title)
-    for heading, *_ in COLUMNS:
-        table.add_column(heading, justify="right")
+    for metric in SHOWN:
+        table.add_column(escape(COLUMNS[metric].heading.replace(" ", "\n")), justify="right")
     for summary in summaries:
-        means = [(scale * summary.statistics[metric].mean, digits) for _, metric, scale, digits in COLUMNS]
-        table.add_row(summary.estimator, *("-" if math.isnan(mean) else f"{mean:.{digits}f}" for mean, digits in means))
+        means = (COLUMNS[metric].number(summary.statistics[metric].mean) for metric in SHOWN)
+        table.add_row(summary.estimator, *means)
     table.add_section()
-    table.add_row("joint bound", "", "", "", f"{1e3 * bound[0]:.1f}", "", f"{bound[1]:.3f}", "")
+    of_bound = {"position_rmse": bound[0], "phase_rmse": bound[1]}
+    numbers = (COLUMNS[metric].number(of_bound[metric]) if metric in of_bound else "" for metric in SHOWN)
+    table.add_row("joint bound", *numbers)
     return table

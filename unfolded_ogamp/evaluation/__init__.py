@@ -7,7 +7,6 @@ from unfolded_ogamp.evaluation.compare import (
     Statistic,
     Summary,
     compare,
-    mean_difference,
     summarise,
     wilson_interval,
 )
@@ -39,7 +38,6 @@ __all__ = [
     "joint_bound",
     "match",
     "matched_estimates",
-    "mean_difference",
     "node_phase_error",
     "pairwise_distance",
     "phase_error",

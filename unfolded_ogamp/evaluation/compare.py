@@ -141,17 +141,6 @@ def summarise(rows: Sequence[Row]) -> list[Summary]:
     ]
 
 
-def mean_difference(rows: Sequence[Row], estimator: str, baseline: str, metric: str) -> Statistic:
-    """Difference `estimator` - `baseline` of a metric on the same scenes, with the bootstrap interval of its mean."""
-    values: dict[str, dict[tuple[str, int], float]] = {estimator: {}, baseline: {}}
-    for row in rows:
-        if row.estimator in values:
-            values[row.estimator][row.scenario, row.scene] = row.value(metric)
-    common = sorted(values[estimator].keys() & values[baseline].keys())
-    difference = np.array([values[estimator][key] - values[baseline][key] for key in common])
-    return _bootstrap_statistic(difference)
-
-
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     """Wilson score interval of a proportion at 95 % confidence; nan for n = 0."""
     if n == 0:

@@ -8,7 +8,7 @@ import json
 import math
 import platform
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ import torch
 from rich.markup import escape
 from rich.table import Table
 
+from unfolded_ogamp.evaluation.columns import COLUMNS
 from unfolded_ogamp.evaluation.compare import METRICS, Row, Statistic, Summary, summarise
 from unfolded_ogamp.files import written_at_once
 
@@ -76,42 +77,16 @@ def results_tables(summaries: Sequence[Summary]) -> list[Table]:
         if summary.scenario not in tables:
             title = f"{summary.scenario}, {summary.n_scenes} scenes: mean [95 % interval]"
             tables[summary.scenario] = Table("", title=title)
-            columns[summary.scenario] = [list(LINES)]
+            columns[summary.scenario] = [[column.heading for column in COLUMNS.values()]]
         tables[summary.scenario].add_column(summary.estimator, justify="right")
-        cells = [show(summary.statistics[metric]) for metric, show in LINES.values()]
+        statistics = ((column, summary.statistics[metric]) for metric, column in COLUMNS.items())
+        cells = [column.interval(s.mean, s.low, s.high) for column, s in statistics]
         cells[-1] += f"\nbatch {summary.batch_size}, threads {summary.threads}"
         columns[summary.scenario].append(cells)
     for scenario, table in tables.items():
         for line in zip(*columns[scenario], strict=True):
             table.add_row(*(escape(cell) for cell in line))
     return list(tables.values())
-
-
-def interval(scale: float, digits: int, unit: str = "") -> Callable[[Statistic], str]:
-    """A formatter "mean [low, high] unit" for a unit that is 1 / `scale` of the metric's own."""
-
-    def show(statistic: Statistic) -> str:
-        if statistic.n == 0:
-            return "-"
-        mean, low, high = (f"{scale * value:.{digits}f}" for value in (statistic.mean, statistic.low, statistic.high))
-        return f"{mean} [{low}, {high}]{unit}"
-
-    return show
-
-
-LINES: dict[str, tuple[str, Callable[[Statistic], str]]] = {
-    "success": ("success", interval(100, 0, " %")),
-    "missed": ("missed", interval(1, 2)),
-    "false": ("false", interval(1, 2)),
-    "position error": ("position_rmse", interval(1e3, 2, " mm")),
-    "over its bound": ("position_efficiency", interval(1, 2)),
-    "phase error": ("phase_rmse", interval(1, 4, " rad")),
-    "over its bound ": ("phase_efficiency", interval(1, 2)),
-    "chamfer": ("chamfer", interval(1e3, 2, " mm")),
-    "GOSPA": ("gospa", interval(1e3, 2, " mm")),
-    "channel error": ("channel_nmse_db", interval(1, 1, " dB")),
-    "time per scene": ("time", interval(1e3, 1, " ms")),
-}
 
 
 def _plain(statistic: Statistic) -> dict[str, float | int | None]:

@@ -1,0 +1,51 @@
+"""How metrics are written for people: on screens, on model cards, in tables."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric in print.
+
+    Attributes:
+        name: what it is called.
+        unit: of the printed number; empty where there is none.
+        scale: what the metric is multiplied by to be in that unit.
+        digits: after the point.
+    """
+
+    name: str
+    unit: str
+    scale: float
+    digits: int
+
+    @property
+    def heading(self) -> str:
+        """Name and unit."""
+        return f"{self.name} [{self.unit}]" if self.unit else self.name
+
+    def number(self, value: float | None) -> str:
+        """One value of the metric; "-" for nan or None."""
+        return "-" if value is None or math.isnan(value) else f"{self.scale * value:.{self.digits}f}"
+
+    def interval(self, mean: float | None, low: float | None, high: float | None) -> str:
+        """ "mean [low, high]"; "-" where there is no mean."""
+        return "-" if self.number(mean) == "-" else f"{self.number(mean)} [{self.number(low)}, {self.number(high)}]"
+
+
+COLUMNS: dict[str, Column] = {
+    "success": Column("success", "%", 100.0, 1),
+    "missed": Column("missed", "", 1.0, 2),
+    "false": Column("false", "", 1.0, 2),
+    "position_rmse": Column("position error", "mm", 1e3, 2),
+    "position_efficiency": Column("position over bound", "", 1.0, 2),
+    "phase_rmse": Column("phase error", "rad", 1.0, 4),
+    "phase_efficiency": Column("phase over bound", "", 1.0, 2),
+    "chamfer": Column("chamfer", "mm", 1e3, 2),
+    "gospa": Column("GOSPA", "mm", 1e3, 2),
+    "channel_nmse_db": Column("channel error", "dB", 1.0, 1),
+    "time": Column("time per scene", "ms", 1e3, 1),
+}
