@@ -118,7 +118,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_interrupted_and_resumed_training_ends_bit_for_bit_where_the_whole_one_does(
     checkpoint: Path, tmp_path: Path
 ) -> None:
-    resumed = train(tmp_path, epochs=2, resume=checkpoint.parent / "epoch=000.ckpt", workers=2)
+    resumed = train(tmp_path, epochs=2, resume=checkpoint.parent / "epoch_000.ckpt", workers=2)
     whole, parts = (torch.load(path, weights_only=True)["state_dict"] for path in (checkpoint, resumed))
     assert whole.keys() == parts.keys()
     for name, tensor in whole.items():

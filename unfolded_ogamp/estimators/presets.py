@@ -48,6 +48,22 @@ def tuned() -> AlternatingSettings:
     )
 
 
+def tuned_short() -> AlternatingSettings:
+    """`tuned` for 20 blocks, 40 iterations: the best of 64 random draws on 50 validation scenes of the paper's setting.
+
+    The score was the mean logarithm of chamfer and of phase error plus ten times the share of failures.
+    """
+    settings = tuned()
+    return replace(
+        settings,
+        imaging=replace(
+            settings.imaging, sparsity=0.046, noise_share=3.5, damping=0.35, offset_std=0.17, recentring_step=1.14
+        ),
+        synchronisation=replace(settings.synchronisation, phase_step=1.84, momentum=0.34),
+        blocks=20,
+    )
+
+
 def paper_fixed() -> AlternatingSettings:
     """`paper` without the gradient update of step 6, Fig. 5(e)."""
     settings = paper()
@@ -68,6 +84,7 @@ def paper_gamp() -> AlternatingSettings:
 
 PRESETS: dict[str, Callable[[], AlternatingSettings]] = {
     "og_amp": tuned,
+    "og_amp_short": tuned_short,
     "og_amp_paper": paper,
     "og_amp_paper_fixed": paper_fixed,
     "gamp": tuned_on_grid,

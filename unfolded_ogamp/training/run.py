@@ -94,7 +94,12 @@ def fit(
     output = Path(settings.output)
     # saved after the epoch is counted: at the end of its validation it would be drawn again on resuming
     checkpoints = ModelCheckpoint(
-        output / "checkpoints", filename="{epoch:03d}", save_last=True, save_top_k=-1, save_on_train_epoch_end=True
+        output / "checkpoints",
+        filename="epoch_{epoch:03d}",
+        auto_insert_metric_name=False,  # an equals sign in the name could not be given on the command line
+        save_last=True,
+        save_top_k=-1,
+        save_on_train_epoch_end=True,
     )
     trainer = lightning.Trainer(
         max_epochs=settings.epochs,
