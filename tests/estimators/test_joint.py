@@ -1,0 +1,119 @@
+"""The joint step: its derivatives are those of the model, its limit is the bound, and the gauge does not matter."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from unfolded_ogamp.data import Scenario, draw
+from unfolded_ogamp.estimators import joint
+from unfolded_ogamp.estimators.joint import Columns, Sources
+from unfolded_ogamp.estimators.problem import Problem, pose
+from unfolded_ogamp.evaluation import joint_bound
+from unfolded_ogamp.physics import Scene
+
+PLANE = Scenario(name="plane", n_tx=7, n_rx=6, pixels=(6, 6), sparsity=0.1, snr_db=30.0)
+MISSING = replace(PLANE, name="missing", missing_links=0.3)
+SPACE = replace(PLANE, name="space", pixels=(4, 4, 4), node_radius=(1.0, 1.5), sparsity=0.06)
+
+
+def posed(scenario: Scenario, n_scenes: int = 2, seed: int = 0) -> tuple[Scene, Problem, Sources]:
+    """A problem and its true sources, with an unused slot at the end, in problem units."""
+    scene, csi = draw(scenario, n_scenes, torch.Generator().manual_seed(seed))
+    scene, csi = scene.to(torch.float64), csi.to(torch.float64)
+    problem = pose(csi, scene.array, scene.grid, None)
+    position = torch.cat([scene.position, scene.position[:, :1] * 0], dim=1)
+    reflectivity = torch.cat([scene.reflectivity, scene.reflectivity[:, :1] * 0], dim=1).to(torch.complex128)
+    used = torch.ones_like(reflectivity, dtype=torch.bool)
+    used[:, -1] = False
+    return scene, problem, Sources(position, reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
+
+
+def jacobian(sources: Sources, problem: Problem) -> torch.Tensor:
+    """d model / d unknowns in the rotated frame by finite differences of exact exponentials: [B, P, n_tx, n_rx, K]."""
+    step, result = 1e-6, []
+    size = joint.unknowns_in_play(sources, sources.used[:, 0]).shape[1]
+    zero = sources.position.new_zeros(len(sources.position), size)
+    far = torch.full_like(zero[:, 0], math.inf)
+    for index in range(size):
+        change = zero.clone()
+        change[:, index] = step
+        ends = []
+        for sign in (1, -1):
+            moved = joint.move(sources, sign * change, far)
+            difference, _ = joint.residual(moved, problem, Columns.at(moved, problem))
+            ends.append(-difference * moved.rotation.conj() * sources.rotation)
+        ends[0] = ends[0] - ends[1]
+        result.append(ends[0] / (2 * step))
+    return torch.stack(result, dim=1) * problem.link[:, None]
+
+
+@pytest.mark.parametrize("scenario", [PLANE, MISSING, SPACE], ids=lambda s: s.name)
+def test_normal_equations_are_those_of_the_jacobian(scenario):
+    _, problem, sources = posed(scenario)
+    columns = Columns.at(sources, problem)
+    difference, channel = joint.residual(sources, problem, columns)
+    slopes = jacobian(sources, problem)
+    expected = torch.einsum("bpijk,bqijk->bpq", slopes.conj(), slopes).real
+    matrix = joint.normal_matrix(sources, problem, columns, channel)
+    scale = expected.diagonal(dim1=1, dim2=2).clamp(min=1e-12).sqrt()
+    assert ((matrix - expected) / (scale[:, :, None] * scale[:, None])).abs().max() < 1e-6
+    gradient = joint.log_likelihood_gradient(sources, columns, difference, channel)
+    direct = torch.einsum("bpijk,bijk->bp", slopes.conj(), difference).real
+    assert ((gradient - direct) / scale).abs().max() < 1e-6 * float(direct.abs().max())
+
+
+@pytest.mark.parametrize("scenario", [PLANE, SPACE], ids=lambda s: s.name)
+def test_gram_of_products_is_that_of_the_columns(scenario):
+    _, problem, sources = posed(scenario)
+    columns = Columns.at(sources, problem)
+    with_all = columns.gram(problem.link)
+    almost_all = torch.where(problem.link > 0, 1 - 1e-14, 0.0)  # takes the other way
+    almost_all[:, 0, 0] = 0
+    lost = torch.zeros_like(problem.link)
+    lost[:, 0, 0] = 1
+    written_out = columns.gram(almost_all) + columns.gram(lost)
+    torch.testing.assert_close(with_all, written_out, rtol=1e-9, atol=1e-9 * float(with_all.abs().max()))
+
+
+def test_reaches_the_joint_bound_from_beside_the_truth():
+    scenario = replace(PLANE, n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.04)
+    scene, problem, sources = posed(scenario, n_scenes=60)
+    generator = torch.Generator().manual_seed(1)
+    noise = [0.005 * torch.randn(sources.position.shape, generator=generator, dtype=torch.float64)]
+    noise += [0.05 * torch.randn(p.shape, generator=generator, dtype=torch.float64) for p in (sources.tx_phase,) * 2]
+    start = replace(sources, position=sources.position + noise[0], tx_phase=sources.tx_phase + noise[1])
+    state = joint.init(start, problem)
+    for _ in range(30):
+        state = joint.step(state, problem, torch.ones(60, dtype=torch.bool), largest_move=0.1)
+    error = (state.sources.position - sources.position)[:, :-1].square().sum(-1).mean(1)
+    bound = torch.tensor([joint_bound(scene, index).position_rms for index in range(60)])
+    assert float((error / bound.square()).mean()) == pytest.approx(1.0, abs=0.15)
+    std = joint.position_std(state.sources, problem, scene.noise_variance / problem.unit.square())
+    expected = torch.stack([joint_bound(scene, index).position_std for index in range(60)])
+    torch.testing.assert_close(std[:, :-1].mean(), expected.mean(), rtol=0.05, atol=0)
+
+
+def test_unused_slots_and_held_phases_do_not_move():
+    _, problem, sources = posed(PLANE)
+    start = replace(sources, position=sources.position + 0.003)
+    state = joint.step(joint.init(start, problem), problem, torch.tensor([True, False]), largest_move=0.1)
+    moved = state.sources
+    assert torch.equal(moved.position[:, -1], start.position[:, -1])
+    assert float(moved.reflectivity[:, -1].abs().max()) == 0
+    assert torch.equal(moved.tx_phase[1], start.tx_phase[1])
+    assert not torch.equal(moved.tx_phase[0], start.tx_phase[0])
+
+
+def test_cost_never_rises_and_no_position_leaps():
+    _, problem, sources = posed(PLANE)
+    state = joint.init(replace(sources, position=sources.position + 0.06), problem)
+    for _ in range(10):
+        new = joint.step(state, problem, torch.ones(2, dtype=torch.bool), largest_move=0.05)
+        assert bool((new.cost <= state.cost).all())
+        leap = (new.sources.position - state.sources.position).norm(dim=-1).amax(1)
+        assert bool((leap <= 0.05 * problem.array.wavelength + 1e-12).all())
+        state = new

@@ -1,0 +1,274 @@
+"""The joint step: positions, reflectivities and node phases move at once, by Levenberg-Marquardt on the likelihood.
+
+Alternating between image and phases crawls, because shifting the whole image is almost the same as tilting all node
+phases. The normal equations of both together have no such valley to crawl along, and their solution is the
+maximum-likelihood estimate, on the joint Cramer-Rao bound. With every link measured their image part is a sum of
+products of Gram matrices of Tx and of Rx; the Jacobian, links times unknowns, is never formed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.estimators.problem import Problem, phasor
+from unfolded_ogamp.operators import gain_constant, node_factor, unit_vectors
+from unfolded_ogamp.physics import distances
+from unfolded_ogamp.records import Record, choose
+
+SMALLEST_DAMPING, LARGEST_DAMPING = 1e-7, 1e7
+
+
+@dataclass(frozen=True)
+class Sources(Record):
+    """Point scatterers and node phases that are supposed to have made the CSI; S counts slots, used or not.
+
+    Attributes:
+        position: [B, S, D], [m].
+        reflectivity: complex [B, S], in problem units; zero in unused slots.
+        used: which slots hold a scatterer, bool [B, S].
+        tx_phase, rx_phase: one phase per node for all frequencies [B, n_tx], [B, n_rx], [rad].
+    """
+
+    position: Tensor
+    reflectivity: Tensor
+    used: Tensor
+    tx_phase: Tensor
+    rx_phase: Tensor
+
+    @property
+    def rotation(self) -> Tensor:
+        """exp(j Phi) [B, n_tx, n_rx, 1], what takes the phases out of the CSI."""
+        return phasor(self.tx_phase[..., None], self.rx_phase[..., None])
+
+
+@dataclass(frozen=True)
+class JointState(Record):
+    """State between two joint steps.
+
+    Attributes:
+        sources: what is estimated.
+        cost: sum of |y - model|^2 over links and subcarriers, in problem units [B].
+        damping: Levenberg-Marquardt damping, relative to the diagonal of the normal matrix [B].
+        decrease: share of the cost that the last step took away; 0 where it was refused [B].
+    """
+
+    sources: Sources
+    cost: Tensor
+    damping: Tensor
+    decrease: Tensor
+
+
+@dataclass(frozen=True)
+class Columns(Record):
+    """The exact dictionary on the positions of the sources, with its derivatives along the D coordinates.
+
+    A column is T R, and its derivative T' R + T R'; `tx` and `rx` hold T, T' [B, K, n_tx, (1 + D) S] and R, R'
+    [B, K, n_rx, (1 + D) S], derivatives after the S columns themselves.
+    """
+
+    tx: Tensor
+    rx: Tensor
+    n_slots: int
+
+    @classmethod
+    def at(cls, sources: Sources, problem: Problem) -> Columns:
+        """The columns of the sources as they are, in problem units."""
+        constant = (gain_constant(problem.array) / problem.dictionary_scale)[:, None, None, None]
+        sides = []
+        for nodes in (problem.array.tx, problem.array.rx):
+            distance = distances(nodes, sources.position)
+            factor = node_factor(distance, problem.array.frequency)
+            # d/dp exp(-j kappa d) / d = (-j kappa - 1 / d) u times itself
+            rate = -1j * problem.array.wavenumber[:, :, None, None] - distance.reciprocal()[:, None]
+            direction = unit_vectors(nodes, sources.position).movedim(1, 2)[:, None]
+            sides.append(torch.cat([factor[:, :, :, None], (factor * rate)[:, :, :, None] * direction], dim=3))
+        return cls((sides[0] * constant[..., None]).flatten(3), sides[1].flatten(3), sources.position.shape[1])
+
+    @property
+    def repeats(self) -> int:
+        """1 + D."""
+        return self.tx.shape[-1] // self.n_slots
+
+    def plain(self) -> tuple[Tensor, Tensor]:
+        """T and R alone, once per derivative, shaped like `tx` and `rx`."""
+        tx, rx = (side[..., : self.n_slots].repeat(1, 1, 1, self.repeats) for side in (self.tx, self.rx))
+        return tx, rx
+
+    def once(self, twice: Tensor, dimension: int) -> Tensor:
+        """Halve what is no derivative along a dimension: a product rule counts it twice."""
+        share = torch.ones(twice.shape[dimension], dtype=self.tx.real.dtype, device=twice.device)
+        share[: self.n_slots] = 0.5
+        return twice * share.reshape(-1, *[1] * (twice.ndim - 1 - dimension % twice.ndim))
+
+    def channel(self, reflectivity: Tensor) -> Tensor:
+        """A x: complex [B, S] -> [B, n_tx, n_rx, K]."""
+        tx, rx = self.tx[..., : self.n_slots], self.rx[..., : self.n_slots]
+        return ((tx * reflectivity[:, None, None]) @ rx.mT).movedim(1, -1)
+
+    def correlations(self, csi: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums of conj(csi) times the columns over the links of every node: [B, n_tx, (1 + D) S], [B, n_rx, ...]."""
+        conjugate = csi.movedim(-1, 1).conj().resolve_conj()
+        plain_tx, plain_rx = self.plain()
+        at_tx = self.tx * (conjugate @ plain_rx) + plain_tx * (conjugate @ self.rx)
+        at_rx = self.rx * (conjugate.mT @ plain_tx) + plain_rx * (conjugate.mT @ self.tx)
+        return self.once(at_tx.sum(1), -1), self.once(at_rx.sum(1), -1)
+
+    def gram(self, link: Tensor) -> Tensor:
+        """A^H A over the links [B, n_tx, n_rx, 1]: complex [B, (1 + D) S, (1 + D) S].
+
+        With every link there, each entry is a sum of products of Gram matrices of Tx and of Rx; missing links spoil
+        that, and the columns are written out.
+        """
+        plain_tx, plain_rx = self.plain()
+        if bool((link > 0).all()):
+            total = (self.tx.mH @ self.tx) * (plain_rx.mH @ plain_rx)
+            mixed = (self.tx.mH @ plain_tx) * (plain_rx.mH @ self.rx)
+            total = total + mixed + mixed.mH + (plain_tx.mH @ plain_tx) * (self.rx.mH @ self.rx)
+            return self.once(self.once(total.sum(1), -1), -2)
+        columns = self.tx[:, :, :, None] * plain_rx[:, :, None] + plain_tx[:, :, :, None] * self.rx[:, :, None]
+        columns = self.once((columns * link[:, None]).flatten(2, 3), -1)
+        return (columns.mH @ columns).sum(1)
+
+
+def residual(sources: Sources, problem: Problem, columns: Columns) -> tuple[Tensor, Tensor]:
+    """Residual y exp(j Phi) - h and modelled channel h, line of sight included, [B, n_tx, n_rx, K] each."""
+    channel = (columns.channel(sources.reflectivity) + problem.los) * problem.link
+    return problem.csi * sources.rotation - channel, channel
+
+
+def power(value: Tensor) -> Tensor:
+    """Sum of |value|^2 [B] of [B, n_tx, n_rx, K]."""
+    return (value.real.square() + value.imag.square()).sum((1, 2, 3))
+
+
+def init(sources: Sources, problem: Problem) -> JointState:
+    """Sources as they are, little damping."""
+    cost = power(residual(sources, problem, Columns.at(sources, problem))[0])
+    return JointState(sources, cost, torch.full_like(cost, 1e-3), torch.ones_like(cost))
+
+
+def step(state: JointState, problem: Problem, move_phases: Tensor, largest_move: float) -> JointState:
+    """One Levenberg-Marquardt step of all unknowns; a step that raises the cost is refused and damping grows.
+
+    Args:
+        state: where it starts.
+        problem: geometry and CSI.
+        move_phases: scenes whose node phases move too, bool [B].
+        largest_move: largest change of a position, in wavelengths.
+    """
+    sources = state.sources
+    columns = Columns.at(sources, problem)
+    difference, channel = residual(sources, problem, columns)
+    gradient = log_likelihood_gradient(sources, columns, difference, channel)
+    matrix = normal_matrix(sources, problem, columns, channel)
+    change = solve(matrix, gradient, unknowns_in_play(sources, move_phases), state.damping)
+    limit = largest_move * problem.array.wavelength
+    moved = move(sources, change, limit)
+    cost = power(residual(moved, problem, Columns.at(moved, problem))[0])
+    better = cost < state.cost
+    damping = torch.where(better, state.damping / 5, state.damping * 4).clamp(SMALLEST_DAMPING, LARGEST_DAMPING)
+    decrease = torch.where(better, 1 - cost / state.cost, torch.zeros_like(cost))
+    return JointState(choose(better, moved, sources), torch.where(better, cost, state.cost), damping, decrease)
+
+
+def unknowns_in_play(sources: Sources, move_phases: Tensor) -> Tensor:
+    """Which unknowns move, bool [B, P]: positions, real and imaginary reflectivities, Tx phases, Rx phases."""
+    used, dimension = sources.used, sources.position.shape[-1]
+    nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
+    return torch.cat([used.repeat(1, dimension + 2), move_phases[:, None].expand(-1, nodes)], dim=1)
+
+
+def log_likelihood_gradient(sources: Sources, columns: Columns, difference: Tensor, channel: Tensor) -> Tensor:
+    """Real part of J^H r [B, P], J the Jacobian of the model with respect to the unknowns; P = S (D + 2) + nodes."""
+    correlation = columns.correlations(difference)[0].sum(1).conj()
+    image = (_slopes(sources).conj() * correlation[:, _order(sources)]).real
+    # d model / d phi_tx = -j h on the links of that Tx and + j h on those of that Rx
+    turn = (channel.conj() * difference).imag.sum(-1)
+    return torch.cat([image, -turn.sum(2), turn.sum(1)], dim=1)
+
+
+def normal_matrix(sources: Sources, problem: Problem, columns: Columns, channel: Tensor) -> Tensor:
+    """Real part of J^H J [B, P, P], in the order of `log_likelihood_gradient`."""
+    order, slopes = _order(sources), _slopes(sources)
+    gram = columns.gram(problem.link)[:, order][:, :, order]
+    image = (slopes.conj()[:, :, None] * gram * slopes[:, None]).real
+    at_tx, at_rx = columns.correlations(channel)
+    cross = torch.cat([-at_tx, at_rx], dim=1)[:, :, order] * slopes[:, None]
+    link_power = (channel.real.square() + channel.imag.square()).sum(-1)
+    tx_block, rx_block = torch.diag_embed(link_power.sum(2)), torch.diag_embed(link_power.sum(1))
+    rows = [
+        torch.cat([image, cross.imag.mT], dim=2),
+        torch.cat(
+            [
+                cross.imag,
+                torch.cat([torch.cat([tx_block, -link_power], 2), torch.cat([-link_power.mT, rx_block], 2)], 1),
+            ],
+            dim=2,
+        ),
+    ]
+    return torch.cat(rows, dim=1)
+
+
+def _order(sources: Sources) -> Tensor:
+    """Columns that positions, real and imaginary parts of the reflectivities belong to, in this order."""
+    n_slots, dimension = sources.position.shape[1:]
+    index = torch.arange((1 + dimension) * n_slots, device=sources.position.device)
+    return torch.cat([index[n_slots:], index[:n_slots], index[:n_slots]])
+
+
+def _slopes(sources: Sources) -> Tensor:
+    """What those columns are multiplied by in the Jacobian: reflectivity, 1 and j; complex [B, S (D + 2)]."""
+    one = torch.ones_like(sources.reflectivity)
+    return torch.cat([sources.reflectivity.repeat(1, sources.position.shape[-1]), one, 1j * one], dim=1)
+
+
+def solve(matrix: Tensor, gradient: Tensor, moving: Tensor, damping: Tensor) -> Tensor:
+    """Solution [B, P] of the damped normal equations, zero where an unknown does not move.
+
+    The diagonal is scaled to one first, so that metres, radians and reflectivities weigh alike. Damping also holds
+    what cannot be observed: the common phase of the nodes, and that of Tx against the reflectivities.
+    """
+    diagonal = matrix.diagonal(dim1=1, dim2=2)
+    moving = moving & (diagonal > 0)
+    scale = torch.where(moving, diagonal, torch.ones_like(diagonal)).rsqrt() * moving
+    scaled = scale[:, :, None] * matrix * scale[:, None]
+    scaled = scaled + torch.diag_embed(damping[:, None] + (~moving).to(damping))
+    factor, failed = torch.linalg.cholesky_ex(scaled)
+    change = torch.cholesky_solve((scale * gradient)[..., None], factor)[..., 0]
+    return torch.where(failed[:, None] > 0, 0, change) * scale
+
+
+def move(sources: Sources, change: Tensor, limit: Tensor) -> Sources:
+    """Sources after a change [B, P] of the unknowns, positions by at most `limit` [B] [m]."""
+    n_slots, dimension = sources.position.shape[1:]
+    sizes = [n_slots * dimension, n_slots, n_slots, sources.tx_phase.shape[1], sources.rx_phase.shape[1]]
+    position, real, imaginary, tx_phase, rx_phase = change.split(sizes, dim=1)
+    shift = position.reshape(-1, dimension, n_slots).mT
+    length = shift.norm(dim=-1, keepdim=True)
+    shift = shift * (limit[:, None, None] / length.clamp(min=torch.finfo(length.dtype).tiny)).clamp(max=1.0)
+    return replace(
+        sources,
+        position=sources.position + shift,
+        reflectivity=sources.reflectivity + torch.complex(real, imaginary),
+        tx_phase=sources.tx_phase + tx_phase,
+        rx_phase=sources.rx_phase + rx_phase,
+    )
+
+
+def position_std(sources: Sources, problem: Problem, noise: Tensor) -> Tensor:
+    """Standard deviations [B, S, D] [m] that the curvature of the likelihood gives for a noise variance [B]."""
+    columns = Columns.at(sources, problem)
+    matrix = normal_matrix(sources, problem, columns, residual(sources, problem, columns)[1])
+    moving = unknowns_in_play(sources, torch.ones_like(sources.used[:, 0]))
+    diagonal = matrix.diagonal(dim1=1, dim2=2)
+    moving = moving & (diagonal > 0)
+    scale = torch.where(moving, diagonal, torch.ones_like(diagonal)).rsqrt() * moving
+    scaled = scale[:, :, None] * matrix * scale[:, None] + torch.diag_embed(SMALLEST_DAMPING + (~moving).to(scale))
+    variance = torch.linalg.inv(scaled).diagonal(dim1=1, dim2=2) * scale.square()
+    n_slots, dimension = sources.position.shape[1:]
+    # the likelihood of complex noise of variance sigma^2 has the Fisher matrix 2 J^H J / sigma^2
+    image = variance[:, : n_slots * dimension].reshape(-1, dimension, n_slots).mT
+    return (image * noise[:, None, None] / 2).clamp(min=0).sqrt()
