@@ -42,8 +42,8 @@ class Record:
 
         return self.map(convert)
 
-    def __getitem__(self, index: slice) -> Self:
-        """The scenes of a slice of the batch."""
+    def __getitem__(self, index: slice | Tensor) -> Self:
+        """The scenes of a slice of the batch, or those that an integer tensor names."""
         return self.map(lambda tensor: tensor[index])
 
 
@@ -58,6 +58,28 @@ def choose(mask: Tensor, chosen: RecordType, otherwise: RecordType) -> RecordTyp
         else:
             values[field.name] = torch.where(mask.reshape(-1, *[1] * (new.ndim - 1)), new, old)
     return type(chosen)(**values)
+
+
+def place(part: RecordType, scenes: Tensor, whole: RecordType) -> RecordType:
+    """`whole` with the scenes that the integer tensor `scenes` names replaced by those of `part`, in this order."""
+    batch = first_tensor(whole).shape[0]
+    index = torch.zeros(batch, dtype=torch.long, device=scenes.device)
+    index[scenes] = torch.arange(len(scenes), device=scenes.device)
+    mask = torch.zeros(batch, dtype=torch.bool, device=scenes.device)
+    mask[scenes] = True
+    return choose(mask, part[index], whole)
+
+
+def first_tensor(record: Record) -> Tensor:
+    """Any tensor of a record."""
+    assert is_dataclass(record)
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, Tensor):
+            return value
+        if isinstance(value, Record):
+            return first_tensor(value)
+    raise ValueError("expected a record that holds a tensor, got none")
 
 
 def concatenate(records: Sequence[RecordType]) -> RecordType:

@@ -92,7 +92,8 @@ def test_reaches_the_joint_bound_from_beside_the_truth():
     error = (state.sources.position - sources.position)[:, :-1].square().sum(-1).mean(1)
     bound = torch.tensor([joint_bound(scene, index).position_rms for index in range(60)])
     assert float((error / bound.square()).mean()) == pytest.approx(1.0, abs=0.15)
-    std = joint.position_std(state.sources, problem, scene.noise_variance / problem.unit.square())
+    noise = scene.noise_variance / problem.unit.square()
+    std = (joint.uncertainty(state.sources, problem)[0] * noise[:, None, None]).sqrt()
     expected = torch.stack([joint_bound(scene, index).position_std for index in range(60)])
     torch.testing.assert_close(std[:, :-1].mean(), expected.mean(), rtol=0.05, atol=0)
 

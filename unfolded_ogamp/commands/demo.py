@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -81,7 +82,7 @@ def demo_table(summaries: Sequence[Summary], bound: tuple[float, float]) -> Tabl
     """A line per estimator, and one for the bound."""
     first = summaries[0]
     title = f"{first.scenario}, {first.n_scenes} scenes (batch {first.batch_size}, threads {first.threads})"
-    table = Table("", title=title)
+    table = Table("", title=title, box=SIMPLE_HEAD, pad_edge=False)
     for metric in SHOWN:
         table.add_column(escape(COLUMNS[metric].heading.replace(" ", "\n")), justify="right")
     for summary in summaries:

@@ -52,7 +52,7 @@ class JointState(Record):
         sources: what is estimated.
         cost: sum of |y - model|^2 over links and subcarriers, in problem units [B].
         damping: Levenberg-Marquardt damping, relative to the diagonal of the normal matrix [B].
-        decrease: share of the cost that the last step took away; 0 where it was refused [B].
+        decrease: share of the cost that the last step took away; inf where it was refused [B].
     """
 
     sources: Sources
@@ -66,12 +66,12 @@ class Columns(Record):
     """The exact dictionary on the positions of the sources, with its derivatives along the D coordinates.
 
     A column is T R, and its derivative T' R + T R'; `tx` and `rx` hold T, T' [B, K, n_tx, (1 + D) S] and R, R'
-    [B, K, n_rx, (1 + D) S], derivatives after the S columns themselves.
+    [B, K, n_rx, (1 + D) S], derivatives after the S columns themselves; `repeats` is 1 + D.
     """
 
     tx: Tensor
     rx: Tensor
-    n_slots: int
+    repeats: int
 
     @classmethod
     def at(cls, sources: Sources, problem: Problem) -> Columns:
@@ -85,12 +85,12 @@ class Columns(Record):
             rate = -1j * problem.array.wavenumber[:, :, None, None] - distance.reciprocal()[:, None]
             direction = unit_vectors(nodes, sources.position).movedim(1, 2)[:, None]
             sides.append(torch.cat([factor[:, :, :, None], (factor * rate)[:, :, :, None] * direction], dim=3))
-        return cls((sides[0] * constant[..., None]).flatten(3), sides[1].flatten(3), sources.position.shape[1])
+        return cls((sides[0] * constant[..., None]).flatten(3), sides[1].flatten(3), 1 + sources.position.shape[2])
 
     @property
-    def repeats(self) -> int:
-        """1 + D."""
-        return self.tx.shape[-1] // self.n_slots
+    def n_slots(self) -> int:
+        """S."""
+        return self.tx.shape[-1] // self.repeats
 
     def plain(self) -> tuple[Tensor, Tensor]:
         """T and R alone, once per derivative, shaped like `tx` and `rx`."""
@@ -107,6 +107,12 @@ class Columns(Record):
         """A x: complex [B, S] -> [B, n_tx, n_rx, K]."""
         tx, rx = self.tx[..., : self.n_slots], self.rx[..., : self.n_slots]
         return ((tx * reflectivity[:, None, None]) @ rx.mT).movedim(1, -1)
+
+    def energy(self, link: Tensor) -> Tensor:
+        """|column|^2 over the links [B, n_tx, n_rx, 1] and subcarriers: [B, S]."""
+        sides = (side[..., : self.n_slots] for side in (self.tx, self.rx))
+        tx, rx = (side.real.square() + side.imag.square() for side in sides)
+        return (tx * (link[..., 0][:, None] @ rx)).sum((1, 2))
 
     def correlations(self, csi: Tensor) -> tuple[Tensor, Tensor]:
         """Sums of conj(csi) times the columns over the links of every node: [B, n_tx, (1 + D) S], [B, n_rx, ...]."""
@@ -147,7 +153,7 @@ def power(value: Tensor) -> Tensor:
 def init(sources: Sources, problem: Problem) -> JointState:
     """Sources as they are, little damping."""
     cost = power(residual(sources, problem, Columns.at(sources, problem))[0])
-    return JointState(sources, cost, torch.full_like(cost, 1e-3), torch.ones_like(cost))
+    return JointState(sources, cost, torch.full_like(cost, 1e-3), torch.full_like(cost, torch.inf))
 
 
 def step(state: JointState, problem: Problem, move_phases: Tensor, largest_move: float) -> JointState:
@@ -170,7 +176,7 @@ def step(state: JointState, problem: Problem, move_phases: Tensor, largest_move:
     cost = power(residual(moved, problem, Columns.at(moved, problem))[0])
     better = cost < state.cost
     damping = torch.where(better, state.damping / 5, state.damping * 4).clamp(SMALLEST_DAMPING, LARGEST_DAMPING)
-    decrease = torch.where(better, 1 - cost / state.cost, torch.zeros_like(cost))
+    decrease = torch.where(better, 1 - cost / state.cost, torch.inf)
     return JointState(choose(better, moved, sources), torch.where(better, cost, state.cost), damping, decrease)
 
 
@@ -226,16 +232,8 @@ def _slopes(sources: Sources) -> Tensor:
 
 
 def solve(matrix: Tensor, gradient: Tensor, moving: Tensor, damping: Tensor) -> Tensor:
-    """Solution [B, P] of the damped normal equations, zero where an unknown does not move.
-
-    The diagonal is scaled to one first, so that metres, radians and reflectivities weigh alike. Damping also holds
-    what cannot be observed: the common phase of the nodes, and that of Tx against the reflectivities.
-    """
-    diagonal = matrix.diagonal(dim1=1, dim2=2)
-    moving = moving & (diagonal > 0)
-    scale = torch.where(moving, diagonal, torch.ones_like(diagonal)).rsqrt() * moving
-    scaled = scale[:, :, None] * matrix * scale[:, None]
-    scaled = scaled + torch.diag_embed(damping[:, None] + (~moving).to(damping))
+    """Solution [B, P] of the damped normal equations, zero where an unknown does not move."""
+    scaled, scale = _scaled(matrix, moving, damping)
     factor, failed = torch.linalg.cholesky_ex(scaled)
     change = torch.cholesky_solve((scale * gradient)[..., None], factor)[..., 0]
     return torch.where(failed[:, None] > 0, 0, change) * scale
@@ -258,17 +256,40 @@ def move(sources: Sources, change: Tensor, limit: Tensor) -> Sources:
     )
 
 
-def position_std(sources: Sources, problem: Problem, noise: Tensor) -> Tensor:
-    """Standard deviations [B, S, D] [m] that the curvature of the likelihood gives for a noise variance [B]."""
+def uncertainty(sources: Sources, problem: Problem) -> tuple[Tensor, Tensor]:
+    """Variances per unit of noise variance, all else unknown too, from the curvature of the likelihood.
+
+    Returns:
+        Of every coordinate [B, S, D] [m^2], and of the amplitude of the reflectivity [B, S]; its phase has none without
+        a line of sight, as it cannot be told from that of all Tx.
+    """
     columns = Columns.at(sources, problem)
     matrix = normal_matrix(sources, problem, columns, residual(sources, problem, columns)[1])
-    moving = unknowns_in_play(sources, torch.ones_like(sources.used[:, 0]))
+    moving = unknowns_in_play(sources, torch.ones_like(sources.used.any(1)))
+    scaled, scale = _scaled(matrix, moving, torch.full_like(matrix[:, 0, 0], SMALLEST_DAMPING))
+    # complex noise of variance sigma^2 has the Fisher matrix 2 J^H J / sigma^2
+    covariance = torch.linalg.inv(scaled) * scale[:, :, None] * scale[:, None] / 2
+    n_slots, dimension = sources.position.shape[1:]
+    first, second, third = n_slots * dimension, n_slots * (dimension + 1), n_slots * (dimension + 2)
+    diagonal = covariance.diagonal(dim1=1, dim2=2)
+    mixed = covariance[:, first:second, second:third].diagonal(dim1=1, dim2=2)
+    direction = sources.reflectivity / sources.reflectivity.abs().clamp(min=torch.finfo(scale.dtype).tiny)
+    amplitude = (
+        direction.real.square() * diagonal[:, first:second] + direction.imag.square() * diagonal[:, second:third]
+    )
+    amplitude = amplitude + 2 * direction.real * direction.imag * mixed
+    position = diagonal[:, :first].reshape(-1, dimension, n_slots).mT
+    return position.clamp(min=0), amplitude.clamp(min=0)
+
+
+def _scaled(matrix: Tensor, moving: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
+    """The matrix scaled to a unit diagonal and damped, the identity for what does not move; and the scale [B, P].
+
+    Metres, radians and reflectivities then weigh alike. Damping also holds what cannot be observed: the common phase
+    of the nodes, and that of Tx against the reflectivities.
+    """
     diagonal = matrix.diagonal(dim1=1, dim2=2)
     moving = moving & (diagonal > 0)
     scale = torch.where(moving, diagonal, torch.ones_like(diagonal)).rsqrt() * moving
-    scaled = scale[:, :, None] * matrix * scale[:, None] + torch.diag_embed(SMALLEST_DAMPING + (~moving).to(scale))
-    variance = torch.linalg.inv(scaled).diagonal(dim1=1, dim2=2) * scale.square()
-    n_slots, dimension = sources.position.shape[1:]
-    # the likelihood of complex noise of variance sigma^2 has the Fisher matrix 2 J^H J / sigma^2
-    image = variance[:, : n_slots * dimension].reshape(-1, dimension, n_slots).mT
-    return (image * noise[:, None, None] / 2).clamp(min=0).sqrt()
+    scaled = scale[:, :, None] * matrix * scale[:, None]
+    return scaled + torch.diag_embed(damping[:, None] + (~moving).to(damping)), scale

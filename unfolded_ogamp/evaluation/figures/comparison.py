@@ -95,6 +95,7 @@ def _draw_error_histogram(axes: Axes, errors: Mapping[str, Tensor], colours: Seq
     axes.set_xlabel("link phase error, absolute [rad]", fontsize=MIDDLE)
     axes.set_ylabel("share of the links", fontsize=MIDDLE)
     soft_frame(axes)
+    axes.set_ylim(top=1.5 * axes.get_ylim()[1])  # room for the legend
     axes.legend(loc="upper left", fontsize=SMALL, frameon=False)
 
 
