@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from unfolded_ogamp.estimate import Estimator
-from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator
+from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator, GreedyEstimator
 from unfolded_ogamp.pretrained import load_pretrained
 
-UNFOLDED = "unfolded"
-NAMES = (UNFOLDED, *PRESETS)
+UNFOLDED, GREEDY = "unfolded", "greedy"
+NAMES = (UNFOLDED, *PRESETS, GREEDY)
 
 
 class CatalogueError(ValueError):
@@ -26,7 +26,7 @@ class EstimatorEntry:
     Attributes:
         name: "unfolded", or one of the presets of the classic estimators.
         checkpoint: folder of an exported network, for "unfolded"; None takes the one that is given as default.
-        blocks: largest number of alternations, for classic estimators; None leaves it to the preset.
+        blocks: largest number of alternations, for estimators that alternate; None leaves it to the preset.
     """
 
     name: str
@@ -38,8 +38,8 @@ class EstimatorEntry:
             raise CatalogueError(f"estimator: expected one of {', '.join(NAMES)}, found {self.name!r}")
         if self.checkpoint is not None and self.name != UNFOLDED:
             raise CatalogueError(f"estimator {self.name}: expected a checkpoint for {UNFOLDED} only, found one")
-        if self.blocks is not None and self.name == UNFOLDED:
-            raise CatalogueError(f"estimator {self.name}: expected blocks for classic estimators only, found some")
+        if self.blocks is not None and self.name not in PRESETS:
+            raise CatalogueError(f"estimator {self.name}: expected blocks for {', '.join(PRESETS)} only, found some")
         if self.blocks is not None and (type(self.blocks) is not int or self.blocks < 1):
             raise CatalogueError(f"estimator {self.name}: expected blocks of at least 1, found {self.blocks!r}")
 
@@ -77,6 +77,8 @@ def build_estimator(entry: EstimatorEntry, default_checkpoint: Path) -> Estimato
     """
     if entry.name == UNFOLDED:
         return load_pretrained(entry.checkpoint or default_checkpoint)
+    if entry.name == GREEDY:
+        return GreedyEstimator()
     settings = PRESETS[entry.name]()
     return AlternatingEstimator(settings if entry.blocks is None else replace(settings, blocks=entry.blocks))
 
