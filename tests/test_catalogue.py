@@ -8,7 +8,7 @@ import pytest
 from small_network import export_small_network, small_network
 
 from unfolded_ogamp.catalogue import CatalogueError, EstimatorEntry, build_estimator, build_estimators, parse_entry
-from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator
+from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator, GreedyEstimator
 from unfolded_ogamp.networks import UnfoldedOGAMP
 from unfolded_ogamp.pretrained import PretrainedError
 
@@ -18,6 +18,10 @@ NOWHERE = Path("nowhere")
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_built_by_name(name):
     assert build_estimator(parse_entry(name), NOWHERE) == AlternatingEstimator(PRESETS[name]())
+
+
+def test_greedy_estimator_is_built_by_name():
+    assert build_estimator(parse_entry("greedy"), NOWHERE) == GreedyEstimator()
 
 
 def test_blocks_limit_the_alternation():
@@ -41,7 +45,8 @@ def test_estimators_are_reported_by_what_sets_them_apart(tmp_path):
     assert estimators["unfolded"].settings == small_network().settings
 
 
-KNOWN = ", ".join(["unfolded", *PRESETS])
+ALTERNATING = ", ".join(PRESETS)
+KNOWN = f"unfolded, {ALTERNATING}, greedy"
 
 REFUSED = {
     "unknown": ("og_apm", f"estimator: expected one of {KNOWN}, found 'og_apm'"),
@@ -57,7 +62,7 @@ REFUSED = {
     ),
     "blocks of a network": (
         {"name": "unfolded", "blocks": 3},
-        "estimator unfolded: expected blocks for classic estimators only, found some",
+        f"estimator unfolded: expected blocks for {ALTERNATING} only, found some",
     ),
     "no blocks": ({"name": "gamp", "blocks": 0}, "estimator gamp: expected blocks of at least 1, found 0"),
     "text for blocks": ({"name": "gamp", "blocks": "3"}, "estimator gamp: expected blocks of at least 1, found '3'"),

@@ -113,7 +113,7 @@ def test_demo_shows_all_beside_the_bound(network, tmp_path, capfd):
     assert run_script("demo", *arguments) == 0
     output = capfd.readouterr().out
     assert "toy, 2 scenes (batch 2" in output
-    body = output.split("─\n")[1].split("Means over scenes")[0]
+    body = output[output.rindex("─") + 1 : output.index("Means over scenes")]
     rows = [line for line in body.splitlines() if line.strip()]
     # a name that does not fit a line goes on in the next
     names = " ".join(line[:14].strip() for line in rows)

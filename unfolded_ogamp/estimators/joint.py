@@ -244,7 +244,7 @@ def move(sources: Sources, change: Tensor, limit: Tensor) -> Sources:
     n_slots, dimension = sources.position.shape[1:]
     sizes = [n_slots * dimension, n_slots, n_slots, sources.tx_phase.shape[1], sources.rx_phase.shape[1]]
     position, real, imaginary, tx_phase, rx_phase = change.split(sizes, dim=1)
-    shift = position.reshape(-1, dimension, n_slots).mT
+    shift = position.reshape(len(position), dimension, n_slots).mT
     length = shift.norm(dim=-1, keepdim=True)
     shift = shift * (limit[:, None, None] / length.clamp(min=torch.finfo(length.dtype).tiny)).clamp(max=1.0)
     return replace(
@@ -278,7 +278,7 @@ def uncertainty(sources: Sources, problem: Problem) -> tuple[Tensor, Tensor]:
         direction.real.square() * diagonal[:, first:second] + direction.imag.square() * diagonal[:, second:third]
     )
     amplitude = amplitude + 2 * direction.real * direction.imag * mixed
-    position = diagonal[:, :first].reshape(-1, dimension, n_slots).mT
+    position = diagonal[:, :first].reshape(len(diagonal), dimension, n_slots).mT
     return position.clamp(min=0), amplitude.clamp(min=0)
 
 

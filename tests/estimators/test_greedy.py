@@ -1,0 +1,124 @@
+"""Greedy estimation: exact without noise, on the bound with it, and at home where the phases are unknown."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from unfolded_ogamp.data import Scenario, draw
+from unfolded_ogamp.estimators import GreedyEstimator, GreedySettings, greedy, joint
+from unfolded_ogamp.estimators.problem import pose
+from unfolded_ogamp.evaluation import joint_bound, scene_metrics
+
+SMALL = Scenario(name="small", n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.05)
+
+
+def success_and_metrics(scenario: Scenario, n_scenes: int, seed: int, settings: GreedySettings | None = None):
+    scene, csi = draw(scenario, n_scenes, torch.Generator().manual_seed(seed))
+    estimate = GreedyEstimator(settings or GreedySettings())(csi, scene.array, scene.grid)
+    return [scene_metrics(scene, estimate, i, joint_bound(scene, i)) for i in range(n_scenes)], estimate, scene
+
+
+def test_finds_all_and_reaches_the_bound():
+    metrics, _, _ = success_and_metrics(SMALL, 20, seed=0)
+    assert sum(m.success for m in metrics) >= 19
+    position = torch.tensor([m.position_efficiency for m in metrics])
+    phase = torch.tensor([m.phase_efficiency for m in metrics])
+    assert 0.7 < float(position.median()) < 1.1
+    assert 0.7 < float(phase.median()) < 1.1
+
+
+def test_without_noise_the_scene_itself_comes_out():
+    metrics, estimate, scene = success_and_metrics(replace(SMALL, snr_db=120.0), 3, seed=1)
+    for index, m in enumerate(metrics):
+        assert m.success
+        assert m.position_rmse < 1e-6
+        assert m.phase_rmse < 1e-5
+        strength = estimate.scatterers[index].reflectivity.abs().sort().values
+        torch.testing.assert_close(strength, scene.reflectivity[index].abs().sort().values, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        replace(SMALL, name="missing links", missing_links=0.3),
+        replace(SMALL, name="wide pixels", pixel=0.5),
+        replace(SMALL, name="space", n_tx=16, n_rx=16, pixels=(5, 5, 5), node_radius=(1.0, 1.5), sparsity=0.03),
+    ],
+    ids=lambda s: s.name,
+)
+def test_other_geometries(scenario):
+    metrics, _, _ = success_and_metrics(scenario, 6, seed=2)
+    assert sum(m.success for m in metrics) >= 5
+
+
+def test_no_synchronisation_at_all_is_needed():
+    """Node phases uniform: starts from random phases find what the first one does not."""
+    scenario = replace(SMALL, n_tx=20, n_rx=20, phase_std=50.0)
+    metrics, _, _ = success_and_metrics(scenario, 5, seed=3)
+    assert sum(m.success for m in metrics) >= 4
+
+
+def test_scale_of_the_csi_is_carried_through():
+    scene, csi = draw(SMALL, 2, torch.Generator().manual_seed(4))
+    estimator = GreedyEstimator(GreedySettings())
+    plain = estimator(csi, scene.array, scene.grid)
+    louder = replace(csi, value=1e4 * csi.value, noise_variance=1e8 * csi.noise_variance)
+    scaled = estimator(louder, scene.array, scene.grid)
+    torch.testing.assert_close(scaled.scatterers[0].position, plain.scatterers[0].position)
+    torch.testing.assert_close(scaled.scatterers[0].reflectivity, 1e4 * plain.scatterers[0].reflectivity)
+    torch.testing.assert_close(scaled.residual, 1e8 * plain.residual)
+
+
+def test_noise_alone_holds_nothing():
+    """The detection threshold keeps its false-alarm probability, with room for the binomial spread."""
+    scene, csi = draw(SMALL, 40, torch.Generator().manual_seed(5))
+    generator = torch.Generator().manual_seed(6)
+    noise = torch.view_as_complex(torch.randn(*csi.value.shape, 2, generator=generator).to(scene.position))
+    csi = replace(csi, value=noise, noise_variance=torch.full_like(csi.noise_variance, 2.0))
+    estimate = GreedyEstimator(GreedySettings(starts=1))(csi, scene.array, scene.grid)
+    assert sum(len(found.position) > 0 for found in estimate.scatterers) <= 2
+
+
+def test_a_scene_does_not_depend_on_its_batch():
+    scene, csi = draw(SMALL, 4, torch.Generator().manual_seed(7))
+    estimator = GreedyEstimator(GreedySettings())
+    together = estimator(csi, scene.array, scene.grid)
+    for index in range(4):
+        one = slice(index, index + 1)
+        alone = estimator(csi[one], scene.array[one], scene.grid[one])
+        torch.testing.assert_close(alone.scatterers[0].position, together.scatterers[index].position, rtol=0, atol=1e-5)
+
+
+def test_atlas_leaves_no_point_further_than_its_spacing():
+    scene, csi = draw(SMALL, 1, torch.Generator().manual_seed(8))
+    problem = pose(csi, scene.array, scene.grid, None)
+    atlas = greedy.Atlas.of(problem, spacing=0.25)
+    points = scene.grid.centre[0, :5] + 0.1 * (2 * torch.rand(5, 2, generator=torch.Generator().manual_seed(9)) - 1)
+    nearest = torch.cdist(points.double(), atlas.position[0].double()).amin(1)
+    half_diagonal = math.sqrt(2) / 2 * 0.25 * float(scene.array.wavelength)
+    assert float(nearest.max()) <= half_diagonal
+
+
+def test_a_split_scatterer_is_made_one():
+    scene, csi = draw(replace(SMALL, sparsity=0.04), 1, torch.Generator().manual_seed(10))
+    scene, csi = scene.to(torch.float64), csi.to(torch.float64)
+    problem = pose(csi, scene.array, scene.grid, None)
+    apart = torch.tensor([0.0, 0.03], dtype=torch.float64)
+    position = torch.cat([scene.position, scene.position[:, :1] + apart], dim=1)
+    reflectivity = torch.cat([scene.reflectivity, 0.3 * scene.reflectivity[:, :1]], dim=1).to(torch.complex128)
+    used = torch.ones_like(reflectivity, dtype=torch.bool)
+    split = joint.Sources(position, reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
+    state = greedy.GreedyState(joint.init(split, problem), torch.ones(1, dtype=torch.bool))
+    one = greedy.finish(state, problem, GreedySettings()).joint
+    assert int(one.sources.used.sum()) == scene.position.shape[1]
+
+
+def test_settings_are_checked():
+    with pytest.raises(ValueError, match="spacing must be positive, got 0"):
+        GreedySettings(spacing=0.0)
+    with pytest.raises(ValueError, match="starts must be at least 1, got 0"):
+        GreedySettings(starts=0)
