@@ -16,7 +16,7 @@ from rich.table import Table
 from unfolded_ogamp.commands.evaluate import EvaluationSettings, compare_estimators
 from unfolded_ogamp.data import Scenario, evaluation_scenes
 from unfolded_ogamp.estimate import Estimator
-from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator
+from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator, GreedyEstimator
 from unfolded_ogamp.evaluation import Row, Summary, joint_bound, summarise
 from unfolded_ogamp.evaluation.columns import COLUMNS
 from unfolded_ogamp.evaluation.figures import comparison_figure
@@ -27,6 +27,7 @@ NETWORK = "unfolded network"
 PAPER = "OG-AMP as in the paper"
 ON_CENTRES = "GAMP on pixel centres"
 CONVERGED = "OG-AMP, converged"
+GREEDY = "greedy"
 SHOWN = ("success", "missed", "false", "position_rmse", "chamfer", "phase_rmse", "time")
 
 
@@ -43,7 +44,7 @@ def run_demo(
     )
 
     scene, csi = next(evaluation_scenes(scenario, 1, 1, settings.seed))
-    shown = [name for name in estimators if name not in (ON_CENTRES, CONVERGED)]
+    shown = [name for name in estimators if name not in (ON_CENTRES, CONVERGED, GREEDY)]
     with torch.inference_mode():
         estimates = {name: estimators[name](csi, scene.array, scene.grid) for name in shown}
     picture.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +55,7 @@ def run_demo(
 
 
 def demo_estimators(network: UnfoldedOGAMP) -> dict[str, Estimator]:
-    """The network, what it unfolds at the same number of iterations and to convergence, and the paper's."""
+    """The network, what it unfolds at the same number of iterations and to convergence, the paper's, and greedy."""
     blocks, layers = len(network.settings.order), network.settings.layers
     untrained = replace(network.settings.analytic, blocks=blocks, iterations=layers, tolerance=0.0, phase_tolerance=0.0)
     return {
@@ -62,6 +63,7 @@ def demo_estimators(network: UnfoldedOGAMP) -> dict[str, Estimator]:
         ON_CENTRES: AlternatingEstimator(PRESETS["gamp"]()),
         f"OG-AMP, {blocks * layers} iterations": AlternatingEstimator(untrained),
         CONVERGED: AlternatingEstimator(PRESETS["og_amp"]()),
+        GREEDY: GreedyEstimator(),
         NETWORK: network,
     }
 
