@@ -24,7 +24,7 @@ class EstimatorEntry:
     """One estimator of the catalogue.
 
     Attributes:
-        name: "unfolded", or one of the presets of the classic estimators.
+        name: "unfolded", one of the presets of the estimators that alternate, or "greedy".
         checkpoint: folder of an exported network, for "unfolded"; None takes the one that is given as default.
         blocks: largest number of alternations, for estimators that alternate; None leaves it to the preset.
     """

@@ -59,7 +59,8 @@ def export_network(network: UnfoldedOGAMP, folder: str | Path, details: ExportDe
             raise
     finally:
         shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():  # what could not be put back stays beside it
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def model_card(settings: NetworkSettings, details: ExportDetails) -> str:

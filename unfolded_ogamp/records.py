@@ -55,6 +55,8 @@ def choose(mask: Tensor, chosen: RecordType, otherwise: RecordType) -> RecordTyp
         new, old = getattr(chosen, field.name), getattr(otherwise, field.name)
         if isinstance(new, Record):
             values[field.name] = choose(mask, new, old)
+        elif new is None:
+            values[field.name] = None
         else:
             values[field.name] = torch.where(mask.reshape(-1, *[1] * (new.ndim - 1)), new, old)
     return type(chosen)(**values)

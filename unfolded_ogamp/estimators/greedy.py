@@ -30,7 +30,7 @@ class GreedySettings:
 
     Attributes:
         spacing: largest distance between the positions that are searched, along a coordinate.
-        false_alarm: probability that noise alone adds a scatterer to a scene: the threshold of detection.
+        false_alarm: upper bound of the probability that noise alone adds a scatterer: the threshold of detection.
         share: candidates of a round have at least this share of the strongest one's matched-filter power.
         separation: least distance between two candidates of one round.
         merge_radius: scatterers closer than this are one.
@@ -65,6 +65,9 @@ class GreedySettings:
         for name in (*lengths, "false_alarm", "share", "tolerance", "margin"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("false_alarm", "share"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"{name} must be at most 1, got {getattr(self, name)}")
         for name in ("phase_count", "steps", "final_steps", "rounds", "starts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -116,22 +119,26 @@ def init(problem: Problem, phases: NodePhases) -> GreedyState:
 
 
 def run(problem: Problem, atlas: Atlas, phases: NodePhases, settings: GreedySettings) -> JointState:
-    """One start from node phases [B, n, 1] to its end."""
-    state = init(problem, phases)
-    scenes = torch.arange(len(problem.csi), device=problem.csi.device)  # those that still run, and what they run on
-    part, near, ended = problem, atlas, state.joint
+    """One start from node phases [B, n, 1] to its end.
+
+    Sources that have converged leave a cleaner residual, in which something more may stand out: hence the second look.
+    """
+    first = finish(grow(init(problem, phases), problem, atlas, settings), problem, settings)
+    return finish(grow(first, problem, atlas, settings), problem, settings).joint
+
+
+def grow(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySettings) -> GreedyState:
+    """Rounds until nothing stands out of the noise in any scene; those that have ended are set aside."""
+    whole, scenes = state, torch.arange(len(problem.csi), device=problem.csi.device)
     for _ in range(settings.rounds):
-        state = step(state, part, near, settings)
-        if not state.running.any():
-            # sources that have converged leave a cleaner residual, in which something more may stand out
-            state = step(finish(state, part, settings), part, near, settings)
-        if not state.running.all() and state.running.sum() <= len(scenes) // 2:
-            ended = place_sources(finish(state, part, settings).joint, scenes, ended)
+        state = step(state, problem, atlas, settings)
+        if 2 * int(state.running.sum()) <= len(scenes):
+            whole = replace(whole, joint=place_sources(state.joint, scenes, whole.joint))
             left = state.running.nonzero()[:, 0]
             if len(left) == 0:
-                return ended
-            state, scenes, part, near = state[left], scenes[left], part[left], near[left]
-    return place_sources(finish(state, part, settings).joint, scenes, ended)
+                return whole
+            state, scenes, problem, atlas = state[left], scenes[left], problem[left], atlas[left]
+    return replace(whole, joint=place_sources(state.joint, scenes, whole.joint))
 
 
 def place_sources(part: JointState, scenes: Tensor, whole: JointState) -> JointState:
@@ -180,11 +187,13 @@ def finish(state: GreedyState, problem: Problem, settings: GreedySettings) -> Gr
 
 
 def refine(state: JointState, problem: Problem, settings: GreedySettings, steps: int) -> JointState:
-    """Joint steps until all scenes have converged, of the node phases only where they are free."""
+    """Joint steps, in each scene until it has converged, of the node phases only where they are free."""
     free = phases_free(state.sources, problem, settings)
+    converged = torch.zeros_like(free)
     for _ in range(steps):
-        state = joint.step(state, problem, free, settings.largest_move)
-        if bool((state.decrease < settings.tolerance).all()):
+        state = choose(converged, state, joint.step(state, problem, free, settings.largest_move))
+        converged = converged | (state.decrease < settings.tolerance)
+        if converged.all():
             break
     return state
 
@@ -229,7 +238,8 @@ def add(sources: Sources, problem: Problem, atlas: Atlas, settings: GreedySettin
     """The sources and at most `limit` [B] of the strongest echoes of the residual, as the matched filter sees them."""
     difference, _ = joint.residual(sources, problem, Columns.at(sources, problem))
     correlation = atlas.operator.adjoint(difference.to(torch.complex64))[:, 0]
-    response = (correlation.real.square() + correlation.imag.square()) / atlas.energy
+    # a node on a searched position makes no echo there
+    response = ((correlation.real.square() + correlation.imag.square()) / atlas.energy).nan_to_num(0.0, 0.0, 0.0)
     noise = noise_power(joint.power(difference), sources, problem)
     least = detection_threshold(response.shape[1], settings) * noise
     least = torch.maximum(least, settings.share * response.amax(1))
@@ -254,7 +264,7 @@ def add(sources: Sources, problem: Problem, atlas: Atlas, settings: GreedySettin
 
 
 def tidy(sources: Sources, problem: Problem, settings: GreedySettings) -> Sources:
-    """Merge what is too close, drop what does not stand out of the noise or has left the region by a pixel."""
+    """Merge what is too close, drop what does not stand out of the noise or has left the region by half a pixel."""
     columns = Columns.at(sources, problem)
     noise = noise_power(joint.power(joint.residual(sources, problem, columns)[0]), sources, problem)
     strength = sources.reflectivity.abs().square() * columns.energy(problem.link)

@@ -61,11 +61,14 @@ def first_phases(problem: Problem) -> NodePhases:
 
 
 def random_phases(problem: Problem, generator: torch.Generator) -> NodePhases:
-    """Uniform node phases."""
+    """Uniform node phases, the same in every scene, so that none depends on what else is in the batch."""
     zero = NodePhases.zero(problem.link, 1)
-    drawn = (torch.rand(side.shape, generator=generator, dtype=side.dtype) for side in (zero.tx, zero.rx))
-    tx, rx = (2 * math.pi * side.to(zero.tx.device) for side in drawn)
-    return replace(zero, tx=tx, rx=rx)
+    tx, rx = (torch.rand(side.shape[1], 1, generator=generator, dtype=side.dtype) for side in (zero.tx, zero.rx))
+    return replace(
+        zero,
+        tx=(2 * math.pi * tx).to(zero.tx.device).expand_as(zero.tx),
+        rx=(2 * math.pi * rx).to(zero.rx.device).expand_as(zero.rx),
+    )
 
 
 def excess(state: JointState, problem: Problem) -> Tensor:
@@ -87,14 +90,14 @@ def better(best: JointState, other: JointState, scenes: Tensor, problem: Problem
     """Scene by scene the better of two starts, of which the second was made for `scenes` [B'] alone.
 
     Returns:
-        The better ones, and the scenes in which both ended in the same place, bool [B].
+        The better ones, and the scenes in which both found something and ended in the same place, bool [B].
     """
     tried = torch.zeros_like(best.sources.used.any(1))
     tried[scenes] = True
     other = greedy.place_sources(other, scenes, best)
     best = replace(best, sources=greedy.padded(best.sources, other.sources.used.shape[1]))
     as_many = other.sources.used.sum(1) == best.sources.used.sum(1)
-    same = tried & as_many & ((other.cost / best.cost - 1).abs() < AGREEMENT)
+    same = tried & as_many & best.sources.used.any(1) & ((other.cost / best.cost - 1).abs() < AGREEMENT)
     return choose(tried & (criterion(other, problem) < criterion(best, problem)), other, best), same
 
 

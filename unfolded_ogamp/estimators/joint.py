@@ -77,13 +77,15 @@ class Columns(Record):
     def at(cls, sources: Sources, problem: Problem) -> Columns:
         """The columns of the sources as they are, in problem units."""
         constant = (gain_constant(problem.array) / problem.dictionary_scale)[:, None, None, None]
+        # unused slots lie where there is no node, and count nowhere
+        position = torch.where(sources.used[..., None], sources.position, problem.grid.centre[:, :1])
         sides = []
         for nodes in (problem.array.tx, problem.array.rx):
-            distance = distances(nodes, sources.position)
+            distance = distances(nodes, position)
             factor = node_factor(distance, problem.array.frequency)
             # d/dp exp(-j kappa d) / d = (-j kappa - 1 / d) u times itself
             rate = -1j * problem.array.wavenumber[:, :, None, None] - distance.reciprocal()[:, None]
-            direction = unit_vectors(nodes, sources.position).movedim(1, 2)[:, None]
+            direction = unit_vectors(nodes, position).movedim(1, 2)[:, None]
             sides.append(torch.cat([factor[:, :, :, None], (factor * rate)[:, :, :, None] * direction], dim=3))
         return cls((sides[0] * constant[..., None]).flatten(3), sides[1].flatten(3), 1 + sources.position.shape[2])
 

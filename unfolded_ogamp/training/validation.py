@@ -52,7 +52,7 @@ class ValidationReport(lightning.Callback):
             for who, metrics in (("network", learned), ("classic", known)):
                 values = torch.tensor([float(getattr(m, name)) for m in metrics])
                 pl_module.log(
-                    f"validation/{name}/{who}",
+                    f"{name}/{who}",
                     values.nanmean(),  # an efficiency is nan where nothing is matched
                     prog_bar=name in ("chamfer", "success"),
                     batch_size=n_scenes,
