@@ -17,7 +17,8 @@ class Scatterers:
 
     Attributes:
         position: [S, D], [m].
-        position_std: standard deviation that the estimator itself assigns to `position` [S, D], [m].
+        position_std: standard deviation of `position` [S, D], [m], that the curvature of the likelihood gives with all
+            else unknown too; what an estimator that has not converged adds to it is not in it.
         reflectivity: complex [S], in the units of the CSI.
         probability: that the scatterer exists [S].
     """

@@ -159,3 +159,15 @@ def test_scenes_that_nobody_here_simulated(path):
     half = loaded.grid.pixel / 2
     np.testing.assert_allclose(loaded.grid.centre[0].amin(0) - half, lower, atol=half.item())
     np.testing.assert_allclose(loaded.grid.centre[0].amax(0) + half, upper, atol=half.item())
+
+
+def test_line_of_sight_in_free_space_takes_the_scale_of_the_csi(saved, tmp_path):
+    without = ("los_channel",)
+    plain = load_csi(write(tmp_path / "plain.npz", saved, without))
+    expected = los_channel(plain.array) * plain.csi.los[..., None]
+    assert torch.equal(plain.csi.los_channel, expected)
+    with pytest.warns(UserWarning, match="times the line of sight in free space, which is scaled to it"):
+        quiet = load_csi(write(tmp_path / "quiet.npz", saved, without, csi=1e-6 * saved["csi"]))
+    ratio = quiet.csi.los_channel[quiet.csi.los] / plain.csi.los_channel[plain.csi.los]
+    assert 0.7e-6 < float(ratio.real.mean()) < 1.4e-6
+    assert float(ratio.std()) < 1e-12

@@ -12,6 +12,7 @@ from unfolded_ogamp.data import Scenario, draw
 from unfolded_ogamp.estimators import GreedyEstimator, GreedySettings, greedy, joint
 from unfolded_ogamp.estimators.problem import pose
 from unfolded_ogamp.evaluation import joint_bound, scene_metrics
+from unfolded_ogamp.records import concatenate
 
 SMALL = Scenario(name="small", n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.05)
 
@@ -58,8 +59,11 @@ def test_other_geometries(scenario):
 def test_no_synchronisation_at_all_is_needed():
     """Node phases uniform: starts from random phases find what the first one does not."""
     scenario = replace(SMALL, n_tx=20, n_rx=20, phase_std=50.0)
-    metrics, _, _ = success_and_metrics(scenario, 5, seed=3)
-    assert sum(m.success for m in metrics) >= 4
+    found = [
+        sum(m.success for m in success_and_metrics(scenario, 5, seed=3, settings=GreedySettings(starts=starts))[0])
+        for starts in (1, 20)
+    ]
+    assert found[1] >= 4 > found[0]
 
 
 def test_scale_of_the_csi_is_carried_through():
@@ -74,23 +78,35 @@ def test_scale_of_the_csi_is_carried_through():
 
 
 def test_noise_alone_holds_nothing():
-    """The detection threshold keeps its false-alarm probability, with room for the binomial spread."""
-    scene, csi = draw(SMALL, 40, torch.Generator().manual_seed(5))
+    """The false-alarm probability bounds how often noise alone makes a scatterer, and is no idle bound."""
+    scene, csi = draw(SMALL, 300, torch.Generator().manual_seed(5))
     generator = torch.Generator().manual_seed(6)
     noise = torch.view_as_complex(torch.randn(*csi.value.shape, 2, generator=generator).to(scene.position))
     csi = replace(csi, value=noise, noise_variance=torch.full_like(csi.noise_variance, 2.0))
-    estimate = GreedyEstimator(GreedySettings(starts=1))(csi, scene.array, scene.grid)
-    assert sum(len(found.position) > 0 for found in estimate.scatterers) <= 2
+    estimate = GreedyEstimator(GreedySettings(starts=1, false_alarm=0.1))(csi, scene.array, scene.grid)
+    assert 2 <= sum(len(found.position) > 0 for found in estimate.scatterers) <= 40
 
 
 def test_a_scene_does_not_depend_on_its_batch():
-    scene, csi = draw(SMALL, 4, torch.Generator().manual_seed(7))
-    estimator = GreedyEstimator(GreedySettings())
-    together = estimator(csi, scene.array, scene.grid)
+    """Unequal numbers of scatterers, uniform phases and so restarts, and a node at the origin of coordinates."""
+    scenario = replace(SMALL, phase_std=50.0, snr_db=20.0)
+    few, crowded = (draw(replace(scenario, sparsity=s), 2, torch.Generator().manual_seed(7)) for s in (0.03, 0.06))
+    moved = [scene.array.tx[0, 0].clone() for scene, _ in (few, crowded)]
+    csi = concatenate([few[1], crowded[1]])
+    arrays = [
+        replace(s.array, tx=s.array.tx - m, rx=s.array.rx - m) for (s, _), m in zip((few, crowded), moved, strict=True)
+    ]
+    grids = [replace(s.grid, centre=s.grid.centre - m) for (s, _), m in zip((few, crowded), moved, strict=True)]
+    array, grid = concatenate(arrays), concatenate(grids)
+    estimator = GreedyEstimator(GreedySettings(starts=3))
+    together = estimator(csi, array, grid)
+    assert bool(together.prediction.isfinite().all())
     for index in range(4):
         one = slice(index, index + 1)
-        alone = estimator(csi[one], scene.array[one], scene.grid[one])
-        torch.testing.assert_close(alone.scatterers[0].position, together.scatterers[index].position, rtol=0, atol=1e-5)
+        alone = estimator(csi[one], array[one], grid[one])
+        change = alone.scatterers[0].position - together.scatterers[index].position
+        assert bool((change.abs() < 0.1 * alone.scatterers[0].position_std).all())  # converged, not bit for bit
+        torch.testing.assert_close(alone.residual[0], together.residual[index], rtol=1e-4, atol=0)
 
 
 def test_atlas_leaves_no_point_further_than_its_spacing():

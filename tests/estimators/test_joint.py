@@ -17,6 +17,7 @@ from unfolded_ogamp.physics import Scene
 
 PLANE = Scenario(name="plane", n_tx=7, n_rx=6, pixels=(6, 6), sparsity=0.1, snr_db=30.0)
 MISSING = replace(PLANE, name="missing", missing_links=0.3)
+LINE_OF_SIGHT = replace(PLANE, name="line of sight", los=True)
 SPACE = replace(PLANE, name="space", pixels=(4, 4, 4), node_radius=(1.0, 1.5), sparsity=0.06)
 
 
@@ -30,6 +31,14 @@ def posed(scenario: Scenario, n_scenes: int = 2, seed: int = 0) -> tuple[Scene, 
     used = torch.ones_like(reflectivity, dtype=torch.bool)
     used[:, -1] = False
     return scene, problem, Sources(position, reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
+
+
+def complex_sources(sources: Sources) -> Sources:
+    """The sources with reflectivities of any phase."""
+    phase = (
+        2 * math.pi * torch.rand(sources.used.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    )
+    return replace(sources, reflectivity=sources.reflectivity * torch.polar(torch.ones_like(phase), phase))
 
 
 def jacobian(sources: Sources, problem: Problem) -> torch.Tensor:
@@ -51,9 +60,10 @@ def jacobian(sources: Sources, problem: Problem) -> torch.Tensor:
     return torch.stack(result, dim=1) * problem.link[:, None]
 
 
-@pytest.mark.parametrize("scenario", [PLANE, MISSING, SPACE], ids=lambda s: s.name)
+@pytest.mark.parametrize("scenario", [PLANE, MISSING, LINE_OF_SIGHT, SPACE], ids=lambda s: s.name)
 def test_normal_equations_are_those_of_the_jacobian(scenario):
     _, problem, sources = posed(scenario)
+    sources = complex_sources(sources)
     columns = Columns.at(sources, problem)
     difference, channel = joint.residual(sources, problem, columns)
     slopes = jacobian(sources, problem)
@@ -71,8 +81,8 @@ def test_gram_of_products_is_that_of_the_columns(scenario):
     _, problem, sources = posed(scenario)
     columns = Columns.at(sources, problem)
     with_all = columns.gram(problem.link)
-    almost_all = torch.where(problem.link > 0, 1 - 1e-14, 0.0)  # takes the other way
-    almost_all[:, 0, 0] = 0
+    almost_all = problem.link.clone()
+    almost_all[:, 0, 0] = 0  # which takes the other way
     lost = torch.zeros_like(problem.link)
     lost[:, 0, 0] = 1
     written_out = columns.gram(almost_all) + columns.gram(lost)
@@ -83,9 +93,16 @@ def test_reaches_the_joint_bound_from_beside_the_truth():
     scenario = replace(PLANE, n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.04)
     scene, problem, sources = posed(scenario, n_scenes=60)
     generator = torch.Generator().manual_seed(1)
-    noise = [0.005 * torch.randn(sources.position.shape, generator=generator, dtype=torch.float64)]
-    noise += [0.05 * torch.randn(p.shape, generator=generator, dtype=torch.float64) for p in (sources.tx_phase,) * 2]
-    start = replace(sources, position=sources.position + noise[0], tx_phase=sources.tx_phase + noise[1])
+
+    def near(value: torch.Tensor, spread: float) -> torch.Tensor:
+        return value + spread * torch.randn(value.shape, generator=generator, dtype=value.dtype)
+
+    start = replace(
+        sources,
+        position=near(sources.position, 0.005),
+        tx_phase=near(sources.tx_phase, 0.05),
+        rx_phase=near(sources.rx_phase, 0.05),
+    )
     state = joint.init(start, problem)
     for _ in range(30):
         state = joint.step(state, problem, torch.ones(60, dtype=torch.bool), largest_move=0.1)
@@ -118,3 +135,27 @@ def test_cost_never_rises_and_no_position_leaps():
         leap = (new.sources.position - state.sources.position).norm(dim=-1).amax(1)
         assert bool((leap <= 0.05 * problem.array.wavelength + 1e-12).all())
         state = new
+
+
+def test_uncertainty_is_the_inverse_of_the_information():
+    """With a line of sight only the common phase is free, which the pseudo-inverse of the normal matrix leaves out."""
+    _, problem, sources = posed(LINE_OF_SIGHT)
+    sources = complex_sources(sources)
+    columns = Columns.at(sources, problem)
+    matrix = joint.normal_matrix(sources, problem, columns, joint.residual(sources, problem, columns)[1])
+    n_slots, dimension = sources.position.shape[1:]
+    in_play = joint.unknowns_in_play(sources, torch.ones(2, dtype=torch.bool))
+    scale = torch.where(in_play, matrix.diagonal(dim1=1, dim2=2), torch.inf).rsqrt()
+    scaled = scale[:, :, None] * matrix * scale[:, None]
+    covariance = scale[:, :, None] * torch.linalg.pinv(scaled, rtol=1e-10, hermitian=True) * scale[:, None] / 2
+    position, amplitude = joint.uncertainty(sources, problem)
+    for slot in range(n_slots - 1):
+        x = n_slots * dimension + slot
+        along = sources.reflectivity[:, slot] / sources.reflectivity[:, slot].abs()
+        direction = torch.stack([along.real, along.imag], dim=1)
+        block = covariance[:, [x, x + n_slots]][:, :, [x, x + n_slots]]
+        expected = torch.einsum("bi,bij,bj->b", direction, block, direction)
+        torch.testing.assert_close(amplitude[:, slot], expected, rtol=1e-3, atol=0)
+        for axis in range(dimension):
+            index = axis * n_slots + slot
+            torch.testing.assert_close(position[:, slot, axis], covariance[:, index, index], rtol=1e-3, atol=0)

@@ -18,6 +18,7 @@ from unfolded_ogamp.evaluation.figures import estimate_figure, headline
 from unfolded_ogamp.files import written_at_once
 
 STRONGEST = 8
+LITTLE = 0.5  # share of the power of the CSI that an estimate had better explain
 
 
 def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: Console) -> None:
@@ -30,6 +31,9 @@ def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: 
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         file = load_csi(input_path)
+    for note in notes:
+        console.print(f"Note: {note.message}", markup=False, soft_wrap=True)
+    console.print(_size(file), markup=False, soft_wrap=True)
     try:
         with torch.inference_mode():
             estimate = estimator(file.csi, file.array, file.grid)
@@ -45,9 +49,14 @@ def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: 
     except OSError as error:
         found = error.strerror or str(error)
         raise CommandError(f"{output}: expected a folder that can be written, found {found.lower()}") from error
-    for note in notes:
-        console.print(f"Note: {note.message}", markup=False, soft_wrap=True)
     console.print(f"{_headline(file, estimate)}.", markup=False, soft_wrap=True)
+    link = file.csi.link[0]
+    if float(estimate.residual[0]) > LITTLE * float(file.csi.value[0][link].abs().square().mean()):
+        console.print(
+            "Note: little of the CSI is explained; check the sign of its phases, the positions, roi and pixel.",
+            markup=False,
+            soft_wrap=True,
+        )
     if len(estimate.scatterers[0].position):
         console.print(scatterer_table(estimate))
     for name in ("estimate.npz", "estimate.png"):
@@ -69,6 +78,17 @@ def scatterer_table(estimate: Estimate) -> Table:
         probability = float(scatterers.probability[index])
         table.add_row(position, f"{spread:.2g}", f"{float(strength[index]):.3g}", f"{level:.1f}", f"{probability:.4f}")
     return table
+
+
+def _size(file: CsiFile) -> str:
+    """What is estimated from, before it may take a while."""
+    n_tx, n_rx, n_frequencies = file.csi.value.shape[1:]
+    lower, upper = (end.tolist() for end in (file.grid.centre[0].amin(0), file.grid.centre[0].amax(0)))
+    span = " x ".join(f"{low:.4g} ... {high:.4g}" for low, high in zip(lower, upper, strict=True))
+    return (
+        f"{n_tx} x {n_rx} nodes, {n_frequencies} frequencies; {file.grid.centre.shape[1]} pixels of "
+        f"{float(file.grid.pixel[0]):.3g} m, centres {span} m (roi and pixel in the file set them)"
+    )
 
 
 def _headline(file: CsiFile, estimate: Estimate) -> str:

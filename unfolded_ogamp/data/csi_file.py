@@ -7,7 +7,8 @@ Optional:
     link: bool [n_tx, n_rx], false where the link was never measured (`csi` may be NaN there); all true.
     los: bool [n_tx, n_rx], links whose CSI contains the line of sight; all false, even if `los_channel` is there: a
         known line of sight does not say that it was measured, so that case is warned about.
-    los_channel: complex [n_tx, n_rx, K], the line-of-sight part as measured or known; free space (9).
+    los_channel: complex [n_tx, n_rx, K], the line-of-sight part as measured or known; free space (9), scaled to
+        the CSI where that is plainly of another scale.
     los_trusted: bool [n_tx, n_rx], links whose line of sight may be used for coarse synchronisation; `los`.
     noise_variance: of the complex noise; unknown.
     pixel: side of a pixel [m]; two thirds of the carrier wavelength.
@@ -35,6 +36,9 @@ from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, Scene, los_channel
 from unfolded_ogamp.records import Record
 
 MAX_WAVES = 2e8  # nodes x frequencies x pixels: what an estimator holds at least, 16 bytes each
+LARGEST_MISFIT = (
+    3.0  # factor by which the line of sight in free space may differ from the CSI and still be of its scale
+)
 SAME_PLACE = 1e-6  # distance below which two points are one, in carrier wavelengths
 
 KEYS = (
@@ -167,7 +171,8 @@ def _load_csi(fields: Fields, array: NodeArray) -> Csi:
     fields.expect(not len(pair), "los", "a line of sight between different places", found)
     known_los = fields.optional_complex("los_channel", values, los, "on every link with a line of sight")
     if known_los is None:
-        known_los = torch.where(los[..., None], los_channel(array)[0], torch.zeros_like(value))
+        free_space = torch.where(los[..., None], los_channel(array)[0], torch.zeros_like(value))
+        known_los = _scaled_free_space(free_space, value, los)
     noise_variance = fields.positive("noise_variance")
     return Csi(
         value=value[None],
@@ -177,6 +182,21 @@ def _load_csi(fields: Fields, array: NodeArray) -> Csi:
         los_trusted=(fields.boolean("los_trusted", links, los) & los)[None],
         noise_variance=None if noise_variance is None else array.frequency.new_tensor([noise_variance]),
     )
+
+
+def _scaled_free_space(free_space: Tensor, value: Tensor, los: Tensor) -> Tensor:
+    """The line of sight (9) [n_tx, n_rx, K] on the scale of the CSI, where that is plainly another one."""
+    if not los.any():
+        return free_space
+    ratio = float((value[los].abs() / free_space[los].abs()).median())
+    if 1 / LARGEST_MISFIT < ratio < LARGEST_MISFIT or ratio == 0:
+        return free_space
+    warnings.warn(
+        f"the CSI is {ratio:.2g} times the line of sight in free space, which is scaled to it; "
+        "give los_channel if it is known",
+        stacklevel=4,
+    )
+    return ratio * free_space
 
 
 def _load_grid(fields: Fields, array: NodeArray) -> PixelGrid:

@@ -14,6 +14,7 @@ from unfolded_ogamp.estimators.off_grid_gamp import ImagingState
 from unfolded_ogamp.estimators.problem import Problem, phasor, pose
 from unfolded_ogamp.estimators.scatterers import ListSettings, list_scatterers
 from unfolded_ogamp.estimators.synchronisation import NodePhases, SynchronisationSettings
+from unfolded_ogamp.estimators.uncertainty import with_joint_std
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.records import Record, choose
 
@@ -188,8 +189,9 @@ def conclude(
     power = problem.unit.square()
     residual = problem.mean_power(problem.csi - prediction)
     noise_variance = residual if problem.noise_variance is None else problem.noise_variance
+    scatterers = list_scatterers(state.imaging, problem, settings.listing, settings.imaging.offset_limit)
     return Estimate(
-        scatterers=list_scatterers(state.imaging, problem, settings.listing, settings.imaging.offset_limit),
+        scatterers=with_joint_std(scatterers, state.phases, problem, residual),
         tx_phase=state.phases.tx.expand(-1, -1, n_frequencies),
         rx_phase=state.phases.rx.expand(-1, -1, n_frequencies),
         pixel_probability=posterior.log_odds[:, 0].sigmoid(),

@@ -19,6 +19,7 @@ from unfolded_ogamp.physics import distances
 from unfolded_ogamp.records import Record, choose
 
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-7, 1e7
+GAUGE_DAMPING = 1e-10  # holds what cannot be observed, and is small beside what can hardly be
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,7 @@ def uncertainty(sources: Sources, problem: Problem) -> tuple[Tensor, Tensor]:
     columns = Columns.at(sources, problem)
     matrix = normal_matrix(sources, problem, columns, residual(sources, problem, columns)[1])
     moving = unknowns_in_play(sources, torch.ones_like(sources.used.any(1)))
-    scaled, scale = _scaled(matrix, moving, torch.full_like(matrix[:, 0, 0], SMALLEST_DAMPING))
+    scaled, scale = _scaled(matrix, moving, torch.full_like(matrix[:, 0, 0], GAUGE_DAMPING))
     # complex noise of variance sigma^2 has the Fisher matrix 2 J^H J / sigma^2
     covariance = torch.linalg.inv(scaled) * scale[:, :, None] * scale[:, None] / 2
     n_slots, dimension = sources.position.shape[1:]

@@ -1,0 +1,54 @@
+"""How certain the positions of an estimate are, from the curvature of the likelihood with everything else unknown too.
+
+What message passing itself thinks of its offsets takes the node phases for known. It is too sure by far: the image
+shifts while all node phases tilt, and only the joint curvature shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.estimate import Scatterers
+from unfolded_ogamp.estimators import joint
+from unfolded_ogamp.estimators.problem import Problem
+from unfolded_ogamp.estimators.synchronisation import NodePhases
+
+
+@torch.no_grad()
+def with_joint_std(
+    scatterers: Sequence[Scatterers], phases: NodePhases, problem: Problem, residual: Tensor
+) -> list[Scatterers]:
+    """The scatterers of every scene with the joint standard deviation of their positions.
+
+    A scene whose unknowns outnumber its measurements keeps what it has.
+
+    Args:
+        scatterers: one list per scene, reflectivities in the units of the CSI.
+        phases: node phases.
+        problem: geometry and units.
+        residual: mean |y - model|^2 over the links, in problem units [B].
+    """
+    result = []
+    for scene, found in enumerate(scatterers):
+        one = problem[scene : scene + 1].to(dtype=torch.float64)
+        position, reflectivity = found.position.double(), found.reflectivity / problem.reflectivity_scale[scene]
+        n_nodes = phases.tx.shape[1] + phases.rx.shape[1]
+        unknowns = len(position) * (position.shape[-1] + 2) + n_nodes
+        measurements = 2 * float(one.link.sum()) * one.csi.shape[-1]
+        if len(position) > 0 and unknowns < measurements:
+            sources = joint.Sources(
+                position=position[None],
+                reflectivity=reflectivity[None].to(torch.complex128),
+                used=torch.ones(1, len(position), dtype=torch.bool, device=position.device),
+                tx_phase=phases.tx[scene : scene + 1, :, 0].double(),
+                rx_phase=phases.rx[scene : scene + 1, :, 0].double(),
+            )
+            noise = residual[scene].double() / (1 - unknowns / measurements)
+            std = (joint.uncertainty(sources, one)[0][0] * noise).sqrt()
+            found = replace(found, position_std=std.to(found.position.dtype))
+        result.append(found)
+    return result
