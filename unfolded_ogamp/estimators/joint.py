@@ -271,7 +271,9 @@ def uncertainty(sources: Sources, problem: Problem) -> tuple[Tensor, Tensor]:
     moving = unknowns_in_play(sources, torch.ones_like(sources.used.any(1)))
     scaled, scale = _scaled(matrix, moving, torch.full_like(matrix[:, 0, 0], GAUGE_DAMPING))
     # complex noise of variance sigma^2 has the Fisher matrix 2 J^H J / sigma^2
-    covariance = torch.linalg.inv(scaled) * scale[:, :, None] * scale[:, None] / 2
+    factor, failed = torch.linalg.cholesky_ex(scaled)
+    inverse = torch.where(failed[:, None, None] > 0, torch.inf, torch.cholesky_inverse(factor))
+    covariance = inverse * scale[:, :, None] * scale[:, None] / 2
     n_slots, dimension = sources.position.shape[1:]
     first, second, third = n_slots * dimension, n_slots * (dimension + 1), n_slots * (dimension + 2)
     diagonal = covariance.diagonal(dim1=1, dim2=2)
@@ -282,7 +284,7 @@ def uncertainty(sources: Sources, problem: Problem) -> tuple[Tensor, Tensor]:
     )
     amplitude = amplitude + 2 * direction.real * direction.imag * mixed
     position = diagonal[:, :first].reshape(len(diagonal), dimension, n_slots).mT
-    return position.clamp(min=0), amplitude.clamp(min=0)
+    return position.nan_to_num(nan=torch.inf).clamp(min=0), amplitude.nan_to_num(nan=torch.inf).clamp(min=0)
 
 
 def _scaled(matrix: Tensor, moving: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
