@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import hydra
@@ -66,3 +67,10 @@ def test_every_option_builds_wherever_it_can_be_chosen(option):
     for primary, key in places:
         built = build_all(compose(primary, [f"{key}={option.name}"]))
         assert built
+
+
+@pytest.mark.parametrize("part", ["network", "loss", "optimiser", "data", "run"])
+def test_training_names_every_setting_so_that_it_can_be_overridden(part):
+    node = compose("train", [])[part]
+    settings = hydra.utils.instantiate(node)
+    assert {field.name for field in dataclasses.fields(settings)} - {"analytic"} == set(node) - {"_target_"}
