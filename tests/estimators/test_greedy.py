@@ -11,6 +11,7 @@ import torch
 from unfolded_ogamp.data import Scenario, draw
 from unfolded_ogamp.estimators import GreedyEstimator, GreedySettings, greedy, joint
 from unfolded_ogamp.estimators.problem import pose
+from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.evaluation import joint_bound, scene_metrics
 from unfolded_ogamp.records import concatenate
 
@@ -127,7 +128,7 @@ def test_a_split_scatterer_is_made_one():
     position = torch.cat([scene.position, scene.position[:, :1] + apart], dim=1)
     reflectivity = torch.cat([scene.reflectivity, 0.3 * scene.reflectivity[:, :1]], dim=1).to(torch.complex128)
     used = torch.ones_like(reflectivity, dtype=torch.bool)
-    split = joint.Sources(position, reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
+    split = Sources(position, reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
     state = greedy.GreedyState(joint.init(split, problem), torch.ones(1, dtype=torch.bool))
     one = greedy.finish(state, problem, GreedySettings()).joint
     assert int(one.sources.used.sum()) == scene.position.shape[1]

@@ -10,8 +10,9 @@ import torch
 
 from unfolded_ogamp.data import Scenario, draw
 from unfolded_ogamp.estimators import joint
-from unfolded_ogamp.estimators.joint import Columns, Sources
+from unfolded_ogamp.estimators.joint import Columns
 from unfolded_ogamp.estimators.problem import Problem, pose
+from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.evaluation import joint_bound
 from unfolded_ogamp.physics import Scene
 

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimators import joint, synchronisation
-from unfolded_ogamp.estimators.joint import Columns, JointState, Sources
+from unfolded_ogamp.estimators.joint import Columns, JointState
 from unfolded_ogamp.estimators.problem import Problem
+from unfolded_ogamp.estimators.sources import Sources, compact, padded
 from unfolded_ogamp.estimators.synchronisation import NodePhases, SynchronisationSettings
 from unfolded_ogamp.operators import MultistaticOperator, gain_constant, node_factor
 from unfolded_ogamp.physics import distances
@@ -282,27 +283,3 @@ def tidy(sources: Sources, problem: Problem, settings: GreedySettings) -> Source
     given = torch.where(absorbed, sources.reflectivity, 0)
     reflectivity = sources.reflectivity.scatter_add(1, strongest, given)
     return compact(replace(sources, reflectivity=reflectivity, used=used & ~absorbed))
-
-
-def compact(sources: Sources) -> Sources:
-    """Used slots first, and no more slots than the fullest scene needs."""
-    order = sources.used.to(torch.int8).argsort(dim=1, descending=True, stable=True)
-    order = order[:, : int(sources.used.sum(1).max())]
-    used = sources.used.gather(1, order)
-    return replace(
-        sources,
-        position=sources.position.gather(1, order[..., None].expand(-1, -1, sources.position.shape[-1])),
-        reflectivity=torch.where(used, sources.reflectivity.gather(1, order), 0),
-        used=used,
-    )
-
-
-def padded(sources: Sources, n_slots: int) -> Sources:
-    """The same sources with `n_slots` slots, the new ones unused."""
-    batch, old, dimension = sources.position.shape
-    return replace(
-        sources,
-        position=torch.cat([sources.position, sources.position.new_zeros(batch, n_slots - old, dimension)], dim=1),
-        reflectivity=torch.cat([sources.reflectivity, sources.reflectivity.new_zeros(batch, n_slots - old)], dim=1),
-        used=torch.cat([sources.used, sources.used.new_zeros(batch, n_slots - old)], dim=1),
-    )

@@ -13,6 +13,7 @@ from unfolded_ogamp.estimators import greedy, joint, synchronisation
 from unfolded_ogamp.estimators.greedy import Atlas, GreedySettings
 from unfolded_ogamp.estimators.joint import Columns, JointState
 from unfolded_ogamp.estimators.problem import Problem, pose
+from unfolded_ogamp.estimators.sources import padded
 from unfolded_ogamp.estimators.synchronisation import NodePhases
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.records import choose
@@ -95,7 +96,7 @@ def better(best: JointState, other: JointState, scenes: Tensor, problem: Problem
     tried = torch.zeros_like(best.sources.used.any(1))
     tried[scenes] = True
     other = greedy.place_sources(other, scenes, best)
-    best = replace(best, sources=greedy.padded(best.sources, other.sources.used.shape[1]))
+    best = replace(best, sources=padded(best.sources, other.sources.used.shape[1]))
     as_many = other.sources.used.sum(1) == best.sources.used.sum(1)
     same = tried & as_many & best.sources.used.any(1) & ((other.cost / best.cost - 1).abs() < AGREEMENT)
     return choose(tried & (criterion(other, problem) < criterion(best, problem)), other, best), same

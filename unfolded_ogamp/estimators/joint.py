@@ -13,36 +13,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators.problem import Problem, phasor
+from unfolded_ogamp.estimators.problem import Problem
+from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.operators import gain_constant, node_factor, unit_vectors
 from unfolded_ogamp.physics import distances
 from unfolded_ogamp.records import Record, choose
 
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-7, 1e7
 GAUGE_DAMPING = 1e-10  # holds what cannot be observed, and is small beside what can hardly be
-
-
-@dataclass(frozen=True)
-class Sources(Record):
-    """Point scatterers and node phases that are supposed to have made the CSI; S counts slots, used or not.
-
-    Attributes:
-        position: [B, S, D], [m].
-        reflectivity: complex [B, S], in problem units; zero in unused slots.
-        used: which slots hold a scatterer, bool [B, S].
-        tx_phase, rx_phase: one phase per node for all frequencies [B, n_tx], [B, n_rx], [rad].
-    """
-
-    position: Tensor
-    reflectivity: Tensor
-    used: Tensor
-    tx_phase: Tensor
-    rx_phase: Tensor
-
-    @property
-    def rotation(self) -> Tensor:
-        """exp(j Phi) [B, n_tx, n_rx, 1], what takes the phases out of the CSI."""
-        return phasor(self.tx_phase[..., None], self.rx_phase[..., None])
 
 
 @dataclass(frozen=True)

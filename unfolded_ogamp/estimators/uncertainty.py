@@ -15,6 +15,7 @@ from torch import Tensor
 from unfolded_ogamp.estimate import Scatterers
 from unfolded_ogamp.estimators import joint
 from unfolded_ogamp.estimators.problem import Problem
+from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.estimators.synchronisation import NodePhases
 
 
@@ -40,7 +41,7 @@ def with_joint_std(
         unknowns = len(position) * (position.shape[-1] + 2) + n_nodes
         measurements = 2 * float(one.link.sum()) * one.csi.shape[-1]
         if len(position) > 0 and unknowns < measurements:
-            sources = joint.Sources(
+            sources = Sources(
                 position=position[None],
                 reflectivity=reflectivity[None].to(torch.complex128),
                 used=torch.ones(1, len(position), dtype=torch.bool, device=position.device),
