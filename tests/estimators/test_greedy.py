@@ -58,13 +58,14 @@ def test_other_geometries(scenario):
 
 
 def test_no_synchronisation_at_all_is_needed():
-    """Node phases uniform: starts from random phases find what the first one does not."""
+    """Node phases uniform: one start suffices from phases that autofocus finds, seldom from those that are given."""
     scenario = replace(SMALL, n_tx=20, n_rx=20, phase_std=50.0)
+    given = GreedySettings(starts=1, haze=math.inf)
     found = [
-        sum(m.success for m in success_and_metrics(scenario, 5, seed=3, settings=GreedySettings(starts=starts))[0])
-        for starts in (1, 20)
+        sum(m.success for m in success_and_metrics(scenario, 5, seed=3, settings=settings)[0])
+        for settings in (given, replace(given, starts=2), GreedySettings(starts=1))
     ]
-    assert found[1] >= 4 > found[0]
+    assert found[0] < 4 <= min(found[1:]), found
 
 
 def test_scale_of_the_csi_is_carried_through():
@@ -108,16 +109,6 @@ def test_a_scene_does_not_depend_on_its_batch():
         change = alone.scatterers[0].position - together.scatterers[index].position
         assert bool((change.abs() < 0.1 * alone.scatterers[0].position_std).all())  # converged, not bit for bit
         torch.testing.assert_close(alone.residual[0], together.residual[index], rtol=1e-4, atol=0)
-
-
-def test_atlas_leaves_no_point_further_than_its_spacing():
-    scene, csi = draw(SMALL, 1, torch.Generator().manual_seed(8))
-    problem = pose(csi, scene.array, scene.grid, None)
-    atlas = greedy.Atlas.of(problem, spacing=0.25)
-    points = scene.grid.centre[0, :5] + 0.1 * (2 * torch.rand(5, 2, generator=torch.Generator().manual_seed(9)) - 1)
-    nearest = torch.cdist(points.double(), atlas.position[0].double()).amin(1)
-    half_diagonal = math.sqrt(2) / 2 * 0.25 * float(scene.array.wavelength)
-    assert float(nearest.max()) <= half_diagonal
 
 
 def test_a_split_scatterer_is_made_one():

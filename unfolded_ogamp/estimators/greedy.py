@@ -6,20 +6,19 @@ positions, reflectivities and phases move together. A start ends when nothing mo
 
 from __future__ import annotations
 
-import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimators import joint, synchronisation
+from unfolded_ogamp.estimators.atlas import Atlas
+from unfolded_ogamp.estimators.autofocus import AutofocusSettings
 from unfolded_ogamp.estimators.joint import Columns, JointState
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.sources import Sources, compact, padded
 from unfolded_ogamp.estimators.synchronisation import NodePhases, SynchronisationSettings
-from unfolded_ogamp.operators import MultistaticOperator, gain_constant, node_factor
-from unfolded_ogamp.physics import distances
 from unfolded_ogamp.records import Record, choose, place
 
 ALIGNMENT = SynchronisationSettings(method="alignment", alignment_iterations=20, per_frequency=False)
@@ -43,7 +42,10 @@ class GreedySettings:
         rounds: largest number of rounds in a start.
         starts: largest number of starts.
         margin: standard deviations by which the noise power that a settled scene shows may exceed that of the noise.
-        seed: of the random node phases of all starts but the first.
+        haze: gain of sharpness by autofocus above which the first start takes its phases; else it takes those that are
+            given, and the second start takes the other ones.
+        seed: of the random node phases of all starts but these, which autofocus improves.
+        autofocus: settings of autofocus.
     """
 
     spacing: float = 0.25
@@ -59,11 +61,13 @@ class GreedySettings:
     rounds: int = 40
     starts: int = 20
     margin: float = 4.0
+    haze: float = 1.5
     seed: int = 0
+    autofocus: AutofocusSettings = field(default_factory=AutofocusSettings)
 
     def __post_init__(self) -> None:
         lengths = ("spacing", "separation", "merge_radius", "largest_move")
-        for name in (*lengths, "false_alarm", "share", "tolerance", "margin"):
+        for name in (*lengths, "false_alarm", "share", "tolerance", "margin", "haze"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         for name in ("false_alarm", "share"):
@@ -72,33 +76,6 @@ class GreedySettings:
         for name in ("phase_count", "steps", "final_steps", "rounds", "starts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-
-
-@dataclass(frozen=True)
-class Atlas(Record):
-    """Where echoes are looked for: positions [B, Q, D] [m], their dictionary, and |atom|^2 over the links [B, Q].
-
-    The dictionary is kept in single precision: a peak is only where refinement begins.
-    """
-
-    position: Tensor
-    operator: MultistaticOperator
-    energy: Tensor
-
-    @classmethod
-    def of(cls, problem: Problem, spacing: float) -> Atlas:
-        """Positions that fill every pixel evenly, at most `spacing` wavelengths apart along a coordinate."""
-        pixel = problem.grid.pixel[:, None, None]
-        count = max(1, math.ceil(float((problem.grid.pixel / problem.array.wavelength).amax()) / spacing - 1e-6))
-        axis = [(i - (count - 1) / 2) / count for i in range(count)]
-        inside = torch.tensor(list(itertools.product(axis, repeat=problem.grid.centre.shape[-1]))).to(pixel)
-        position = (problem.grid.centre[:, :, None] + pixel[:, None] * inside).flatten(1, 2)
-        tx, rx = (distances(nodes, position).float() for nodes in (problem.array.tx, problem.array.rx))
-        frequency = problem.array.frequency.float()
-        constant = (gain_constant(problem.array) / problem.dictionary_scale).float()[:, None, None, None]
-        operator = MultistaticOperator(node_factor(tx, frequency) * constant, node_factor(rx, frequency))
-        link = problem.link.float().expand_as(problem.csi.real)
-        return cls(position, operator, operator.energy_adjoint(link)[:, 0])
 
 
 @dataclass(frozen=True)
@@ -215,7 +192,12 @@ def align(sources: Sources, problem: Problem, settings: GreedySettings) -> Sourc
 
 def phases_free(sources: Sources, problem: Problem, settings: GreedySettings) -> Tensor:
     """Scenes in which the node phases are fitted: enough scatterers, or a line of sight; bool [B]."""
-    return (sources.used.sum(1) >= settings.phase_count) | (problem.los.abs().sum((1, 2, 3)) > 0)
+    return (sources.used.sum(1) >= settings.phase_count) | has_los(problem)
+
+
+def has_los(problem: Problem) -> Tensor:
+    """Scenes with a line of sight in the reference channel; bool [B]."""
+    return problem.los.abs().sum((1, 2, 3)) > 0
 
 
 def samples(problem: Problem) -> Tensor:
@@ -225,9 +207,15 @@ def samples(problem: Problem) -> Tensor:
 
 def noise_power(cost: Tensor, sources: Sources, problem: Problem) -> Tensor:
     """Noise variance [B] that a cost [B] shows, the degrees of freedom of the sources taken off."""
+    return cost / (samples(problem) - unknowns(sources, problem) / 2).clamp(min=1.0)
+
+
+def unknowns(sources: Sources, problem: Problem) -> Tensor:
+    """Real unknowns [B]: positions, complex reflectivities, node phases but for the gauge."""
+    # all nodes turn together; without a line of sight so do all Tx against all reflectivities
+    gauge = torch.where(has_los(problem), 1, 2)
     nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
-    unknowns = sources.used.sum(1) * (sources.position.shape[-1] + 2) + nodes
-    return cost / (samples(problem) - unknowns / 2).clamp(min=1.0)
+    return sources.used.sum(1) * (sources.position.shape[-1] + 2) + nodes - gauge
 
 
 def detection_threshold(n_positions: int, settings: GreedySettings) -> float:
@@ -238,9 +226,8 @@ def detection_threshold(n_positions: int, settings: GreedySettings) -> float:
 def add(sources: Sources, problem: Problem, atlas: Atlas, settings: GreedySettings, limit: Tensor) -> Sources:
     """The sources and at most `limit` [B] of the strongest echoes of the residual, as the matched filter sees them."""
     difference, _ = joint.residual(sources, problem, Columns.at(sources, problem))
-    correlation = atlas.operator.adjoint(difference.to(torch.complex64))[:, 0]
-    # a node on a searched position makes no echo there
-    response = ((correlation.real.square() + correlation.imag.square()) / atlas.energy).nan_to_num(0.0, 0.0, 0.0)
+    image = atlas.back_project(difference)
+    response = image.real.square() + image.imag.square()
     noise = noise_power(joint.power(difference), sources, problem)
     least = detection_threshold(response.shape[1], settings) * noise
     least = torch.maximum(least, settings.share * response.amax(1))
@@ -253,7 +240,7 @@ def add(sources: Sources, problem: Problem, atlas: Atlas, settings: GreedySettin
         if not new.any():
             break
         position = atlas.position[scene, index]
-        reflectivity = (correlation[scene, index] / atlas.energy[scene, index]).to(sources.reflectivity.dtype)
+        reflectivity = (image[scene, index] * atlas.energy[scene, index].rsqrt()).to(sources.reflectivity.dtype)
         sources = replace(
             sources,
             position=torch.cat([sources.position, position[:, None]], dim=1),
@@ -280,6 +267,8 @@ def tidy(sources: Sources, problem: Problem, settings: GreedySettings) -> Source
     above = close & used[:, None] & (strength[:, None] > strength[:, :, None])
     absorbed = used & above.any(2)
     strongest = torch.where(above, strength[:, None], 0.0).argmax(2) if above.shape[1] else absorbed.long()
+    # of a chain, the links next to the strongest: what they would be given to must stay
+    absorbed = absorbed & ~absorbed.gather(1, strongest)
     given = torch.where(absorbed, sources.reflectivity, 0)
     reflectivity = sources.reflectivity.scatter_add(1, strongest, given)
     return compact(replace(sources, reflectivity=reflectivity, used=used & ~absorbed))

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate, History, Scatterers
-from unfolded_ogamp.estimators import greedy, joint, synchronisation
-from unfolded_ogamp.estimators.greedy import Atlas, GreedySettings
+from unfolded_ogamp.estimators import autofocus, greedy, joint, synchronisation
+from unfolded_ogamp.estimators.atlas import Atlas
+from unfolded_ogamp.estimators.greedy import GreedySettings
 from unfolded_ogamp.estimators.joint import Columns, JointState
 from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.sources import padded
@@ -41,16 +42,25 @@ class GreedyEstimator:
         double = torch.float64
         problem = pose(csi.to(dtype=double), array.to(dtype=double), grid.to(dtype=double), None)
         atlas = Atlas.of(problem, settings.spacing)
-        best = greedy.run(problem, atlas, first_phases(problem), settings)
-        agreed = torch.zeros_like(best.sources.used.any(1))
+        coarse = Atlas.of(problem, settings.autofocus.spacing)
+        given = first_phases(problem)
+        focused, gain = autofocus.focus(problem, given, coarse, settings.autofocus)
+        hazy = gain > settings.haze
+        best = first_start(problem, atlas, given, focused, hazy, settings)
+        agreed = torch.zeros_like(hazy)
         generator = torch.Generator().manual_seed(settings.seed)
-        for _ in range(1, settings.starts):
-            unsettled = (~agreed & (excess(best, problem) > settings.margin)).nonzero()[:, 0]
-            if len(unsettled) == 0:
+        for start in range(1, settings.starts):
+            scenes = (~agreed & (excess(best, problem) > settings.margin)).nonzero()[:, 0]
+            if len(scenes) == 0:
                 break
-            part, near = problem[unsettled], atlas[unsettled]
-            other = greedy.run(part, near, random_phases(part, generator), settings)
-            best, same = better(best, other, unsettled, problem)
+            part = problem[scenes]
+            if start == 1:
+                phases = choose(hazy, given, focused)[scenes]
+            else:
+                phases = random_phases(part, generator)
+                phases, _ = autofocus.focus(part, phases, coarse[scenes], settings.autofocus)
+            other = greedy.run(part, atlas[scenes], phases, settings)
+            best, same = better(best, other, scenes, problem)
             agreed = agreed | same
         return conclude(best, problem, dtype)
 
@@ -59,6 +69,21 @@ def first_phases(problem: Problem) -> NodePhases:
     """Node phases of the first start: those that fit the trusted line of sight, zero where there is none."""
     zero = NodePhases.zero(problem.link, 1)
     return synchronisation.step(problem.csi, problem.los, problem.trusted, zero, greedy.ALIGNMENT, 1.0, 0.0)
+
+
+def first_start(
+    problem: Problem, atlas: Atlas, given: NodePhases, focused: NodePhases, hazy: Tensor, settings: GreedySettings
+) -> JointState:
+    """The start from the focused phases in scenes that are `hazy` [B], else from those that are given.
+
+    Noise can be focused too. Where focused phases are not worth their number of unknowns, the given ones are taken.
+    """
+    state = greedy.run(problem, atlas, choose(hazy, focused, given), settings)
+    without = 2 * greedy.samples(problem) * greedy.init(problem, given).joint.cost.log()
+    scenes = (hazy & (criterion(state, problem) > without)).nonzero()[:, 0]
+    if len(scenes) == 0:
+        return state
+    return greedy.place_sources(greedy.run(problem[scenes], atlas[scenes], given[scenes], settings), scenes, state)
 
 
 def random_phases(problem: Problem, generator: torch.Generator) -> NodePhases:
@@ -81,10 +106,9 @@ def excess(state: JointState, problem: Problem) -> Tensor:
 
 
 def criterion(state: JointState, problem: Problem) -> Tensor:
-    """Bayesian information criterion [B] of the sources; the lower the better."""
-    count = greedy.samples(problem)
-    unknowns = state.sources.used.sum(1) * (state.sources.position.shape[-1] + 2)
-    return 2 * count * state.cost.log() + unknowns * (2 * count).log()
+    """Bayesian information criterion [B] of all unknowns; the lower the better."""
+    count = 2 * greedy.samples(problem)
+    return count * state.cost.log() + greedy.unknowns(state.sources, problem) * count.log()
 
 
 def better(best: JointState, other: JointState, scenes: Tensor, problem: Problem) -> tuple[JointState, Tensor]:
