@@ -116,7 +116,7 @@ def test_bounds_do_not_depend_on_the_node_held(missing, los):
     bound = joint_bound(scene, 0)
     fisher = fisher_information(scene, 0) / scene.noise_variance
     n_image = 2 * 4
-    for reference in (0, 3, 9, 12):
+    for reference in range(13):
         fixed = {n_image + reference}
         if not los:  # Tx against Rx is a gauge as well: hold one node of the other side
             fixed.add(n_image + (9 if reference < 7 else 3))
