@@ -11,6 +11,8 @@ from torch import Tensor
 from unfolded_ogamp.evaluation.bounds import Bound, bound_from_information, fisher_information, gauge_directions
 from unfolded_ogamp.physics import Scene
 
+NEGLIGIBLE = 1e-10  # of the information measured: what a prior tells about the gauge then drowns in rounding errors
+
 
 @dataclass(frozen=True)
 class Prior:
@@ -49,16 +51,17 @@ def bayesian_joint_bound(scene: Scene, index: int, prior: Prior) -> Bound:
     a scene says what the best estimator reaches on scenes like it once it is near the truth, and its mean over scenes
     is not below the bound of the inequality.
 
-    A phase prior makes even the gauge known, the constant between all Tx and all Rx to within
+    A phase prior tells even the gauge: with all links there, the constant between all Tx and all Rx to within
     phase_std sqrt((1 / n_tx + 1 / n_rx) / 2). The metric takes that constant out of the link phases all the same, and
-    so does the bound on them: it goes to zero with phase_std, and depends on the prior through gauge-free phases alone.
+    so does the bound on them.
 
     H. L. van Trees, *Detection, Estimation, and Modulation Theory*, part I, section 2.4.
     """
+    fisher, gauge = fisher_information(scene, index), gauge_directions(scene, index)
     information = scene.noise_variance[index].to("cpu", torch.float64) * prior_information(scene, prior)
-    gauge = gauge_directions(scene, index)
-    unknown = gauge[:, information @ gauge.abs() == 0]
-    return bound_from_information(scene, index, fisher_information(scene, index) + information.diag(), unknown)
+    told, measured = information @ gauge.square(), fisher.diagonal() @ gauge.square()
+    unknown = gauge[:, told <= NEGLIGIBLE * measured]
+    return bound_from_information(scene, index, fisher + information.diag(), unknown)
 
 
 def prior_information(scene: Scene, prior: Prior) -> Tensor:

@@ -95,7 +95,9 @@ def approximate_node_covariance(incidence: Tensor, path_power: Tensor, n_scatter
     """(56): sigma^2 / (2 |A| g) (G^T G)^-1, with every link at the power |A| g of as many incoherent paths: [P, P].
 
     The paper leaves the constant open; 1 / (2 g), with g the mean power of a path over links and scatterers, is the one
-    that (54) gives. A line of sight is not in it.
+    that (54) gives. A line of sight is not in it. On 20 scenes of the paper's setting it puts the root mean square link
+    phase at 0.945 of the exact bound, 0.880 to 0.984, but that of a single link at 0.6 to 2.1: the powers of a
+    node's links make its phase, and they fall with its distance.
     """
     return noise / (2 * n_scatterers * path_power) * torch.linalg.inv(incidence.T @ incidence)
 
