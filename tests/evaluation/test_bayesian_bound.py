@@ -12,7 +12,7 @@ from hand_made import link_phase_rms, make_scene, star_scene
 
 from unfolded_ogamp.evaluation import Prior, bayesian_joint_bound, fisher_information, joint_bound
 from unfolded_ogamp.evaluation.bayesian_bound import prior_information
-from unfolded_ogamp.physics import los_channel
+from unfolded_ogamp.physics import los_channel, path_loss
 
 SCENES = [(0.0, False), (0.3, False), (0.0, True)]
 
@@ -66,6 +66,22 @@ def test_four_receivers_around_one_transmitter_have_a_closed_form():
     phase_std = math.sqrt(2 / measured)  # the prior tells as much as the measurement
     bound = bayesian_joint_bound(scene, 0, Prior(phase_std=phase_std))
     assert bound.phase_rms == pytest.approx(math.sqrt(0.75 / (2 * measured)), rel=1e-9)
+
+
+def test_one_link_over_one_scatterer_has_a_closed_form():
+    """The phase of its CSI tells of the path length, as far as that of the reflectivity is known; nothing else does."""
+    scene = make_scene(seed=1, n_tx=1, n_rx=1, n_scatterers=1)
+    array = replace(scene.array, frequency=scene.array.frequency[:, :1])
+    reflectivity = torch.full_like(scene.reflectivity, 0.8)
+    scene = replace(scene, array=array, reflectivity=reflectivity, tx_phase=scene.tx_phase[..., :1])
+    scene = replace(scene, rx_phase=scene.rx_phase[..., :1])
+    prior = Prior(pixel=0.02, reflectivity_std=0.1)
+    sides = [scene.position[0, 0] - nodes[0, 0] for nodes in (array.tx, array.rx)]
+    slope = 0.8 * float(array.wavenumber * sum(side / side.norm() for side in sides).norm())
+    noise = float(scene.noise_variance / 2 * path_loss(array, scene.position).square()) + 0.1**2 / 2
+    along = 1 / (12 / 0.02**2 + slope**2 / noise)
+    expected = math.sqrt(along + 0.02**2 / 12)
+    assert bayesian_joint_bound(scene, 0, prior).position_rms_known_phase == pytest.approx(expected, rel=1e-9)
 
 
 def test_known_reflectivities_make_tx_against_rx_observable_but_not_the_phase_common_to_all():

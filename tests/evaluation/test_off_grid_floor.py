@@ -129,6 +129,14 @@ def test_constants_of_the_scaling_law():
 
 
 @pytest.mark.parametrize("figure", [off_grid_variance, off_grid_scaling_law])
+def test_links_that_are_missing_do_not_count(figure):
+    scene = make_scene(seed=3)
+    scene.link[:, 0] = False
+    without = replace(scene, array=replace(scene.array, tx=scene.array.tx[:, 1:]), link=scene.link[:, 1:])
+    assert figure(scene, 0, 0.01) == pytest.approx(figure(without, 0, 0.01), rel=1e-12)
+
+
+@pytest.mark.parametrize("figure", [off_grid_variance, off_grid_scaling_law])
 def test_more_subcarriers_do_not_lower_the_error(figure):
     """(63) says 1 / K; the mean over subcarriers of (62) has none left."""
     one, many = (figure(scene_amid_distant_nodes(2, 1e9, n_subcarriers=count), 0, 0.01) for count in (1, 32))

@@ -2,8 +2,8 @@
 
 Both figures are variances in the units of |CSI|^2, to be compared with that of the noise, and hold the second order of
 the Taylor series alone. In the paper's setting that is the error of the model to within 15 % up to pixels of a quarter
-of a wavelength, where it is a seventh of the scattered power. At the paper's own two thirds of a wavelength it is twice
-the error, which is 3.7 times the scattered power: there the model has failed, and recentring is what saves it.
+of a wavelength, where it is an eighth of the scattered power. At the paper's own two thirds of a wavelength it is twice
+the error, which is 3.6 times the scattered power: there the model has failed, and recentring is what saves it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ def off_grid_variance(scene: Scene, index: int, pixel: float) -> float:
     """sigma_off^2 of scene `index`: (61) with the exact Hessian, mean over links and subcarriers, in float64.
 
     Scatterers are taken to lie uniformly in a pixel of this side [m] around their true positions. Their errors add up
-    in power, as the phases of their paths are unrelated. The remainder is that of (11): in pixels below a hundredth of a
-    wavelength the amplitude's slope, which (12) leaves out, is the larger error of the model.
+    in power, as the phases of their paths are unrelated. The remainder is that of (11): in pixels below a hundredth of
+    a wavelength the slope of the amplitude, which (12) leaves out, is the larger error of the model.
     """
     one = scene[slice(index, index + 1)].to(dtype=torch.float64, device="cpu")
     error = expected_remainder(gain_hessian(one.array, one.position), pixel)[0]
