@@ -1,11 +1,20 @@
-"""Scenes and estimates made by hand: the truth, or the truth moved by a known amount."""
+"""Scenes and estimates made by hand: the truth, or the truth moved by a known amount; and a bound written out."""
 
 import math
+from dataclasses import replace
 
 import torch
 
 from unfolded_ogamp.estimate import Estimate, History, Scatterers
-from unfolded_ogamp.physics import NodeArray, Scene, draw_nodes, noise_free_csi, noise_variance_at, regular_grid
+from unfolded_ogamp.physics import (
+    NodeArray,
+    Scene,
+    draw_nodes,
+    incidence_matrix,
+    noise_free_csi,
+    noise_variance_at,
+    regular_grid,
+)
 
 
 def make_scene(
@@ -41,6 +50,23 @@ def make_scene(
     noise = noise_variance_at(array, position, reflectivity, link, torch.full((batch,), snr_db, dtype=torch.float64))
     visible = link & los
     return Scene(array, grid, position, reflectivity, phase[:, :n_tx], phase[:, n_tx:], link, visible, noise)
+
+
+def star_scene() -> Scene:
+    """One Tx amid four Rx at equal distances, line of sight alone."""
+    scene = make_scene(seed=8, n_tx=1, n_rx=4, los=True)
+    angle = torch.arange(4, dtype=torch.float64) * math.pi / 2
+    rx = 3 * torch.stack([angle.cos(), angle.sin()], -1)[None]
+    array = replace(scene.array, tx=torch.zeros(1, 1, 2, dtype=torch.float64), rx=rx)
+    return replace(scene, array=array, position=scene.position[:, :0], reflectivity=scene.reflectivity[:, :0])
+
+
+def link_phase_rms(covariance: torch.Tensor, link: torch.Tensor, reference: int) -> float:
+    """The gauge projection of the metric, written out over links; covariance of all node phases but the reference's."""
+    incidence = incidence_matrix(link, reference)
+    links = len(incidence)
+    incidence = incidence - incidence.mean(0)
+    return math.sqrt(float((incidence @ covariance @ incidence.T).trace()) / links)
 
 
 def truth_as_estimate(scene: Scene) -> Estimate:

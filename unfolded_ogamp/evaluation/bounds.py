@@ -42,8 +42,20 @@ def joint_bound(scene: Scene, index: int) -> Bound:
     The gauge is no unknown of the problem: the directions in which positions and gauge-free link phases do not change
     are given in closed form and held, see `gauge_directions`. No reference node is needed.
     """
+    return bound_from_information(scene, index, fisher_information(scene, index), gauge_directions(scene, index))
+
+
+def bound_from_information(scene: Scene, index: int, fisher: Tensor, gauge: Tensor) -> Bound:
+    """Bounds of scene `index` from the information on its unknowns, prior information included if there is any.
+
+    Args:
+        scene: where the unknowns are, in the order of `fisher_information`.
+        index: scene of the batch.
+        fisher: information at unit noise variance [P, P], float64.
+        gauge: the directions of `gauge_directions` along which there is no information [P, G], float64.
+    """
     one = scene[slice(index, index + 1)].to(dtype=torch.float64, device="cpu")
-    fisher, gauge, noise = fisher_information(one, 0), gauge_directions(one, 0), one.noise_variance[0]
+    noise = one.noise_variance[0]
     n_scatterers, dimension = one.position.shape[1:]
     n_position, n_image = n_scatterers * dimension, n_scatterers * (dimension + 2)
 
