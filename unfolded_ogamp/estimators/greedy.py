@@ -17,7 +17,7 @@ from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.autofocus import AutofocusSettings
 from unfolded_ogamp.estimators.joint import Columns, JointState
 from unfolded_ogamp.estimators.problem import Problem
-from unfolded_ogamp.estimators.sources import Sources, compact, padded
+from unfolded_ogamp.estimators.sources import Sources, compact, drop, padded
 from unfolded_ogamp.estimators.synchronisation import NodePhases, SynchronisationSettings
 from unfolded_ogamp.records import Record, choose, place
 
@@ -44,12 +44,14 @@ class GreedySettings:
         margin: standard deviations by which the noise power that a settled scene shows may exceed that of the noise.
         haze: gain of sharpness by autofocus above which the first start takes its phases; else it takes those that are
             given, and the second start takes the other ones.
-        seed: of the random node phases of all starts but these, which autofocus improves.
+        jitter: further starts are by turns from the node phases of the best one so far, with noise of this standard
+            deviation [rad], and from uniform node phases that autofocus improves.
+        seed: of these random numbers.
         autofocus: settings of autofocus.
     """
 
     spacing: float = 0.25
-    false_alarm: float = 1e-3
+    false_alarm: float = 1e-2
     share: float = 0.5
     separation: float = 0.5
     merge_radius: float = 0.05
@@ -62,12 +64,13 @@ class GreedySettings:
     starts: int = 20
     margin: float = 4.0
     haze: float = 1.5
+    jitter: float = 0.3
     seed: int = 0
     autofocus: AutofocusSettings = field(default_factory=AutofocusSettings)
 
     def __post_init__(self) -> None:
         lengths = ("spacing", "separation", "merge_radius", "largest_move")
-        for name in (*lengths, "false_alarm", "share", "tolerance", "margin", "haze"):
+        for name in (*lengths, "false_alarm", "share", "tolerance", "margin", "haze", "jitter"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         for name in ("false_alarm", "share"):
@@ -142,26 +145,29 @@ def step(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySet
 
 
 def finish(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
-    """Joint steps to convergence, without what does not stand out beside the others; all scenes may go on.
+    """Joint steps to convergence, without what is not needed beside the others; all scenes may go on.
 
     A pair that splits one scatterer is strong each, but neither is certain: only now, with everything fitted, is a
-    source measured against the others, and the least certain one of a scene goes at a time.
+    source measured against the others. The least certain one of a scene goes at a time, unless the rest, fitted anew,
+    explains so much less that it comes back for good: two scatterers closer than the point response look the same.
     """
     moved = refine(state.joint, problem, settings, settings.final_steps)
+    needed = torch.zeros_like(moved.sources.used)
+    # an amplitude alone in noise has half the noise for its variance
+    least = 2 * detection_threshold(problem.grid.centre.shape[1], settings)
     while True:
         sources = moved.sources
         noise = noise_power(moved.cost, sources, problem)
         variance = joint.uncertainty(sources, problem)[1] * noise[:, None]
         certainty = sources.reflectivity.abs().square() / variance.clamp(min=torch.finfo(variance.dtype).tiny)
-        certainty = torch.where(sources.used, certainty, torch.inf)
-        # an amplitude alone in noise has half the noise for its variance
-        least = 2 * detection_threshold(problem.grid.centre.shape[1], settings)
-        doubtful = certainty < least
-        if not doubtful.any():
-            return GreedyState(moved, torch.ones_like(state.running))
-        weakest = doubtful & (certainty <= certainty.amin(1, keepdim=True))
-        sources = compact(replace(sources, used=sources.used & ~weakest))
-        moved = refine(joint.init(sources, problem), problem, settings, settings.final_steps)
+        certainty = torch.where(sources.used & ~needed, certainty, torch.inf)
+        weakest = (certainty < least) & (certainty <= certainty.amin(1, keepdim=True))
+        if not weakest.any():
+            return GreedyState(replace(moved, sources=compact(sources)), torch.ones_like(state.running))
+        without = refine(joint.init(drop(sources, weakest), problem), problem, settings, settings.final_steps)
+        better = weakest.any(1) & (criterion(without, problem) < criterion(moved, problem))
+        moved = choose(better, without, moved)
+        needed = needed | (weakest & ~better[:, None])
 
 
 def refine(state: JointState, problem: Problem, settings: GreedySettings, steps: int) -> JointState:
@@ -216,6 +222,12 @@ def unknowns(sources: Sources, problem: Problem) -> Tensor:
     gauge = torch.where(has_los(problem), 1, 2)
     nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
     return sources.used.sum(1) * (sources.position.shape[-1] + 2) + nodes - gauge
+
+
+def criterion(state: JointState, problem: Problem) -> Tensor:
+    """Bayesian information criterion [B] of all unknowns; the lower the better."""
+    count = 2 * samples(problem)
+    return count * state.cost.log() + unknowns(state.sources, problem) * count.log()
 
 
 def detection_threshold(n_positions: int, settings: GreedySettings) -> float:

@@ -14,12 +14,12 @@ from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.greedy import GreedySettings
 from unfolded_ogamp.estimators.joint import Columns, JointState
 from unfolded_ogamp.estimators.problem import Problem, pose
-from unfolded_ogamp.estimators.sources import padded
+from unfolded_ogamp.estimators.sources import Sources, padded
 from unfolded_ogamp.estimators.synchronisation import NodePhases
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.records import choose
 
-AGREEMENT = 0.01  # relative difference of the costs of two starts that have ended in the same place
+SAME_PLACE = 0.05  # wavelengths between the scatterers of two starts that agree
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,15 @@ class GreedyEstimator:
             part = problem[scenes]
             if start == 1:
                 phases = choose(hazy, given, focused)[scenes]
+            elif start % 2 == 0:
+                phases = near_phases(best.sources, settings.jitter, generator)[scenes]
             else:
                 phases = random_phases(part, generator)
                 phases, _ = autofocus.focus(part, phases, coarse[scenes], settings.autofocus)
             other = greedy.run(part, atlas[scenes], phases, settings)
             best, same = better(best, other, scenes, problem)
-            agreed = agreed | same
+            # a start near the best one ends where that did, trap or not
+            agreed = agreed if start % 2 == 0 else agreed | same
         return conclude(best, problem, dtype)
 
 
@@ -80,7 +83,7 @@ def first_start(
     """
     state = greedy.run(problem, atlas, choose(hazy, focused, given), settings)
     without = 2 * greedy.samples(problem) * greedy.init(problem, given).joint.cost.log()
-    scenes = (hazy & (criterion(state, problem) > without)).nonzero()[:, 0]
+    scenes = (hazy & (greedy.criterion(state, problem) > without)).nonzero()[:, 0]
     if len(scenes) == 0:
         return state
     return greedy.place_sources(greedy.run(problem[scenes], atlas[scenes], given[scenes], settings), scenes, state)
@@ -90,11 +93,14 @@ def random_phases(problem: Problem, generator: torch.Generator) -> NodePhases:
     """Uniform node phases, the same in every scene, so that none depends on what else is in the batch."""
     zero = NodePhases.zero(problem.link, 1)
     tx, rx = (torch.rand(side.shape[1], 1, generator=generator, dtype=side.dtype) for side in (zero.tx, zero.rx))
-    return replace(
-        zero,
-        tx=(2 * math.pi * tx).to(zero.tx.device).expand_as(zero.tx),
-        rx=(2 * math.pi * rx).to(zero.rx.device).expand_as(zero.rx),
-    )
+    return replace(zero, tx=zero.tx + 2 * math.pi * tx.to(zero.tx), rx=zero.rx + 2 * math.pi * rx.to(zero.rx))
+
+
+def near_phases(sources: Sources, std: float, generator: torch.Generator) -> NodePhases:
+    """The node phases of the sources, and noise of this standard deviation [rad], the same in every scene."""
+    tx, rx = sources.tx_phase[..., None], sources.rx_phase[..., None]
+    noise = [std * torch.randn(side.shape[1], 1, generator=generator, dtype=side.dtype).to(side) for side in (tx, rx)]
+    return NodePhases(tx + noise[0], rx + noise[1], torch.zeros_like(tx), torch.zeros_like(rx))
 
 
 def excess(state: JointState, problem: Problem) -> Tensor:
@@ -103,12 +109,6 @@ def excess(state: JointState, problem: Problem) -> Tensor:
         return torch.full_like(state.cost, torch.inf)
     ratio = greedy.noise_power(state.cost, state.sources, problem) / problem.noise_variance
     return (ratio - 1) * greedy.samples(problem).sqrt()
-
-
-def criterion(state: JointState, problem: Problem) -> Tensor:
-    """Bayesian information criterion [B] of all unknowns; the lower the better."""
-    count = 2 * greedy.samples(problem)
-    return count * state.cost.log() + greedy.unknowns(state.sources, problem) * count.log()
 
 
 def better(best: JointState, other: JointState, scenes: Tensor, problem: Problem) -> tuple[JointState, Tensor]:
@@ -121,9 +121,17 @@ def better(best: JointState, other: JointState, scenes: Tensor, problem: Problem
     tried[scenes] = True
     other = greedy.place_sources(other, scenes, best)
     best = replace(best, sources=padded(best.sources, other.sources.used.shape[1]))
-    as_many = other.sources.used.sum(1) == best.sources.used.sum(1)
-    same = tried & as_many & best.sources.used.any(1) & ((other.cost / best.cost - 1).abs() < AGREEMENT)
-    return choose(tried & (criterion(other, problem) < criterion(best, problem)), other, best), same
+    same = tried & agree(best, other, problem)
+    return choose(tried & (greedy.criterion(other, problem) < greedy.criterion(best, problem)), other, best), same
+
+
+def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:
+    """Whether two starts have found the same scatterers, and some: bool [B]."""
+    distance = torch.cdist(first.sources.position, second.sources.position)
+    both = first.sources.used[:, :, None] & second.sources.used[:, None]
+    near = both & (distance < SAME_PLACE * problem.array.wavelength[:, None, None])
+    found = (near.any(2) == first.sources.used).all(1) & (near.any(1) == second.sources.used).all(1)
+    return found & first.sources.used.any(1)
 
 
 def conclude(state: JointState, problem: Problem, dtype: torch.dtype) -> Estimate:

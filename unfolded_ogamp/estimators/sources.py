@@ -47,6 +47,12 @@ def compact(sources: Sources) -> Sources:
     )
 
 
+def drop(sources: Sources, dropped: Tensor) -> Sources:
+    """The same slots, those in `dropped` [B, S] unused."""
+    used = sources.used & ~dropped
+    return replace(sources, used=used, reflectivity=torch.where(used, sources.reflectivity, 0))
+
+
 def padded(sources: Sources, n_slots: int) -> Sources:
     """The same sources with `n_slots` slots, the new ones unused."""
     batch, old, dimension = sources.position.shape
