@@ -133,6 +133,17 @@ def test_subcarriers_that_are_no_band_are_refused(frequency, message):
         synchronise(csi, array, CoarseSettings())
 
 
+def test_single_precision_rounds_the_subcarriers_and_little_else():
+    scene = draw_scene(BAND, 1, torch.Generator().manual_seed(6))
+    csi = measure(scene, torch.Generator().manual_seed(0))
+    exact = synchronise(csi, scene.array, CoarseSettings())
+    single = synchronise(csi.to(torch.float32), scene.array.to(torch.float32), CoarseSettings())
+    assert single.tx_phase.dtype == torch.float32
+    joined = main_part(scene.los)[:, : BAND.n_tx]
+    turn = torch.exp(1j * (single.tx_phase - exact.tx_phase))[joined]
+    assert (turn / turn[0] - 1).abs().max() < 0.01
+
+
 def test_settings_refuse():
     with pytest.raises(ValueError, match="steps must not be negative, got -1"):
         CoarseSettings(steps=-1)

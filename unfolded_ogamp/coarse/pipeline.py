@@ -13,7 +13,7 @@ from unfolded_ogamp.coarse.node_fit import fit_delays, fit_phases, score, turned
 from unfolded_ogamp.physics import SPEED_OF_LIGHT, Csi, NodeArray, distances, unit_phasor
 from unfolded_ogamp.records import Record
 
-UNEVEN = 1e-6  # share of the spacing by which subcarriers may be off an even raster
+UNEVEN = 1e-3  # share of the spacing by which subcarriers may be off an even raster: single precision rounds them
 
 
 @dataclass(frozen=True)

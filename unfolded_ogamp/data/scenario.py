@@ -34,8 +34,8 @@ class Scenario:
         phase_std: standard deviation sigma_phi of a link phase between residual nodes, [rad].
         blocked_share: share of all nodes that "blocked" leaves without synchronisation.
         missing_links: share of the links that are never measured; what is left is one connected network.
-        los: the CSI contains the line of sight of the links that see one another.
-        blocked_los: share of the links that do not.
+        los: the CSI contains the line of sight, of all links but the blocked ones.
+        blocked_los: share of the links whose line of sight is blocked.
         bandwidth: band over which the CSI is measured and coarsely synchronised, (19)-(23), before the subcarriers in
             its middle, the carrier and its neighbours above, are handed on, [Hz]; None measures on those alone.
         subtract_los: after coarse synchronisation the line of sight is subtracted as (29) does; what leaks stays in the
@@ -94,10 +94,9 @@ class Scenario:
             f"missing_links must leave at least n_tx + n_rx - 1 = {self.n_tx + self.n_rx - 1} of the "
             f"{self.n_tx * self.n_rx} links, got {self.missing_links}",
         )
-
         _require(self.los or self.bandwidth is None, "bandwidth needs los, which synchronises over it, got los = False")
         _require(
-            self.bandwidth is None or self.n_band > 2 * self.n_subcarriers,
+            self.bandwidth is None or (math.isfinite(self.bandwidth) and self.n_band > 2 * self.n_subcarriers),
             f"bandwidth must hold more than twice the {self.n_subcarriers} subcarriers, got {self.bandwidth}",
         )
         _require(
