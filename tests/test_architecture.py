@@ -19,16 +19,18 @@ ALLOWED: dict[str, set[str]] = {
     "physics": {"records"},
     "estimate": {"records", "physics"},
     "operators": {"records", "physics"},
-    "data": {"records", "files", "physics", "estimate"},
-    "estimators": {"records", "physics", "operators", "estimate"},
+    "coarse": {"records", "physics"},
+    "data": {"records", "files", "physics", "coarse", "estimate"},
+    "estimators": {"records", "physics", "operators", "coarse", "estimate"},
     "networks": {"records", "physics", "operators", "estimate", "estimators"},
     "evaluation": {"records", "files", "physics", "operators", "estimate"},
     "pretrained": {"settings_dict", "networks"},
     "export": {"networks", "evaluation", "pretrained", "__init__"},
     "catalogue": {"estimate", "estimators", "pretrained"},
     "training": {*BOTTOM, "physics", "data", "estimate", "estimators", "networks", "evaluation", "pretrained"},
+    "reproduction": {"records", "physics", "coarse", "data", "estimate", "estimators", "networks", "evaluation"},
     "commands": {*BOTTOM, "physics", "data", "estimate", "estimators", "networks", "evaluation"}
-    | {"pretrained", "export", "catalogue", "training"},
+    | {"pretrained", "export", "catalogue", "training", "reproduction"},
     "__init__": {"pretrained"},
 }
 
@@ -37,7 +39,7 @@ BASE = {"torch", "numpy", "scipy", "safetensors"}
 EXTRAS: dict[str, tuple[str, ...]] = {
     "lightning": ("training/",),
     "rich": ("commands/", "evaluation/report.py"),
-    "matplotlib": ("evaluation/figures/",),
+    "matplotlib": ("evaluation/figures/", "reproduction/"),
 }
 BLOCKED = ("lightning", "pytorch_lightning", "hydra", "omegaconf", "matplotlib", "rich", "tensorboard")
 

@@ -55,6 +55,8 @@ class Estimate:
         noise_variance: variance of the noise, as given with the CSI, else as the residual shows it [B].
         prediction: noise-free CSI that the estimate predicts, complex [B, n_tx, n_rx, K].
         residual: mean |y - prediction|^2 over the existing links [B].
+        tx_without_los, rx_without_los: nodes without a trusted line of sight where others have one, bool [B, n_tx],
+            [B, n_rx]: their phases come from scattering alone.
         finite: False where a non-finite state ended the run early; the estimate is then the last finite one, bool [B].
         history: how it got there.
     """
@@ -66,6 +68,8 @@ class Estimate:
     noise_variance: Tensor
     prediction: Tensor
     residual: Tensor
+    tx_without_los: Tensor
+    rx_without_los: Tensor
     finite: Tensor
     history: History
 

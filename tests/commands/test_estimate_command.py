@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,21 @@ def test_network_estimates_in_the_precision_of_the_file(folder, tmp_path, capfd)
     with np.load(tmp_path / "estimate.npz") as archive:
         assert archive["tx_phase"].dtype == np.float64
         assert np.abs(archive["pixel_probability"] - expected.pixel_probability[0].numpy()).max() < 0.1
+
+
+def test_nodes_without_a_line_of_sight_are_named(tmp_path, capfd):
+    scene, csi = draw(replace(SCENARIO, los=True), 1, torch.Generator().manual_seed(1))
+    los = csi.los.clone()
+    los[:, 3] = los[:, :, 7] = False
+    value = torch.where(los[..., None], csi.value, csi.value - csi.los_channel)
+    save_csi(tmp_path / "scene.npz", scene, replace(csi, value=value, los=los, los_trusted=los))
+    arguments = [f"input={tmp_path / 'scene.npz'}", f"output={tmp_path / 'out'}", "estimator=greedy"]
+    assert run_script("estimate", *arguments) == 0
+    line = "No line of sight: Tx 3, Rx 7; their phases come from scattering alone."
+    assert line in capfd.readouterr().out.splitlines()
+    with np.load(tmp_path / "out" / "estimate.npz") as archive:
+        assert archive["tx_without_los"].nonzero()[0].tolist() == [3]
+        assert archive["rx_without_los"].nonzero()[0].tolist() == [7]
 
 
 # Arguments, {} being the folder, and the line on stderr.

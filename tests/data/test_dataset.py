@@ -15,6 +15,7 @@ from unfolded_ogamp.physics import Csi, Scene
 from unfolded_ogamp.records import Record
 
 SMALL = Scenario(n_tx=5, n_rx=4, pixels=(6, 6), missing_links=0.4, los=True, phase_model="blocked")
+BAND = Scenario(n_tx=3, n_rx=4, pixels=(6, 6), phase_model="clocks", los=True, blocked_los=0.3, bandwidth=12e6)
 MIXTURE = Mixture([Component(SMALL, ranges={"nodes": (5, 9), "snr_db": (0.0, 30.0)}), Component(Scenario(n_tx=3))])
 
 
@@ -33,18 +34,22 @@ def dataset(seed: int = 0, split: str = "train", source: Scenario | Mixture = MI
     return SceneDataset(source, batch_size=3, seed=seed, split=split)
 
 
-def epoch_of(workers: int, rank: int, world_size: int, epoch: int) -> Iterator[tuple[Scene, Csi]]:
+def epoch_of(
+    source: Scenario | Mixture, workers: int, rank: int = 0, world_size: int = 1
+) -> Iterator[tuple[Scene, Csi]]:
+    """The batches of epoch 2."""
     sampler = CounterSampler(4, rank, world_size)
-    sampler.set_epoch(epoch)
-    return iter(DataLoader(dataset(), sampler=sampler, batch_size=None, num_workers=workers))
+    sampler.set_epoch(2)
+    return iter(DataLoader(dataset(source=source), sampler=sampler, batch_size=None, num_workers=workers))
 
 
-def test_workers_ranks_and_order_change_no_bit():
-    reference = list(epoch_of(workers=0, rank=0, world_size=1, epoch=2))
-    workers = list(epoch_of(workers=2, rank=0, world_size=1, epoch=2))
-    ranks = [list(epoch_of(workers=0, rank=rank, world_size=2, epoch=2)) for rank in (0, 1)]
+@pytest.mark.parametrize("source", [MIXTURE, BAND], ids=["mixture", "coarsely synchronised"])
+def test_workers_ranks_and_order_change_no_bit(source):
+    reference = list(epoch_of(source, workers=0))
+    workers = list(epoch_of(source, workers=2))
+    ranks = [list(epoch_of(source, workers=0, rank=rank, world_size=2)) for rank in (0, 1)]
     interleaved = [ranks[batch % 2][batch // 2] for batch in range(4)]
-    alone = [dataset()[2, batch] for batch in (3, 2, 1, 0)][::-1]
+    alone = [dataset(source=source)[2, batch] for batch in (3, 2, 1, 0)][::-1]
     for other in (workers, interleaved, alone):
         assert len(other) == len(reference)
         assert all(equal(one, two) for one, two in zip(reference, other, strict=True))

@@ -98,3 +98,29 @@ def test_line_of_sight_on_measured_links(generator):
     assert torch.equal(scene.los, scene.link)
     assert torch.equal(csi.los_trusted, scene.link)
     assert not draw_scene(Scenario(), 1, generator).los.any()
+
+
+def test_blocked_lines_of_sight_are_the_asked_share_of_all_links(generator):
+    scene = draw_scene(Scenario(n_tx=5, n_rx=8, los=True, blocked_los=0.3), 400, generator)
+    assert torch.all(scene.los.sum((-2, -1)) == 28)
+    assert scene.link.all()
+    assert (scene.los.double().mean(0) - 0.7).abs().max() < 4 * math.sqrt(0.3 * 0.7 / 400)
+
+
+def test_band_lies_around_the_carrier(generator):
+    scenario = Scenario(n_tx=2, n_rx=2, phase_model="clocks", los=True, bandwidth=1.2e6)
+    scene = draw_scene(scenario, 50, generator)
+    frequency = scene.array.frequency[0]
+    assert ((frequency - 1e9) / 120e3).tolist() == pytest.approx(list(range(-5, 5)))
+    assert torch.all(scene.array.carrier_frequency == 1e9)
+
+
+def test_clocks_turn_evenly_over_the_band_and_anyhow(generator):
+    """(4)-(5): a node turns by 2 pi df dt per subcarrier, which is uniform, as is its phase on each of them."""
+    scenario = Scenario(n_tx=20, n_rx=20, phase_model="clocks", los=True, bandwidth=1.2e6, sparsity=0.0)
+    scene = draw_scene(scenario, 100, generator)
+    phase = torch.cat([scene.tx_phase, scene.rx_phase], 1)
+    turn = torch.exp(1j * phase.diff(dim=-1))
+    torch.testing.assert_close(turn[..., 1:], turn[..., :-1], rtol=0, atol=1e-6)
+    for phasor in (turn[..., 0], torch.exp(1j * phase[..., 0]), torch.exp(1j * phase[..., 9])):
+        assert abs(phasor.mean()) < 4 / math.sqrt(phasor.numel())

@@ -26,6 +26,7 @@ OVERRIDES = {
     "blind": {"phase_model": "uniform"},
     "blocked": {"phase_model": "blocked", "phase_std": 0.05 * math.pi, "blocked_share": 0.3},
     "sparse_links": {"missing_links": 0.4},
+    "end_to_end": {"phase_model": "clocks", "los": True, "blocked_los": 0.3, "bandwidth": 100e6},
     "volume": {"pixels": (11, 11, 11), "node_radius": (1.0, 1.5), "sparsity": 0.01},
     "large": {"n_tx": 60, "n_rx": 60, "pixels": (250, 250), "sparsity": 0.001},
 }
@@ -49,6 +50,9 @@ PAPER = {
     "blocked_share": 0.3,
     "missing_links": 0.0,
     "los": False,
+    "blocked_los": 0.0,
+    "bandwidth": None,
+    "subtract_los": False,
 }
 
 

@@ -91,6 +91,8 @@ def truth_as_estimate(scene: Scene) -> Estimate:
         noise_variance=scene.noise_variance,
         prediction=noise_free_csi(scene),
         residual=scene.noise_variance,
+        tx_without_los=torch.zeros_like(scene.tx_phase[..., 0], dtype=torch.bool),
+        rx_without_los=torch.zeros_like(scene.rx_phase[..., 0], dtype=torch.bool),
         finite=torch.ones(batch, dtype=torch.bool),
         history=History(residual=one * scene.noise_variance[:, None], change=one, active=one),
     )

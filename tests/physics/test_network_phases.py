@@ -6,16 +6,22 @@ import math
 
 import pytest
 import torch
+from scipy.sparse import bmat, csr_matrix
+from scipy.sparse.csgraph import connected_components
 
 from unfolded_ogamp.physics import (
     draw_residual_phases,
+    draw_time_offsets,
     draw_uniform_phases,
     incidence_matrix,
     is_connected,
+    isolated_nodes,
     link_phase,
     link_phase_error,
+    main_part,
     reached_nodes,
     reference_node,
+    reference_nodes,
 )
 
 
@@ -99,3 +105,30 @@ def test_reach_over_a_long_chain():
     assert reached.tolist() == [True] * 15 + [False]
     link[3, 2] = False  # breaks the chain in its middle: tx 3 and all after it
     assert reached_nodes(link[None])[0].nonzero().flatten().tolist() == [0, 1, 2, 8, 9, 10]
+
+
+def test_time_offsets_fill_a_symbol(generator):
+    """Moments of the uniform distribution on [0, 1 / spacing)."""
+    share = draw_time_offsets(10, 120e3, 4000, generator).flatten() * 120e3
+    assert 0 <= share.min() < share.max() < 1
+    assert share.mean() == pytest.approx(1 / 2, abs=4 / math.sqrt(12 * len(share)))
+    assert share.var() == pytest.approx(1 / 12, rel=0.03)
+
+
+def test_parts_of_a_network_agree_with_scipy(generator):
+    n_tx, n_rx = 7, 6
+    links = torch.rand(60, n_tx, n_rx, generator=generator) < 0.12
+    references, main, isolated = reference_nodes(links), main_part(links), isolated_nodes(links)
+    n_parts = set()
+    for one, reference, joined, alone in zip(links, references, main, isolated, strict=True):
+        block = csr_matrix(one.int().numpy())
+        count, label = connected_components(bmat([[None, block], [block.T, None]]), directed=False)
+        n_parts.add(count)
+        degree = torch.cat([one.sum(1), one.sum(0)])
+        for part in range(count):
+            nodes = [node for node in range(n_tx + n_rx) if label[node] == part]
+            chosen = [node for node in nodes if reference[node]]
+            assert chosen == [nodes[int(degree[nodes].argmax())]]
+        assert joined.tolist() == (label == label[reference_node(one)]).tolist()
+        assert alone.tolist() == (degree == 0).tolist()
+    assert len(n_parts) > 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from unfolded_ogamp.physics import (
     link_phase,
     los_channel,
     measure,
+    nlos_channel,
     noise_free_csi,
     propagation_gain,
     regular_grid,
@@ -170,3 +172,15 @@ def test_nodes_are_isotropic_and_uniform_in_radius(dimension):
     assert direction.mean(0).abs().max() < bound
     covariance = direction.T @ direction / len(direction)
     assert (covariance - torch.eye(dimension) / dimension).abs().max() < bound
+
+
+@pytest.mark.parametrize("pixels", [(6, 5), (3, 3, 4)], ids=["plane", "space"])
+def test_scattered_channel_is_the_sum_over_its_paths(pixels):
+    """Summed as a matrix product, over a band of 50 MHz."""
+    scenario = Scenario(n_tx=3, n_rx=4, pixels=pixels, node_radius=(1.0, 1.5), sparsity=0.2, n_subcarriers=5)
+    scene = draw_scene(replace(scenario, subcarrier_spacing=1e7), 2, torch.Generator().manual_seed(0))
+    reflectivity = scene.reflectivity * torch.exp(0.3j * torch.arange(scene.reflectivity.shape[1]))
+    gain = propagation_gain(scene.array, scene.position)
+    expected = torch.einsum("bijkp,bp->bijk", gain, reflectivity)
+    actual = nlos_channel(scene.array, scene.position, reflectivity)
+    torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-13)

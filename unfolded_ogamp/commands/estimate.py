@@ -50,6 +50,9 @@ def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: 
         found = error.strerror or str(error)
         raise CommandError(f"{output}: expected a folder that can be written, found {found.lower()}") from error
     console.print(f"{_headline(file, estimate)}.", markup=False, soft_wrap=True)
+    if blocked := _nodes_without_los(estimate):
+        line = f"No line of sight: {', '.join(blocked)}; their phases come from scattering alone."
+        console.print(line, markup=False, soft_wrap=True)
     link = file.csi.link[0]
     if float(estimate.residual[0]) > LITTLE * float(file.csi.value[0][link].abs().square().mean()):
         console.print(
@@ -89,6 +92,12 @@ def _size(file: CsiFile) -> str:
         f"{n_tx} x {n_rx} nodes, {n_frequencies} frequencies; {file.grid.centre.shape[1]} pixels of "
         f"{float(file.grid.pixel[0]):.3g} m, centres {span} m (roi and pixel in the file set them)"
     )
+
+
+def _nodes_without_los(estimate: Estimate) -> list[str]:
+    """Names of the nodes of a batch of one that have no line of sight where others do, numbered from 0."""
+    sides = (("Tx", estimate.tx_without_los), ("Rx", estimate.rx_without_los))
+    return [f"{side} {node}" for side, without in sides for node in without[0].nonzero()[:, 0].tolist()]
 
 
 def _headline(file: CsiFile, estimate: Estimate) -> str:

@@ -6,6 +6,8 @@ probability: that the scatterer exists [S].
 grid: pixel centres [N, D] [m].
 pixel_probability: that the pixel holds a scatterer [N].
 tx_phase, rx_phase: node phases [n_tx, K], [n_rx, K] [rad].
+tx_without_los, rx_without_los: nodes without a line of sight where others have one, bool [n_tx], [n_rx]: their phases
+    come from scattering alone.
 noise_variance: variance of what the model leaves unexplained, as the estimator sees it.
 residual: mean |y - model|^2 over the measured links.
 finite: false where a non-finite state ended the run early; the estimate is then the last finite one.
@@ -32,6 +34,8 @@ def save_estimate(path: str | Path, estimate: Estimate, grid: PixelGrid, index: 
         "pixel_probability": estimate.pixel_probability[index],
         "tx_phase": estimate.tx_phase[index],
         "rx_phase": estimate.rx_phase[index],
+        "tx_without_los": estimate.tx_without_los[index],
+        "rx_without_los": estimate.rx_without_los[index],
         "noise_variance": estimate.noise_variance[index],
         "residual": estimate.residual[index],
         "finite": estimate.finite[index],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-PHASE_MODELS = ("residual", "uniform", "blocked")
+PHASE_MODELS = ("residual", "uniform", "blocked", "clocks")
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,17 @@ class Scenario:
         reflectivity_std: reflectivities are 1 - |N(0, reflectivity_std^2)|.
         snr_db: mean power of the scattered part over the noise variance, per scene, [dB].
         phase_model: "residual", node phases N(0, phase_std^2 / 2); "uniform", no synchronisation at all; "blocked",
-            a share of the nodes uniform and the others residual. The phase of a node is the same on all subcarriers.
+            a share of the nodes uniform and the others residual; the phase of a node is then the same on all
+            subcarriers. "clocks", clock offsets uniform in a symbol and uniform oscillator phases, (4)-(5).
         phase_std: standard deviation sigma_phi of a link phase between residual nodes, [rad].
         blocked_share: share of all nodes that "blocked" leaves without synchronisation.
         missing_links: share of the links that are never measured; what is left is one connected network.
-        los: the CSI contains the line of sight of every link.
+        los: the CSI contains the line of sight, of all links but the blocked ones.
+        blocked_los: share of the links whose line of sight is blocked.
+        bandwidth: band over which the CSI is measured and coarsely synchronised, (19)-(23), before the subcarriers in
+            its middle, the carrier and its neighbours above, are handed on, [Hz]; None measures on those alone.
+        subtract_los: after coarse synchronisation the line of sight is subtracted as (29) does; what leaks stays in the
+            CSI (erratum 6).
     """
 
     name: str = "paper"
@@ -54,6 +60,9 @@ class Scenario:
     blocked_share: float = 0.3
     missing_links: float = 0.0
     los: bool = False
+    blocked_los: float = 0.0
+    bandwidth: float | None = None
+    subtract_los: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pixels", tuple(self.pixels))
@@ -64,7 +73,7 @@ class Scenario:
             _require(getattr(self, field) > 0, f"{field} must be positive, got {getattr(self, field)}")
         for field in ("reflectivity_std", "phase_std"):
             _require(getattr(self, field) >= 0, f"{field} must not be negative, got {getattr(self, field)}")
-        for field in ("sparsity", "blocked_share"):
+        for field in ("sparsity", "blocked_share", "blocked_los"):
             _require(0 <= getattr(self, field) <= 1, f"{field} must lie in [0, 1], got {getattr(self, field)}")
         _require(math.isfinite(self.snr_db), f"snr_db must be finite, got {self.snr_db}")
         _require(
@@ -85,6 +94,15 @@ class Scenario:
             f"missing_links must leave at least n_tx + n_rx - 1 = {self.n_tx + self.n_rx - 1} of the "
             f"{self.n_tx * self.n_rx} links, got {self.missing_links}",
         )
+        _require(self.los or self.bandwidth is None, "bandwidth needs los, which synchronises over it, got los = False")
+        _require(
+            self.bandwidth is None or (math.isfinite(self.bandwidth) and self.n_band > 2 * self.n_subcarriers),
+            f"bandwidth must hold more than twice the {self.n_subcarriers} subcarriers, got {self.bandwidth}",
+        )
+        _require(
+            self.bandwidth is not None or not self.subtract_los,
+            "subtract_los needs a bandwidth to synchronise over, got None",
+        )
 
     @property
     def dimension(self) -> int:
@@ -100,6 +118,11 @@ class Scenario:
     def n_scatterers(self) -> int:
         """Number of scatterers S in every scene: `sparsity` of the pixels, at least one."""
         return max(1, round(self.sparsity * math.prod(self.pixels)))
+
+    @property
+    def n_band(self) -> int:
+        """Number of subcarriers that are measured."""
+        return self.n_subcarriers if self.bandwidth is None else round(self.bandwidth / self.subcarrier_spacing)
 
     @property
     def n_missing_links(self) -> int:

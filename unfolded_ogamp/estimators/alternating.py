@@ -198,6 +198,8 @@ def conclude(
         noise_variance=noise_variance * power,
         prediction=prediction * problem.unit[:, None, None, None],
         residual=residual * power,
+        tx_without_los=problem.without_los[0],
+        rx_without_los=problem.without_los[1],
         finite=state.finite,
         history=History(
             residual=torch.cat([entry.residual for entry in entries], dim=1),

@@ -171,6 +171,8 @@ def conclude(state: JointState, problem: Problem, dtype: torch.dtype) -> Estimat
         noise_variance=(variance * power).to(dtype),
         prediction=(channel * sources.rotation.conj() * problem.unit[:, None, None, None]).to(dtype.to_complex()),
         residual=residual.to(dtype),
+        tx_without_los=problem.without_los[0],
+        rx_without_los=problem.without_los[1],
         finite=torch.isfinite(state.cost),
         history=History(residual[:, None].to(dtype), 0 * residual[:, None].to(dtype), sources.used.sum(1)[:, None]),
     )

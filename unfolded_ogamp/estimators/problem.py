@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.operators import dictionary_scale
-from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, link_phase
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes, link_phase
 from unfolded_ogamp.records import Record
 
 
@@ -41,6 +41,14 @@ class Problem(Record):
     def unit(self) -> Tensor:
         """CSI amplitude that is 1 in problem units [B]."""
         return self.dictionary_scale * self.reflectivity_scale
+
+    @property
+    def without_los(self) -> tuple[Tensor, Tensor]:
+        """Tx [B, n_tx] and Rx [B, n_rx] without a trusted line of sight where others have one, bool."""
+        trusted = self.trusted[..., 0] > 0
+        without = isolated_nodes(trusted) & trusted.any((1, 2))[:, None]
+        tx, rx = without.split(list(trusted.shape[1:]), dim=1)
+        return tx, rx
 
     def mean_power(self, residual: Tensor) -> Tensor:
         """Mean |residual|^2 [B] over the measured links and the subcarriers of [B, n_tx, n_rx, K]."""

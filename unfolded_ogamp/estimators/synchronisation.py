@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.coarse import align, laplacian, unit
 from unfolded_ogamp.physics import link_phase
 from unfolded_ogamp.records import Record
 
@@ -93,30 +94,12 @@ def project(link_phases: Tensor, link: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Node phases [B, n_tx, K] and [B, n_rx, K], [rad].
     """
-    weight = link[..., 0]
-    n_tx = weight.shape[1]
-    degree = torch.cat([weight.sum(2), weight.sum(1)], dim=1)
-    laplacian = torch.diag_embed(degree)
-    laplacian[:, :n_tx, n_tx:] = -weight
-    laplacian[:, n_tx:, :n_tx] = -weight.mT
+    n_tx = link.shape[1]
+    matrix = laplacian(link[..., 0])
     masked = link_phases * link
     divergence = torch.cat([masked.sum(2), -masked.sum(1)], dim=1)
-    nodes = torch.linalg.solve(laplacian + 1.0 / laplacian.shape[-1], divergence)
+    nodes = torch.linalg.solve(matrix + 1.0 / matrix.shape[-1], divergence)
     return nodes[:, :n_tx], nodes[:, n_tx:]
-
-
-def align(correlation: Tensor, tx: Tensor, rx: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
-    """Unit phasors of the nodes that maximise Re sum u_i W_ij conj(v_j), the likelihood (24), by alternation.
-
-    Args:
-        correlation: W = y h^* [B, n_tx, n_rx, K].
-        tx, rx: starting phasors exp(j phi) [B, n_tx, K], [B, n_rx, K].
-        iterations: alternations; each raises the likelihood.
-    """
-    for _ in range(iterations):
-        tx = _unit((correlation * rx[:, None].conj()).sum(2)).conj()
-        rx = _unit((correlation * tx[:, :, None]).sum(1))
-    return tx, rx
 
 
 def step(
@@ -147,7 +130,7 @@ def step(
         start_tx, start_rx = torch.ones_like(product[:, :, 0]), torch.ones_like(product[:, 0])
         tx, rx = align(product, start_tx, start_rx, settings.alignment_iterations)
         # deviations from the common phase of all nodes, which changes nothing but could wrap them
-        common = _unit(tx.sum(1, keepdim=True) + rx.sum(1, keepdim=True)).conj()
+        common = unit(tx.sum(1, keepdim=True) + rx.sum(1, keepdim=True)).conj()
         d_tx, d_rx = (tx * common).angle(), (rx * common).angle()
     tx_move = phase_step * d_tx + momentum * phases.tx_move
     rx_move = phase_step * d_rx + momentum * phases.rx_move
@@ -157,10 +140,3 @@ def step(
 def wrap(phase: Tensor) -> Tensor:
     """The same phase in [-pi, pi)."""
     return torch.remainder(phase + math.pi, 2 * math.pi) - math.pi
-
-
-def _unit(value: Tensor) -> Tensor:
-    """Phasors of the direction of `value` [B, n, K]; next to nothing where it is negligible beside the largest one."""
-    power = value.real.square() + value.imag.square()
-    floor = 1e-12 * power.amax(1, keepdim=True) + torch.finfo(power.dtype).tiny
-    return value * torch.rsqrt(power + floor)

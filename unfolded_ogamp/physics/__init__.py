@@ -2,10 +2,11 @@
 
 from unfolded_ogamp.physics.csi import Csi, measure, noise_free_csi, noise_variance_at
 from unfolded_ogamp.physics.geometry import SPEED_OF_LIGHT, NodeArray, PixelGrid, draw_nodes, regular_grid
-from unfolded_ogamp.physics.network import is_connected, reached_nodes
+from unfolded_ogamp.physics.network import is_connected, isolated_nodes, main_part, reached_nodes, reference_nodes
 from unfolded_ogamp.physics.phases import (
     clock_phase,
     draw_residual_phases,
+    draw_time_offsets,
     draw_uniform_phases,
     incidence_matrix,
     link_phase,
@@ -34,12 +35,15 @@ __all__ = [
     "distances",
     "draw_nodes",
     "draw_residual_phases",
+    "draw_time_offsets",
     "draw_uniform_phases",
     "incidence_matrix",
     "is_connected",
+    "isolated_nodes",
     "link_phase",
     "link_phase_error",
     "los_channel",
+    "main_part",
     "measure",
     "nlos_channel",
     "noise_free_csi",
@@ -48,6 +52,7 @@ __all__ = [
     "propagation_gain",
     "reached_nodes",
     "reference_node",
+    "reference_nodes",
     "regular_grid",
     "unit_phasor",
 ]

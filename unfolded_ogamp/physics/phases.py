@@ -85,3 +85,8 @@ def draw_residual_phases(n_nodes: int, link_std: float, batch: int, generator: t
 def draw_uniform_phases(n_nodes: int, batch: int, generator: torch.Generator) -> Tensor:
     """Draw node phases uniform in (-pi, pi]: no synchronisation at all; [batch, n], [rad]."""
     return math.pi - 2 * math.pi * torch.rand(batch, n_nodes, dtype=torch.float64, generator=generator)
+
+
+def draw_time_offsets(n_nodes: int, subcarrier_spacing: float, batch: int, generator: torch.Generator) -> Tensor:
+    """Draw clock offsets of (4)-(5), uniform in a symbol [0, 1 / subcarrier_spacing): [batch, n], [s]."""
+    return torch.rand(batch, n_nodes, dtype=torch.float64, generator=generator) / subcarrier_spacing

@@ -41,9 +41,20 @@ def propagation_gain(array: NodeArray, points: Tensor) -> Tensor:
 
 
 def nlos_channel(array: NodeArray, position: Tensor, reflectivity: Tensor) -> Tensor:
-    """The sum over scatterers in (8): positions [B, S, D] [m], reflectivity [B, S]; [B, n_tx, n_rx, K]."""
-    gain = propagation_gain(array, position)
-    return (gain * reflectivity[..., None, None, None, :]).sum(-1)
+    """The sum over scatterers in (8): positions [B, S, D] [m], reflectivity [B, S]; [B, n_tx, n_rx, K].
+
+    The gain (1) is a product of what happens before and after the scatterer: a matrix product sums over them, and no
+    link holds its paths, of which a whole band has many.
+    """
+    before, after = (_half_path(nodes, position, array.frequency) for nodes in (array.tx, array.rx))
+    weight = reflectivity * (array.wavelength / (4 * math.pi))[..., None]
+    return ((before * weight[..., None, None, :]) @ after.mT).movedim(-3, -1)
+
+
+def _half_path(nodes: Tensor, points: Tensor, frequency: Tensor) -> Tensor:
+    """Phase and spreading loss between nodes [B, n, D] and points [B, P, D]: [B, K, n, P], [1/m]."""
+    distance = distances(nodes, points)[..., None, :, :]
+    return unit_phasor(frequency[..., None, None] * distance / SPEED_OF_LIGHT) / distance
 
 
 def los_channel(array: NodeArray) -> Tensor:
