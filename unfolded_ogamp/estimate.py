@@ -50,7 +50,7 @@ class Estimate:
 
     Attributes:
         scatterers: one list of scatterers per scene.
-        tx_phase, rx_phase: node phases [B, n_tx, K], [B, n_rx, K], [rad].
+        tx_phase, rx_phase: node phases [B, n_tx, K], [B, n_rx, K], [rad], relative to the node with most links (7).
         pixel_probability: probability that a pixel holds a scatterer [B, N].
         noise_variance: variance of the noise, as given with the CSI, else as the residual shows it [B].
         prediction: noise-free CSI that the estimate predicts, complex [B, n_tx, n_rx, K].

@@ -22,6 +22,7 @@ from unfolded_ogamp.physics import (
     reached_nodes,
     reference_node,
     reference_nodes,
+    relative_to_reference,
 )
 
 
@@ -132,3 +133,15 @@ def test_parts_of_a_network_agree_with_scipy(generator):
         assert joined.tolist() == (label == label[reference_node(one)]).tolist()
         assert alone.tolist() == (degree == 0).tolist()
     assert len(n_parts) > 3
+
+
+def test_phases_relative_to_the_reference_keep_every_link_phase():
+    generator = torch.Generator().manual_seed(8)
+    link = torch.rand(3, 4, 5, generator=generator) < 0.7
+    tx, rx = (10 * torch.randn(3, n, 2, dtype=torch.float64, generator=generator) for n in (4, 5))
+    new_tx, new_rx = relative_to_reference(tx, rx, link)
+    for scene in range(3):
+        node = reference_node(link[scene])
+        assert torch.cat([new_tx, new_rx], dim=1)[scene, node].abs().max() < 1e-12
+    turn = link_phase(new_tx, new_rx) - link_phase(tx, rx)
+    torch.testing.assert_close(turn.cos(), torch.ones_like(turn), rtol=0, atol=1e-12)

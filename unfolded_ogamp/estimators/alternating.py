@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate, History
-from unfolded_ogamp.estimators import off_grid_gamp, synchronisation
+from unfolded_ogamp.estimators import conclusion, off_grid_gamp, synchronisation
 from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
 from unfolded_ogamp.estimators.off_grid_gamp import ImagingState
 from unfolded_ogamp.estimators.problem import Problem, phasor, pose
@@ -182,30 +182,17 @@ def conclude(
     state: AlternatingState, problem: Problem, settings: AlternatingSettings, entries: list[History]
 ) -> Estimate:
     """The estimate that a state stands for, in the units of the CSI."""
-    posterior = state.imaging.messages.posterior
-    reference = state.imaging.messages.prediction() + problem.los
-    prediction = reference * phasor(state.phases.tx, state.phases.rx).conj() * problem.link
-    n_frequencies = problem.csi.shape[-1]
-    power = problem.unit.square()
-    residual = problem.mean_power(problem.csi - prediction)
-    noise_variance = residual if problem.noise_variance is None else problem.noise_variance
+    messages, phases = state.imaging.messages, state.phases
     scatterers = list_scatterers(state.imaging, problem, settings.listing, settings.imaging.offset_limit)
-    return Estimate(
-        scatterers=with_joint_std(scatterers, state.phases, problem, residual),
-        tx_phase=state.phases.tx.expand(-1, -1, n_frequencies),
-        rx_phase=state.phases.rx.expand(-1, -1, n_frequencies),
-        pixel_probability=posterior.log_odds[:, 0].sigmoid(),
-        noise_variance=noise_variance * power,
-        prediction=prediction * problem.unit[:, None, None, None],
-        residual=residual * power,
-        tx_without_los=problem.without_los[0],
-        rx_without_los=problem.without_los[1],
+    residual = problem.mean_power(observe(problem, phases) - messages.prediction())
+    return conclusion.conclude(
+        problem,
+        with_joint_std(scatterers, phases, problem, residual),
+        *(phases.tx, phases.rx),
+        reference=messages.prediction() + problem.los,
+        pixel_probability=messages.posterior.log_odds[:, 0].sigmoid(),
         finite=state.finite,
-        history=History(
-            residual=torch.cat([entry.residual for entry in entries], dim=1),
-            change=torch.cat([entry.change for entry in entries], dim=1),
-            active=torch.cat([entry.active for entry in entries], dim=1),
-        ),
+        history=conclusion.join(entries),
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate, History, Scatterers
-from unfolded_ogamp.estimators import autofocus, greedy, joint, synchronisation
+from unfolded_ogamp.estimators import autofocus, conclusion, greedy, joint, synchronisation
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.greedy import GreedySettings
 from unfolded_ogamp.estimators.joint import Columns, JointState
@@ -158,21 +158,15 @@ def conclude(state: JointState, problem: Problem, dtype: torch.dtype) -> Estimat
                 probability=probability[scene, used][order].to(dtype),
             )
         )
-    channel = joint.residual(sources, problem, columns)[1]
-    shape = (-1, -1, problem.csi.shape[-1])
-    power = problem.unit.square()
-    variance = noise if problem.noise_variance is None else problem.noise_variance
-    residual = state.cost / greedy.samples(problem) * power
-    return Estimate(
-        scatterers=scatterers,
-        tx_phase=synchronisation.wrap(sources.tx_phase)[..., None].expand(shape).to(dtype),
-        rx_phase=synchronisation.wrap(sources.rx_phase)[..., None].expand(shape).to(dtype),
+    residual = (state.cost / greedy.samples(problem) * problem.unit.square())[:, None].to(dtype)
+    part = problem.to(dtype=dtype)
+    return conclusion.conclude(
+        part,
+        scatterers,
+        *(sources.tx_phase[..., None].to(dtype), sources.rx_phase[..., None].to(dtype)),
+        reference=joint.residual(sources, problem, columns)[1].to(dtype.to_complex()),
         pixel_probability=pixel_probability.to(dtype),
-        noise_variance=(variance * power).to(dtype),
-        prediction=(channel * sources.rotation.conj() * problem.unit[:, None, None, None]).to(dtype.to_complex()),
-        residual=residual.to(dtype),
-        tx_without_los=problem.without_los[0],
-        rx_without_los=problem.without_los[1],
         finite=torch.isfinite(state.cost),
-        history=History(residual[:, None].to(dtype), 0 * residual[:, None].to(dtype), sources.used.sum(1)[:, None]),
+        history=History(residual, torch.zeros_like(residual), sources.used.sum(1)[:, None]),
+        noise=noise.to(dtype),
     )

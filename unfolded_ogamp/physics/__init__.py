@@ -12,6 +12,7 @@ from unfolded_ogamp.physics.phases import (
     link_phase,
     link_phase_error,
     reference_node,
+    relative_to_reference,
 )
 from unfolded_ogamp.physics.propagation import (
     bistatic_delay,
@@ -54,5 +55,6 @@ __all__ = [
     "reference_node",
     "reference_nodes",
     "regular_grid",
+    "relative_to_reference",
     "unit_phasor",
 ]

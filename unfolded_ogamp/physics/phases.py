@@ -38,6 +38,24 @@ def reference_node(link: Tensor) -> int:
     return int(degree.argmax())
 
 
+def relative_to_reference(tx_phase: Tensor, rx_phase: Tensor, link: Tensor) -> tuple[Tensor, Tensor]:
+    """Node phases with the reference of (7), the node with most links, at zero; no link phase changes.
+
+    Args:
+        tx_phase, rx_phase: [B, n_tx, K], [B, n_rx, K], [rad].
+        link: which links exist, bool [B, n_tx, n_rx].
+
+    Returns:
+        The same shapes, [rad] in [-pi, pi).
+    """
+    phase = torch.cat([tx_phase, rx_phase], dim=1)
+    reference = torch.cat([link.sum(2), link.sum(1)], dim=1).argmax(1)
+    phase = phase - phase.gather(1, reference[:, None, None].expand(-1, 1, phase.shape[2]))
+    phase = torch.remainder(phase + math.pi, 2 * math.pi) - math.pi
+    tx, rx = phase.split([tx_phase.shape[1], rx_phase.shape[1]], dim=1)
+    return tx, rx
+
+
 def incidence_matrix(link: Tensor, reference: int) -> Tensor:
     """Network incidence matrix G of (7): a row per existing link, a column per node but the reference.
 

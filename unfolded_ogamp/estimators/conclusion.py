@@ -1,0 +1,63 @@
+"""From what an estimator has found, in problem units, to the estimate that it returns."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.estimate import Estimate, History, Scatterers
+from unfolded_ogamp.estimators.problem import Problem, phasor
+from unfolded_ogamp.physics import relative_to_reference
+
+
+def conclude(
+    problem: Problem,
+    scatterers: list[Scatterers],
+    tx_phase: Tensor,
+    rx_phase: Tensor,
+    reference: Tensor,
+    pixel_probability: Tensor,
+    finite: Tensor,
+    history: History,
+    noise: Tensor | None = None,
+) -> Estimate:
+    """The estimate in the units of the CSI.
+
+    Args:
+        problem: geometry, CSI and units.
+        scatterers: of every scene, in the units of the CSI.
+        tx_phase, rx_phase: node phases [B, n_tx, K'], [B, n_rx, K'], K' = 1 where the frequencies share them.
+        reference: channel without phases, line of sight included, complex [B, n_tx, n_rx, K].
+        pixel_probability: [B, N].
+        finite: see `Estimate`.
+        history: in the units of the CSI.
+        noise: variance of the noise that the residual shows [B], where the mean of the residual is not that.
+    """
+    prediction = reference * phasor(tx_phase, rx_phase).conj() * problem.link
+    residual = problem.mean_power(problem.csi - prediction)
+    shown = residual if noise is None else noise
+    power, n_frequencies = problem.unit.square(), problem.csi.shape[-1]
+    tx_phase, rx_phase = relative_to_reference(tx_phase, rx_phase, problem.link[..., 0] > 0)
+    tx_without_los, rx_without_los = problem.without_los
+    return Estimate(
+        scatterers=scatterers,
+        tx_phase=tx_phase.expand(-1, -1, n_frequencies),
+        rx_phase=rx_phase.expand(-1, -1, n_frequencies),
+        pixel_probability=pixel_probability,
+        noise_variance=(shown if problem.noise_variance is None else problem.noise_variance) * power,
+        prediction=prediction * problem.unit[:, None, None, None],
+        residual=residual * power,
+        tx_without_los=tx_without_los,
+        rx_without_los=rx_without_los,
+        finite=finite,
+        history=history,
+    )
+
+
+def join(entries: list[History]) -> History:
+    """One history of entries [B, 1] in order."""
+    return History(
+        residual=torch.cat([entry.residual for entry in entries], dim=1),
+        change=torch.cat([entry.change for entry in entries], dim=1),
+        active=torch.cat([entry.active for entry in entries], dim=1),
+    )
