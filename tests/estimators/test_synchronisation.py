@@ -78,6 +78,21 @@ def test_alignment_is_a_stationary_point_of_the_likelihood() -> None:
         assert gradient.abs().max() < 1e-8
 
 
+def test_no_alternation_lowers_the_likelihood() -> None:
+    scene, csi, reference, _ = noisy_links(0.0, seed=6)
+    product = correlation(csi.value, reference, scene.link[..., None].double(), per_frequency=False)
+    tx, rx = torch.ones_like(product[:, :, 0]), torch.ones_like(product[:, 0])
+    last = product.real.sum((1, 2, 3))
+    rises = []
+    for _ in range(30):
+        tx, rx = align(product, tx, rx, 1)
+        likelihood = (tx[:, :, None] * product * rx[:, None].conj()).real.sum((1, 2, 3))
+        rises.append(likelihood / last.abs() - last / last.abs())
+        last = likelihood
+    assert float(torch.stack(rises).amin()) > -1e-12
+    assert float(rises[0].amin()) > 0.1
+
+
 def test_without_noise_both_methods_recover_small_phases_exactly() -> None:
     scenario = Scenario(n_tx=6, n_rx=7, pixels=(8, 8), phase_std=0.3, missing_links=0.2)
     scene, _ = draw(scenario, 2, torch.Generator().manual_seed(4))

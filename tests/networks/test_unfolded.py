@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -42,6 +43,25 @@ def test_learned_scalars_change_the_estimate_and_receive_gradients() -> None:
     torch.nn.init.constant_(network.blocks[0].imaging[0].noise_share, 1.0)
     changed = network(csi, scene.array, scene.grid).prediction
     assert (changed - prediction).abs().max() > 1e-6 * prediction.abs().max()
+
+
+@pytest.mark.parametrize("value", [-1e3, 1e3])
+def test_learned_scalars_stay_near_their_analytic_meaning(value: float) -> None:
+    network = UnfoldedOGAMP(NetworkSettings(blocks=1, layers=1)).double()
+    start = {name: float(curve) for name, curve in network.curves().items()}
+    for parameter in network.parameters():
+        torch.nn.init.constant_(parameter, value)
+    sign = math.copysign(1, value)
+    for name, curve in network.curves().items():
+        if name in ("activity", "reflectivity_mean"):
+            expected = start[name] + 2 * sign
+        elif name == "momentum":
+            expected = start[name] + sign
+        elif name == "damping":
+            expected = 1 / (1 + math.exp(-(math.log(start[name] / (1 - start[name])) + 0.5 * sign)))
+        else:
+            expected = start[name] * 4**sign
+        assert float(curve) == pytest.approx(expected), name
 
 
 def test_scenes_of_a_batch_do_not_see_one_another() -> None:

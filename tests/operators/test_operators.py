@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from unfolded_ogamp.operators import MultistaticOperator, OffGridOperator, dictionary_scale
 from unfolded_ogamp.physics import NodeArray, draw_nodes, propagation_gain
@@ -156,3 +157,17 @@ def test_agrees_with_the_golden_dictionary(golden_signal_model: dict[str, np.nda
     identity = torch.eye(27, dtype=torch.complex128).reshape(27, 1, 3, 9)
     for column, coefficients in zip(matrix.flatten(-2).unbind(-1), identity, strict=True):
         torch.testing.assert_close(operator.forward(coefficients)[0], column, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_products_and_storage_do_not_grow_with_the_dimension(dimension: int) -> None:
+    """Two products of n_tx x N by N x n_rx per subcarrier, where a dense map has 1 + D blocks of every link."""
+    array, position, generator = random_problem(dimension)
+    operator = OffGridOperator.at(array, position, scale_of(array, position))
+    x = complex_normal((2, 1 + dimension, 7), generator)
+    y = complex_normal((2, 5, 4, 3), generator)
+    for function, argument in ((operator.forward, x), (operator.adjoint, y)):
+        with FlopCounterMode(display=False) as counter:  # counts a complex product as a real one
+            function(argument)
+        assert counter.get_total_flops() == 2 * (2 * 5 * 4 * 7 * 3) * 2
+    assert operator.gains.tx_factor.numel() + operator.gains.rx_factor.numel() == 2 * (5 + 4) * 3 * 7
