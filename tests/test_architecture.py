@@ -21,11 +21,12 @@ ALLOWED: dict[str, set[str]] = {
     "operators": {"records", "physics"},
     "data": {"records", "files", "physics", "estimate"},
     "estimators": {"records", "physics", "operators", "estimate"},
+    "rivals": {"records", "physics", "operators", "estimate", "estimators"},
     "networks": {"records", "physics", "operators", "estimate", "estimators"},
     "evaluation": {"records", "files", "physics", "operators", "estimate"},
     "pretrained": {"settings_dict", "networks"},
     "export": {"networks", "evaluation", "pretrained", "__init__"},
-    "catalogue": {"estimate", "estimators", "pretrained"},
+    "catalogue": {"estimate", "estimators", "rivals", "pretrained"},
     "training": {*BOTTOM, "physics", "data", "estimate", "estimators", "networks", "evaluation", "pretrained"},
     "commands": {*BOTTOM, "physics", "data", "estimate", "estimators", "networks", "evaluation"}
     | {"pretrained", "export", "catalogue", "training"},
@@ -38,8 +39,20 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "lightning": ("training/",),
     "rich": ("commands/", "evaluation/report.py"),
     "matplotlib": ("evaluation/figures/",),
+    "pylops": ("rivals/library.py", "rivals/omp.py"),
+    "pyproximal": ("rivals/fista.py",),
 }
-BLOCKED = ("lightning", "pytorch_lightning", "hydra", "omegaconf", "matplotlib", "rich", "tensorboard")
+BLOCKED = (
+    "lightning",
+    "pytorch_lightning",
+    "hydra",
+    "omegaconf",
+    "matplotlib",
+    "rich",
+    "tensorboard",
+    "pylops",
+    "pyproximal",
+)
 
 
 def imported_modules(source: str, package: str) -> set[str]:
