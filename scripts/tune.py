@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import hydra
-import torch
 from omegaconf import DictConfig
 from rich.console import Console
 
@@ -17,8 +16,6 @@ ROOT = Path(__file__).resolve().parents[1]
 @hydra.main(version_base="1.3", config_path="../conf", config_name="tune")
 def main(config: DictConfig) -> None:
     with one_line_failure():
-        if config.threads is not None:
-            torch.set_num_threads(config.threads)
         if config.estimator not in config.ranges:
             known = ", ".join(config.ranges)
             raise CommandError(f"estimator: expected one with ranges, {known}, found {config.estimator!r}")

@@ -71,7 +71,7 @@ class AlternationSettings:
 
 @dataclass(frozen=True)
 class RivalEstimator:
-    """A rival's imaging alternating with synchronisation refinement, one scene after another."""
+    """A rival's imaging alternating with synchronisation refinement, one scene after another, on the CPU."""
 
     imager: Imager
     settings: AlternationSettings = field(default_factory=AlternationSettings)
@@ -83,7 +83,8 @@ class RivalEstimator:
         Raises:
             ValueError: if shapes do not fit one another.
         """
-        # the count sets the units alone: one scatterer of reflectivity one
+        csi, array, grid = csi.to(device="cpu"), array.to(device="cpu"), grid.to(device="cpu")
+        # the count sets the units alone
         problem = pose(csi, array, grid, torch.ones_like(grid.pixel))
         estimates = [self._estimate(problem[scene : scene + 1]) for scene in range(len(csi.value))]
         return _batch(estimates)

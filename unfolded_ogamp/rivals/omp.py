@@ -29,10 +29,10 @@ class OrthogonalMatchingPursuit:
 
     Attributes:
         spacing: largest distance between the positions of the dictionary, in wavelengths.
-        false_alarm: the pursuit stops at an atom that noise as strong as the residual would bring with this probability.
+        false_alarm: the pursuit stops at an atom that noise with the power of the residual brings this often.
         solver_iterations: iterations of the least squares that follow every new atom.
         largest_move: largest move along a coordinate in a round, in wavelengths.
-        listing: which atoms are one scatterer; by default as for `og_amp`. One that lies between positions takes several.
+        listing: which atoms are one scatterer, as one between positions takes several; by default as for `og_amp`.
     """
 
     spacing: float = 0.25

@@ -1,9 +1,10 @@
 """Off-grid sparse Bayesian learning: a variance for every pixel, by the evidence, and offsets by expectation.
 
-After Yang, Xie and Zhang, *Off-grid direction of arrival estimation using sparse Bayesian inference*, IEEE Trans. Signal
-Process. 61(1), 2013, with exact atoms that are moved in place of an expansion around the pixel centres. Variances and
-noise follow the update of Wipf and Nagarajan, IEEE J. Sel. Top. Signal Process. 4(2), 2010, sec. III: it raises the
-evidence as that of expectation maximisation does, in fewer iterations.
+After Yang, Xie and Zhang, *Off-Grid Direction of Arrival Estimation Using Sparse Bayesian Inference*, IEEE Transactions
+on Signal Processing 61(1), 2013, with exact atoms that move instead of an expansion around the pixel centres. The
+variances follow Wipf and Nagarajan, *Iterative Reweighted l1 and l2 Methods for Finding Sparse Solutions*, IEEE Journal
+of Selected Topics in Signal Processing 4(2), 2010: their update raises the evidence, as expectation maximisation does,
+in fewer iterations.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from unfolded_ogamp.estimators.joint import Columns
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.records import Record
 from unfolded_ogamp.rivals.points import Points, channel, columns_at, moved, searched
+
+SMALLEST_NOISE = 1e-9  # noise variance over the power of the data, where there is none
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,8 @@ def update(data: Data, result: Evidence, variance: Tensor, noise: Tensor) -> tup
     """
     sensitivity = result.certainty / variance
     trace = (data.samples - result.certainty.sum(1)) / noise
-    return result.mean.abs() / sensitivity.sqrt(), (result.misfit / trace).sqrt()
+    least = SMALLEST_NOISE * data.power / data.samples
+    return result.mean.abs() / sensitivity.sqrt(), (result.misfit / trace).sqrt().maximum(least)
 
 
 def best_shift(points: Points, result: Evidence, problem: Problem, observation: Tensor) -> Tensor:
