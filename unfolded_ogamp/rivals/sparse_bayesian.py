@@ -64,7 +64,7 @@ class SparseBayesian:
     """
 
     iterations: int = 8
-    prune: float = 3.0
+    prune: float = 20.0
     first_noise: float = 0.3
     oversampling: int = 3
     largest_move: float = 0.1
