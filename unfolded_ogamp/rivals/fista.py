@@ -40,8 +40,8 @@ class Fista:
     largest_move: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.penalty <= 1:
-            raise ValueError(f"penalty must lie in [0, 1], got {self.penalty}")
+        if not 0 < self.penalty <= 1:
+            raise ValueError(f"penalty must lie in (0, 1], got {self.penalty}")
         for name in ("offset_scale", "largest_move"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")

@@ -23,7 +23,7 @@ class DictionaryOperator(LinearOperator):
     def __init__(self, operator: MultistaticOperator | OffGridOperator, link: Tensor, weight: Tensor) -> None:
         gains = operator.gains if isinstance(operator, OffGridOperator) else operator
         n_frequencies = gains.tx_factor.shape[1]
-        self.operator, self.link, self.weight = operator, link, weight
+        self.operator, self.gains, self.link, self.weight = operator, gains, link, weight
         self.csi_shape = (*link.shape[:3], n_frequencies)
         complex_type = np.complex64 if weight.dtype == torch.float32 else np.complex128
         super().__init__(dtype=complex_type, dims=(weight.numel(),), dimsd=(link.numel() * n_frequencies,))
@@ -39,7 +39,7 @@ class DictionaryOperator(LinearOperator):
     def apply_columns(self, cols: list[int]) -> MatrixMult:
         """The columns of a plain dictionary that `cols` names, written out: they are few."""
         index = torch.tensor(cols)
-        tx, rx = self.operator.tx_factor[0, ..., index], self.operator.rx_factor[0, ..., index]
+        tx, rx = self.gains.tx_factor[0, ..., index], self.gains.rx_factor[0, ..., index]
         columns = tx[:, :, None] * rx[:, None] * self.weight[0, 0, index]
         columns = columns.movedim(0, 2) * self.link[0, ..., None]
         return MatrixMult(columns.flatten(0, 2).numpy(), dtype=self.dtype)

@@ -35,10 +35,10 @@ class OrthogonalMatchingPursuit:
         listing: which atoms are one scatterer, as one between positions takes several; by default as for `og_amp`.
     """
 
-    spacing: float = 0.25
-    false_alarm: float = 1e-3
+    spacing: float = 0.19
+    false_alarm: float = 4e-7
     solver_iterations: int = 15
-    largest_move: float = 0.1
+    largest_move: float = 0.09
     listing: ListSettings = field(default_factory=lambda: tuned().listing)
 
     def __post_init__(self) -> None:
@@ -76,7 +76,8 @@ class OrthogonalMatchingPursuit:
             sigma=0.0,
         )
         _, chosen = solver.run([], [])
-        return chosen[:-1] if stop.stop else chosen
+        # an atom that is chosen again is not listed again
+        return chosen[:-1] if stop.stop and len(chosen) == solver.iiter else chosen
 
 
 class NoiseStop(Callbacks):

@@ -112,7 +112,7 @@ def least_squares(points: Points, problem: Problem, observation: Tensor, derivat
     scale = gram.diagonal(dim1=1, dim2=2).real.rsqrt()
     solution = torch.linalg.pinv(scale[:, :, None] * gram * scale[:, None], rtol=1e-8, hermitian=True)
     coefficients = scale * (solution @ (scale * target)[..., None])[..., 0]
-    return coefficients.reshape(1, -1, columns.n_slots)
+    return coefficients.reshape(1, columns.repeats, columns.n_slots)
 
 
 def estimated_shift(coefficients: Tensor) -> Tensor:

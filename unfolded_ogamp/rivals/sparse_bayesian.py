@@ -127,9 +127,8 @@ def restricted(data: Data, index: Tensor) -> Data:
 def posterior(data: Data, variance: Tensor, noise: Tensor) -> Evidence:
     """Posterior of the reflectivities for variances [1, N] and noise variance [1]."""
     deviation = variance.sqrt()
-    eye = torch.eye(variance.shape[1], dtype=data.gram.dtype)
-    scaled = eye + deviation[:, :, None] * data.gram * deviation[:, None] / noise[:, None, None]
-    factor = torch.linalg.cholesky(scaled)
+    scaled = deviation[:, :, None] * data.gram * deviation[:, None] / noise[:, None, None]
+    factor = torch.linalg.cholesky(scaled + torch.eye(variance.shape[1], dtype=scaled.dtype))
     inverse = torch.cholesky_inverse(factor)
     covariance = deviation[:, :, None] * inverse * deviation[:, None]
     mean = (covariance @ data.echo[..., None])[..., 0] / noise[:, None]
@@ -139,7 +138,7 @@ def posterior(data: Data, variance: Tensor, noise: Tensor) -> Evidence:
     return Evidence(
         mean=mean,
         covariance=covariance,
-        certainty=1 - inverse.diagonal(dim1=1, dim2=2).real,
+        certainty=(scaled * inverse.mT).sum(2).real,  # 1 - diag(inverse), which would cancel
         log_evidence=-log_determinant - (data.power - explained) / noise,
         misfit=(data.power - 2 * explained + modelled).clamp(min=0),
     )
