@@ -16,6 +16,9 @@ from unfolded_ogamp.rivals.alternation import listed, strength
 from unfolded_ogamp.rivals.points import Points
 
 
+CROWDED = replace(SMALL, name="crowded", n_tx=20, n_rx=20, sparsity=0.1, phase_std=0.3)
+
+
 @pytest.fixture(params=RIVALS)
 def rival(request) -> RivalEstimator:
     """Every rival, with few rounds."""
@@ -30,9 +33,9 @@ def drawn(n_scenes: int, seed: int):
 
 def test_scatterers_and_phases_are_found(rival, request):
     """The matched filter, which takes scatterers for alone, finds most of them; the others all."""
-    scene, csi = draw(replace(SMALL, phase_std=0.3), 4, torch.Generator().manual_seed(0))
+    scene, csi = draw(CROWDED, 3, torch.Generator().manual_seed(0))
     estimate = rival(csi, scene.array, scene.grid)
-    metrics = [scene_metrics(scene, estimate, index, joint_bound(scene, index)) for index in range(4)]
+    metrics = [scene_metrics(scene, estimate, index, joint_bound(scene, index)) for index in range(3)]
     unsynchronised = replace(estimate, tx_phase=0 * estimate.tx_phase, rx_phase=0 * estimate.rx_phase)
     for index, one in enumerate(metrics):
         start = scene_metrics(scene, unsynchronised, index, joint_bound(scene, index)).phase_rmse
@@ -40,7 +43,7 @@ def test_scatterers_and_phases_are_found(rival, request):
     if "matched_filter" in request.node.name:
         assert sum(one.missed for one in metrics) <= 4
     else:
-        assert sum(one.success for one in metrics) >= 3
+        assert sum(one.success for one in metrics) >= 2
 
 
 def test_neither_units_nor_company_matter(rival):

@@ -64,10 +64,10 @@ class SparseBayesian:
     """
 
     iterations: int = 8
-    prune: float = 20.0
-    first_noise: float = 0.3
+    prune: float = 25.0
+    first_noise: float = 0.19
     oversampling: int = 3
-    largest_move: float = 0.1
+    largest_move: float = 0.07
 
     def __post_init__(self) -> None:
         for name in ("prune", "first_noise", "largest_move"):
