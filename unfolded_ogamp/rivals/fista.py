@@ -33,11 +33,11 @@ class Fista:
         largest_move: largest move along a coordinate in a round, in wavelengths.
     """
 
-    penalty: float = 0.15
-    offset_scale: float = 0.3
-    iterations: int = 20
+    penalty: float = 0.097
+    offset_scale: float = 0.097
+    iterations: int = 16
     oversampling: int = 3
-    largest_move: float = 0.1
+    largest_move: float = 0.042
 
     def __post_init__(self) -> None:
         if not 0 < self.penalty <= 1:
