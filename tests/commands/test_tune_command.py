@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 from run_script import run_script
 
+from unfolded_ogamp.catalogue import build_estimator, parse_entry
 from unfolded_ogamp.commands.failure import CommandError
 from unfolded_ogamp.commands.tune import Range, score, value_at, with_value
 from unfolded_ogamp.evaluation import SceneMetrics
 from unfolded_ogamp.rivals import MatchedFilter, RivalEstimator
 
+CONF = Path(__file__).parents[2] / "conf"
+RANGES = OmegaConf.load(CONF / "tune.yaml").ranges
 METRICS = SceneMetrics(
     n_true=3,
     n_estimated=3,
@@ -51,6 +56,15 @@ def test_a_value_reaches_its_field_and_no_other():
     assert with_value(changed, "settings.synchronisation.phase_step", 1.7) == estimator
     with pytest.raises(CommandError, match=r"expected the path of a setting, found 'imager\.depth'"):
         value_at(estimator, "imager.depth")
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_shipped_ranges_hold_the_settings_as_they_are(name):
+    if name in ("fista", "omp"):
+        pytest.importorskip("pyproximal", reason="the benchmark extra is not installed")
+    estimator = build_estimator(parse_entry(name), CONF)
+    for path, limits in RANGES[name].items():
+        assert limits.low <= value_at(estimator, path) <= limits.high
 
 
 def test_table_has_the_estimator_as_it_is_and_every_draw_best_first(capfd):
