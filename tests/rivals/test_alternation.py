@@ -24,7 +24,7 @@ def rival(request) -> RivalEstimator:
     """Every rival, with few rounds."""
     if request.param in ("fista", "omp"):
         pytest.importorskip("pyproximal", reason="the benchmark extra is not installed")
-    return replace(build_rival(request.param), settings=AlternationSettings(rounds=20))
+    return replace(build_rival(request.param), settings=AlternationSettings(rounds=15, search_rounds=3))
 
 
 def drawn(n_scenes: int, seed: int):

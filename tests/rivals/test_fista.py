@@ -54,7 +54,7 @@ def test_next_to_no_penalty_is_least_squares():
     problem = posed()
     position = problem.grid.centre[:, [0, 22, 47, 81]]
     operator = OffGridOperator.at(problem.array, position, problem.dictionary_scale)
-    fista = Fista(penalty=1e-9, iterations=3000)
+    fista = Fista(penalty=1e-9, iterations=600)
     weight = fista.weights(operator, problem)
     observation = complex_noise(problem.csi, 3) * problem.link
     start = torch.zeros(weight.shape, dtype=torch.complex128)
