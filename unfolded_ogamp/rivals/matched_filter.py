@@ -25,8 +25,8 @@ class MatchedFilter:
         threshold: a maximum is a scatterer from this many times the median of the map, a constant false-alarm rate.
     """
 
-    spacing: float = 0.17
-    threshold: float = 10.0
+    spacing: float = 0.136
+    threshold: float = 11.0
 
     def __post_init__(self) -> None:
         for name in ("spacing", "threshold"):
