@@ -22,11 +22,12 @@ ALLOWED: dict[str, set[str]] = {
     "coarse": {"records", "physics"},
     "data": {"records", "files", "physics", "coarse", "estimate"},
     "estimators": {"records", "physics", "operators", "coarse", "estimate"},
+    "rivals": {"records", "physics", "operators", "estimate", "estimators"},
     "networks": {"records", "physics", "operators", "estimate", "estimators"},
     "evaluation": {"records", "files", "physics", "operators", "estimate"},
     "pretrained": {"settings_dict", "networks"},
     "export": {"networks", "evaluation", "pretrained", "__init__"},
-    "catalogue": {"estimate", "estimators", "pretrained"},
+    "catalogue": {"estimate", "estimators", "rivals", "pretrained"},
     "training": {*BOTTOM, "physics", "data", "estimate", "estimators", "networks", "evaluation", "pretrained"},
     "reproduction": {"records", "physics", "coarse", "data", "estimate", "estimators", "networks", "evaluation"},
     "commands": {*BOTTOM, "physics", "data", "estimate", "estimators", "networks", "evaluation"}
@@ -40,8 +41,20 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "lightning": ("training/",),
     "rich": ("commands/", "evaluation/report.py"),
     "matplotlib": ("evaluation/figures/", "reproduction/"),
+    "pylops": ("rivals/library.py", "rivals/omp.py"),
+    "pyproximal": ("rivals/fista.py",),
 }
-BLOCKED = ("lightning", "pytorch_lightning", "hydra", "omegaconf", "matplotlib", "rich", "tensorboard")
+BLOCKED = (
+    "lightning",
+    "pytorch_lightning",
+    "hydra",
+    "omegaconf",
+    "matplotlib",
+    "rich",
+    "tensorboard",
+    "pylops",
+    "pyproximal",
+)
 
 
 def imported_modules(source: str, package: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from unfolded_ogamp.catalogue import CatalogueError, EstimatorEntry, build_estim
 from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator, GreedyEstimator
 from unfolded_ogamp.networks import UnfoldedOGAMP
 from unfolded_ogamp.pretrained import PretrainedError
+from unfolded_ogamp.rivals import RIVALS, RivalEstimator
 
 NOWHERE = Path("nowhere")
 
@@ -22,6 +24,28 @@ def test_presets_are_built_by_name(name):
 
 def test_greedy_estimator_is_built_by_name():
     assert build_estimator(parse_entry("greedy"), NOWHERE) == GreedyEstimator()
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_rivals_are_built_by_name(name):
+    if name in ("fista", "omp"):
+        pytest.importorskip("pyproximal", reason="the benchmark extra is not installed")
+    estimator = build_estimator(parse_entry(name), NOWHERE)
+    assert isinstance(estimator, RivalEstimator)
+    assert type(estimator.imager).__module__ == f"unfolded_ogamp.rivals.{name}"
+
+
+@pytest.mark.parametrize("name", ["fista", "omp"])
+def test_missing_extra_is_one_line(name, monkeypatch):
+    for module in ("fista", "omp", "library"):
+        monkeypatch.delitem(sys.modules, f"unfolded_ogamp.rivals.{module}", raising=False)
+    for library in ("pylops", "pyproximal"):
+        monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(CatalogueError) as caught:
+        build_estimators(["gamp", name], NOWHERE)
+    found = {"fista": "pyproximal", "omp": "pylops"}[name]
+    extra = "expected the benchmark extra (pip install unfolded_ogamp[benchmark])"
+    assert str(caught.value) == f"estimator {name}: {extra}, found no {found}"
 
 
 def test_blocks_limit_the_alternation():
@@ -46,7 +70,7 @@ def test_estimators_are_reported_by_what_sets_them_apart(tmp_path):
 
 
 ALTERNATING = ", ".join(PRESETS)
-KNOWN = f"unfolded, {ALTERNATING}, greedy"
+KNOWN = f"unfolded, {ALTERNATING}, greedy, {', '.join(RIVALS)}"
 
 REFUSED = {
     "unknown": ("og_apm", f"estimator: expected one of {KNOWN}, found 'og_apm'"),

@@ -10,9 +10,11 @@ from typing import Any
 from unfolded_ogamp.estimate import Estimator
 from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator, GreedyEstimator
 from unfolded_ogamp.pretrained import load_pretrained
+from unfolded_ogamp.rivals import RIVALS, build_rival
 
 UNFOLDED, GREEDY = "unfolded", "greedy"
-NAMES = (UNFOLDED, *PRESETS, GREEDY)
+NAMES = (UNFOLDED, *PRESETS, GREEDY, *RIVALS)
+BENCHMARK_EXTRA = ("pylops", "pyproximal")
 
 
 class CatalogueError(ValueError):
@@ -24,7 +26,7 @@ class EstimatorEntry:
     """One estimator of the catalogue.
 
     Attributes:
-        name: "unfolded", one of the presets of the estimators that alternate, or "greedy".
+        name: "unfolded", one of the presets of the estimators that alternate, "greedy", or one of the rivals.
         checkpoint: folder of an exported network, for "unfolded"; None takes the one that is given as default.
         blocks: largest number of alternations, for estimators that alternate; None leaves it to the preset.
     """
@@ -73,21 +75,36 @@ def build_estimator(entry: EstimatorEntry, default_checkpoint: Path) -> Estimato
     """The estimator of an entry; a network is loaded from the folder `default_checkpoint` unless the entry names one.
 
     Raises:
+        CatalogueError: if it needs an extra that is not installed.
         PretrainedError: if the folder holds no usable network.
     """
     if entry.name == UNFOLDED:
         return load_pretrained(entry.checkpoint or default_checkpoint)
     if entry.name == GREEDY:
         return GreedyEstimator()
+    if entry.name in RIVALS:
+        return _rival(entry.name)
     settings = PRESETS[entry.name]()
     return AlternatingEstimator(settings if entry.blocks is None else replace(settings, blocks=entry.blocks))
+
+
+def _rival(name: str) -> Estimator:
+    try:
+        return build_rival(name)
+    except ModuleNotFoundError as error:
+        if error.name not in BENCHMARK_EXTRA:
+            raise
+        raise CatalogueError(
+            f"estimator {name}: expected the benchmark extra (pip install unfolded_ogamp[benchmark]), "
+            f"found no {error.name}"
+        ) from error
 
 
 def build_estimators(entries: Sequence[object], default_checkpoint: Path) -> dict[str, Estimator]:
     """The estimators that configuration lists, by the names under which they are reported.
 
     Raises:
-        CatalogueError: if there is none, or one of them does not exist or comes twice.
+        CatalogueError: if there is none, or one of them does not exist, comes twice or needs a missing extra.
         PretrainedError: if a folder holds no usable network.
     """
     if not entries:

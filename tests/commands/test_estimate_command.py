@@ -15,8 +15,8 @@ from run_script import SCRIPTS, run_script
 from small_network import export_small_network
 
 from unfolded_ogamp import load_pretrained
+from unfolded_ogamp.catalogue import NAMES
 from unfolded_ogamp.data import Scenario, draw, load_csi, save_csi
-from unfolded_ogamp.estimators import PRESETS
 
 SCENARIO = Scenario(n_tx=10, n_rx=9, pixels=(8, 8), sparsity=0.05)
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -107,7 +107,7 @@ REFUSED = {
     "no such file": (["input={}/a.npz", "estimator=og_amp"], "{}/a.npz: expected a file, found none"),
     "unknown estimator": (
         ["input={}/scene.npz", "estimator=music"],
-        f"estimator: expected one of {', '.join(['unfolded', *PRESETS, 'greedy'])}, found 'music'",
+        f"estimator: expected one of {', '.join(NAMES)}, found 'music'",
     ),
     "no checkpoint": (
         ["input={}/scene.npz", "checkpoint={}/none"],

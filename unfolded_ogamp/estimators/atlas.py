@@ -15,6 +15,15 @@ from unfolded_ogamp.physics import distances
 from unfolded_ogamp.records import Record
 
 
+def fine_positions(problem: Problem, spacing: float) -> Tensor:
+    """Positions [B, Q, D] [m] that fill every pixel evenly, at most `spacing` wavelengths apart along a coordinate."""
+    pixel = problem.grid.pixel[:, None, None]
+    count = max(1, math.ceil(float((problem.grid.pixel / problem.array.wavelength).amax()) / spacing - 1e-6))
+    axis = [(i - (count - 1) / 2) / count for i in range(count)]
+    inside = torch.tensor(list(itertools.product(axis, repeat=problem.grid.centre.shape[-1]))).to(pixel)
+    return (problem.grid.centre[:, :, None] + pixel[:, None] * inside).flatten(1, 2)
+
+
 @dataclass(frozen=True)
 class Atlas(Record):
     """Where echoes are looked for: positions [B, Q, D] [m], their dictionary, and |atom|^2 over the links [B, Q].
@@ -28,12 +37,8 @@ class Atlas(Record):
 
     @classmethod
     def of(cls, problem: Problem, spacing: float) -> Atlas:
-        """Positions that fill every pixel evenly, at most `spacing` wavelengths apart along a coordinate."""
-        pixel = problem.grid.pixel[:, None, None]
-        count = max(1, math.ceil(float((problem.grid.pixel / problem.array.wavelength).amax()) / spacing - 1e-6))
-        axis = [(i - (count - 1) / 2) / count for i in range(count)]
-        inside = torch.tensor(list(itertools.product(axis, repeat=problem.grid.centre.shape[-1]))).to(pixel)
-        position = (problem.grid.centre[:, :, None] + pixel[:, None] * inside).flatten(1, 2)
+        """The atlas of `fine_positions`."""
+        position = fine_positions(problem, spacing)
         constant = (gain_constant(problem.array) / problem.dictionary_scale).float()[:, None, None, None]
         tx, rx = (
             node_factor(distances(nodes, position).float(), problem.array.frequency.float())

@@ -134,8 +134,8 @@ def recentre(
 def search(state: ImagingState, problem: Problem, observation: Tensor, settings: ImagingSettings) -> ImagingState:
     """Expand each inactive pixel where, within the pixel, the matched filter of the residual is largest.
 
-    Of a scatterer lambda / 4 from where its pixel is expanded the first-order model spans a third of the power, and next
-    to nothing at lambda / 3: a pixel that looks only at its centre cannot see most of what it holds.
+    Of a scatterer lambda / 4 from where its pixel is expanded the first-order model spans a third of the power, and
+    next to nothing at lambda / 3: a pixel that looks only at its centre cannot see most of what it holds.
     """
     found = best_offset(problem, observation - state.messages.prediction(), settings.oversampling)
     inactive = (state.messages.posterior.log_odds[:, 0] <= 0)[..., None]
