@@ -12,8 +12,8 @@ from rich.console import Console
 
 from unfolded_ogamp.commands.failure import CommandError
 from unfolded_ogamp.commands.running import make_folder, progress_bar
-from unfolded_ogamp.estimate import Estimator
 from unfolded_ogamp.files import written_at_once
+from unfolded_ogamp.networks import UnfoldedOGAMP
 from unfolded_ogamp.reproduction.registry import FIGURES, Recipe
 from unfolded_ogamp.reproduction.sweep import Row, Size
 
@@ -51,7 +51,9 @@ class ReproductionSettings:
         return f"figure_{self.figure}" if self.figure.isdigit() else self.figure
 
 
-def run_reproduction(settings: ReproductionSettings, network: Estimator, output: Path, console: Console) -> list[Row]:
+def run_reproduction(
+    settings: ReproductionSettings, network: UnfoldedOGAMP, output: Path, console: Console
+) -> list[Row]:
     """Measure one figure and write `output`/figure_6.csv, figure_6.md and figure_6.png, or what it is called."""
     make_folder(output)
     recipe = settings.recipe

@@ -67,20 +67,14 @@ def draw_metric(axes: Axes, rows: Sequence[Row], x: str, metric: str) -> None:
     soft_frame(axes)
 
 
-def mark_printed_top(axes: Axes, metric: str) -> None:
-    """The upper end of the paper's linear axis, which begins at zero."""
+def mark_printed_top(panels: Sequence[Axes], metric: str) -> None:
+    """The upper end of the paper's linear axis, which begins at zero, in panels side by side."""
     top, text = PRINTED_TOP[metric]
-    axes.axhline(top, color=FRAME, linewidth=1.6, linestyle=(0, (1, 1)), zorder=0)
-    axes.annotate(
-        f"top of the paper's axis, {text}",
-        (0.01, top),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, -3),
-        textcoords="offset points",
-        va="top",
-        fontsize=SMALL - 2,
-        color="#777777",
-    )
+    for axes in panels:
+        axes.axhline(top, color="#777777", linewidth=1.6, linestyle=(0, (1, 1)), zorder=0)
+    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (6, 0), "textcoords": "offset points"}
+    note = f"the paper's axis\nends at {text}"
+    panels[-1].annotate(note, (1.0, top), **place, va="center", fontsize=SMALL - 1, color="#777777")
 
 
 def sweep_figure(columns: Sequence[tuple[str, Sequence[Row]]], x: str, axis_title: str, title: str) -> Figure:
@@ -94,7 +88,7 @@ def sweep_figure(columns: Sequence[tuple[str, Sequence[Row]]], x: str, axis_titl
         panels[1, column].set_xlabel(axis_title, fontsize=MIDDLE)
     for axes in panels[:, 1:].flat:
         axes.set_ylabel("")
-    draw_legend(figure, panels[:, 0])
+    draw_legend(figure, list(panels[:, 0]))
     figure.suptitle(title, fontsize=LARGE)
     return figure
 

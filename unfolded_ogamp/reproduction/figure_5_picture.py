@@ -22,8 +22,8 @@ SMALLEST = 5e-4  # where the axis of distances begins, [m]
 def draw(rows: Sequence[Row]) -> Figure:
     """Pictures of the first draw on the left, chamfer distances of all draws on the right."""
     shown = list(dict.fromkeys((str(row["panel"]), str(row["title"])) for row in rows))
-    figure = Figure(figsize=(18.5, 10.4), layout="constrained", facecolor="white")
-    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[11.3, 7.2])[0]
+    figure = Figure(figsize=(18.0, 9.4), layout="constrained", facecolor="white")
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[10.4, 7.6])[0]
     axes = left.subplots(-(-len(shown) // N_COLUMNS), N_COLUMNS, squeeze=False, sharex=True, sharey=True)
     for panel, (letter, title) in zip(axes.flat, shown, strict=True):
         _draw_picture(panel, [row for row in rows if row["panel"] == letter])
@@ -39,6 +39,12 @@ def draw(rows: Sequence[Row]) -> Figure:
     left.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=MIDDLE, frameon=False)
     chamfer = [row for row in rows if row["metric"] == "chamfer"]
     _draw_distances(right.subplots(), chamfer)
+    handles = [
+        Line2D([], [], color=CROSS, marker="X", linestyle="none", markersize=11, label="printed in the paper"),
+        Line2D([], [], color=RING, marker="o", linewidth=3, label="median, 95 % interval"),
+        Patch(facecolor=BOX, label="middle half"),
+    ]
+    right.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=SMALL, frameon=False)
     figure.suptitle(f"Figure 5: one draw, and what {chamfer[0]['n']} draws say", fontsize=LARGE)
     return figure
 
@@ -78,12 +84,6 @@ def _draw_distances(axes: Axes, rows: Sequence[Row]) -> None:
     axes.grid(True, axis="x", color=FRAME, alpha=0.5)
     soft_frame(axes)
     axes.tick_params(axis="y", labelsize=SMALL, length=0)
-    handles = [
-        Line2D([], [], color=CROSS, marker="X", linestyle="none", markersize=11, label="printed in the paper"),
-        Line2D([], [], color=RING, marker="o", linewidth=3, label="median of the draws, 95 % interval"),
-        Patch(facecolor=BOX, label="middle half of the draws"),
-    ]
-    axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2, fontsize=SMALL, frameon=False)
 
 
 def _columns(rows: Sequence[Row], metric: str) -> list[np.ndarray]:

@@ -38,11 +38,11 @@ def draw(rows: Sequence[Row]) -> Figure:
         (rf"$\eta$ = {100 * sparsity:g} %", [row for row in rows if row["sparsity"] == sparsity])
         for sparsity in SPARSITIES
     ]
-    figure = sweep_figure(columns, "snr_db", "signal-to-noise ratio [dB]", "Figure 6: more signal, better everything")
-    upper, lower = figure.axes[: len(columns)], figure.axes[len(columns) :]
-    for panels, metric in ((upper, "chamfer"), (lower, "phase_rmse")):
-        for axes in panels:
-            mark_printed_top(axes, metric)
+    figure = sweep_figure(
+        columns, "snr_db", "signal-to-noise ratio [dB]", "Figure 6: against the signal-to-noise ratio"
+    )
+    mark_printed_top(figure.axes[: len(columns)], "chamfer")
+    mark_printed_top(figure.axes[len(columns) :], "phase_rmse")
     return figure
 
 

@@ -30,7 +30,7 @@ def measure(size: Size, seed: int, network: Estimator, on_progress: OnProgress |
 def draw(rows: Sequence[Row]) -> Figure:
     """Chamfer distance (a) and phase error (b)."""
     pixels = Scenario().pixels
-    title = "Figure 7: the larger the pixels, the harder"
+    title = "Figure 7: against the size of the pixels"
     return sweep_figure([(f"{pixels[0]} x {pixels[1]} pixels", rows)], "pixel", "side of a pixel [m]", title)
 
 

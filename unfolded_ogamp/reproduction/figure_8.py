@@ -30,8 +30,8 @@ def measure(size: Size, seed: int, network: Estimator, on_progress: OnProgress |
 
 def draw(rows: Sequence[Row]) -> Figure:
     """Chamfer distance (a) and phase error (b)."""
-    title = "Figure 8: phase offsets stop the paper's estimators first"
-    axis_title = r"standard deviation $\sigma_\phi$ of the phase offset of a link [$\pi$ rad]"
+    title = "Figure 8: against the phase offsets"
+    axis_title = r"standard deviation $\sigma_\phi$ of a link phase [$\pi$ rad]"
     return sweep_figure([("", rows)], "phase_std", axis_title, title)
 
 

@@ -7,8 +7,17 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from unfolded_ogamp.estimate import Estimator
-from unfolded_ogamp.reproduction import figure_5, figure_5_picture, figure_6, figure_7, figure_8, figure_9, success_map
+from unfolded_ogamp.networks import UnfoldedOGAMP
+from unfolded_ogamp.reproduction import (
+    figure_5,
+    figure_5_picture,
+    figure_6,
+    figure_7,
+    figure_8,
+    figure_9,
+    figure_9_picture,
+    success_map,
+)
 from unfolded_ogamp.reproduction.sweep import OnProgress, Row, Size
 from unfolded_ogamp.reproduction.tables import plain_table
 
@@ -25,7 +34,7 @@ class Recipe:
     """
 
     sizes: Mapping[str, Size]
-    measure: Callable[[Size, int, Estimator, OnProgress | None], list[Row]]
+    measure: Callable[[Size, int, UnfoldedOGAMP, OnProgress | None], list[Row]]
     draw: Callable[[Sequence[Row]], Figure]
     table: Callable[[Sequence[Row]], str] = plain_table
 
@@ -35,6 +44,6 @@ FIGURES: dict[str, Recipe] = {
     "6": Recipe(figure_6.SIZES, figure_6.measure, figure_6.draw, figure_6.table),
     "7": Recipe(figure_7.SIZES, figure_7.measure, figure_7.draw, figure_7.table),
     "8": Recipe(figure_8.SIZES, figure_8.measure, figure_8.draw, figure_8.table),
-    "9": Recipe(figure_9.SIZES, figure_9.measure, figure_9.draw, figure_9.table),
+    "9": Recipe(figure_9.SIZES, figure_9.measure, figure_9_picture.draw, figure_9.table),
     "success_map": Recipe(success_map.SIZES, success_map.measure, success_map.draw),
 }

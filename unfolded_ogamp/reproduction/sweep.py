@@ -27,10 +27,12 @@ class Size:
     Attributes:
         n_scenes: scenes at each point, the same ones for all curves.
         values: where the horizontal axis is sampled, if there is one; its quantity and unit are the figure's.
+        levels: where the vertical axis is sampled, in maps.
     """
 
     n_scenes: int
     values: tuple[float, ...] = ()
+    levels: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.n_scenes < 1:
