@@ -27,8 +27,9 @@ ALLOWED: dict[str, set[str]] = {
     "export": {"networks", "evaluation", "pretrained", "__init__"},
     "catalogue": {"estimate", "estimators", "pretrained"},
     "training": {*BOTTOM, "physics", "data", "estimate", "estimators", "networks", "evaluation", "pretrained"},
+    "reproduction": {"records", "physics", "data", "estimate", "estimators", "networks", "evaluation"},
     "commands": {*BOTTOM, "physics", "data", "estimate", "estimators", "networks", "evaluation"}
-    | {"pretrained", "export", "catalogue", "training"},
+    | {"pretrained", "export", "catalogue", "training", "reproduction"},
     "__init__": {"pretrained"},
 }
 
@@ -37,7 +38,7 @@ BASE = {"torch", "numpy", "scipy", "safetensors"}
 EXTRAS: dict[str, tuple[str, ...]] = {
     "lightning": ("training/",),
     "rich": ("commands/", "evaluation/report.py"),
-    "matplotlib": ("evaluation/figures/",),
+    "matplotlib": ("evaluation/figures/", "reproduction/"),
 }
 BLOCKED = ("lightning", "pytorch_lightning", "hydra", "omegaconf", "matplotlib", "rich", "tensorboard")
 

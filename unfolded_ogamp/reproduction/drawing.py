@@ -19,6 +19,7 @@ STYLES: dict[str, tuple[str, str]] = {
     curves.GAMP: (COLOURS[4], "-"),
     curves.GAMP_IDEAL: (COLOURS[4], "--"),
     curves.PAPER: (COLOURS[0], "-"),
+    curves.PAPER_TOLD: (COLOURS[0], "-."),
     curves.PAPER_ONCE: (COLOURS[0], ":"),
     curves.PAPER_IDEAL: (COLOURS[0], "--"),
     curves.TUNED: (COLOURS[1], "-"),
@@ -30,11 +31,11 @@ STYLES: dict[str, tuple[str, str]] = {
     sweep.IMAGE_KNOWN: (BEFORE, "-."),
 }
 CHAMFER_CURVES = (
-    *(curves.GAMP, curves.GAMP_IDEAL, curves.PAPER, curves.PAPER_IDEAL, curves.TUNED, curves.TUNED_IDEAL),
-    *(curves.NETWORK, curves.GREEDY, sweep.JOINT, sweep.PHASES_KNOWN),
+    *(curves.GAMP, curves.GAMP_IDEAL, curves.PAPER, curves.PAPER_TOLD, curves.PAPER_IDEAL, curves.TUNED),
+    *(curves.TUNED_IDEAL, curves.NETWORK, curves.GREEDY, sweep.JOINT, sweep.PHASES_KNOWN),
 )
 PHASE_CURVES = (
-    *(curves.GAMP, curves.PAPER_ONCE, curves.PAPER, curves.TUNED, curves.NETWORK, curves.GREEDY),
+    *(curves.GAMP, curves.PAPER_ONCE, curves.PAPER, curves.PAPER_TOLD, curves.TUNED, curves.NETWORK, curves.GREEDY),
     *(sweep.JOINT, sweep.IMAGE_KNOWN),
 )
 AXIS_TITLES = {"chamfer": "chamfer distance [m]", "phase_rmse": "link phase error [rad]"}

@@ -15,12 +15,12 @@ from unfolded_ogamp.estimate import Estimator
 from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator, AlternatingSettings, GreedyEstimator
 from unfolded_ogamp.evaluation import compare
 from unfolded_ogamp.evaluation.compare import CONFIDENCE, statistic_of
-from unfolded_ogamp.reproduction.curves import GREEDY, NETWORK, TUNED, paper_settings, phases_known
+from unfolded_ogamp.reproduction.curves import GREEDY, NETWORK, paper_settings, phases_known
 from unfolded_ogamp.reproduction.sweep import BATCH, METRICS, OnProgress, Row, Size
 from unfolded_ogamp.reproduction.tables import markdown
 
 TOY = Scenario(name="toy", n_tx=10, n_rx=10, pixels=(10, 10), sparsity=0.05)
-SIZES = {"tiny": Size(3), "quick": Size(50), "full": Size(500)}
+SIZES = {"tiny": Size(3), "quick": Size(50), "full": Size(200)}
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ def panels(network: Estimator) -> list[Panel]:
         Panel("b", "on grid, GAMP, offsets", on_grid, paper("gamp_off_grid"), 0.1120),
         Panel("c", "GAMP, no offsets", off_grid_ideal, paper("gamp_off_grid"), 0.1612),
         Panel("d", "GAMP, offsets", off_grid, paper("gamp_off_grid"), 0.1854),
-        Panel("e", "OG-AMP, no offsets, fixed pixels", off_grid_ideal, paper("og_amp_paper_fixed"), 0.1144),
+        Panel("e", "OG-AMP, no offsets, fixed", off_grid_ideal, paper("og_amp_paper_fixed"), 0.1144),
         Panel("f", "OG-AMP, no offsets", off_grid_ideal, paper("og_amp_paper"), 0.0413),
         Panel("g", "OG-AMP, offsets, no AO", off_grid, paper("og_amp_paper"), 0.1395),
         Panel("h", "OG-AMP, offsets, AO", off_grid, paper("og_amp_paper", AlternatingSettings().blocks), 0.0453),
-        Panel("i", "OG-AMP (tuned), phases known", off_grid_ideal, AlternatingEstimator(phases_known(tuned, 20))),
-        Panel("j", TUNED, off_grid, AlternatingEstimator(tuned)),
+        Panel("i", "tuned, phases known", off_grid_ideal, AlternatingEstimator(phases_known(tuned, 20))),
+        Panel("j", "tuned OG-AMP, AO", off_grid, AlternatingEstimator(tuned)),
         Panel("k", GREEDY, off_grid, GreedyEstimator()),
         Panel("l", NETWORK, off_grid, network),
     ]
@@ -88,7 +88,7 @@ def measure(size: Size, seed: int, network: Estimator, on_progress: OnProgress |
         for metric in METRICS:
             printed: Row = {} if panel.printed is None or metric != "chamfer" else {"printed": panel.printed}
             value = np.array([row.value(metric) for row in measured])
-            rows.append({**labels, "metric": metric, **_distribution(value), **printed})
+            rows.append({**labels, "metric": metric, **distribution(value), **printed})
         rows += [{**labels, **row} for row in _picture(panel, seed)]
     return rows
 
@@ -108,7 +108,7 @@ def table(rows: Sequence[Row]) -> str:
     return markdown([count, *header[1:], "success [%]"], lines)
 
 
-def _distribution(value: NDArray[np.float64]) -> Row:
+def distribution(value: NDArray[np.float64]) -> Row:
     """Statistic of the draws, the quartiles, and the order statistics that hold the median at 95 % confidence."""
     statistic, ordered = statistic_of(value), np.sort(value[~np.isnan(value)])
     if statistic.n == 0:

@@ -22,7 +22,7 @@ SMALLEST = 5e-4  # where the axis of distances begins, [m]
 def draw(rows: Sequence[Row]) -> Figure:
     """Pictures of the first draw on the left, chamfer distances of all draws on the right."""
     shown = list(dict.fromkeys((str(row["panel"]), str(row["title"])) for row in rows))
-    figure = Figure(figsize=(18.0, 9.4), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(18.0, 8.8), layout="constrained", facecolor="white")
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[10.4, 7.6])[0]
     axes = left.subplots(-(-len(shown) // N_COLUMNS), N_COLUMNS, squeeze=False, sharex=True, sharey=True)
     for panel, (letter, title) in zip(axes.flat, shown, strict=True):
