@@ -65,9 +65,11 @@ def run_reproduction(
             network,
             lambda done, total: progress.update(task, completed=done, total=total),
         )
-    picture = io.BytesIO()
-    recipe.draw(rows).savefig(picture, format="png", dpi=80)
-    contents = {"csv": as_csv(rows).encode(), "md": recipe.table(rows).encode(), "png": picture.getvalue()}
+    contents = {"csv": as_csv(rows).encode(), "md": recipe.table(rows).encode()}
+    if recipe.draw is not None:
+        picture = io.BytesIO()
+        recipe.draw(rows).savefig(picture, format="png", dpi=80)
+        contents["png"] = picture.getvalue()
     for suffix, content in contents.items():
         path = output / f"{settings.stem}.{suffix}"
         with written_at_once(path) as temporary:

@@ -11,6 +11,7 @@ from unfolded_ogamp.reproduction.sweep import Curve
 
 GAMP, GAMP_IDEAL = "GAMP (paper)", "GAMP (paper), no offsets"
 PAPER, PAPER_IDEAL = "OG-AMP + AO (paper)", "OG-AMP (paper), no offsets"
+PAPER_MOVING, PAPER_FIXED = "OG-AMP (paper), gradient update", "OG-AMP (paper), fixed pixels"
 PAPER_ONCE = "OG-AMP without AO (paper)"
 PAPER_TOLD = "OG-AMP + AO (paper), told 10 x the noise"
 TUNED, TUNED_IDEAL = "OG-AMP + AO (tuned)", "OG-AMP (tuned), phases known"

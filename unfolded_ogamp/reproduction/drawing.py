@@ -22,6 +22,8 @@ STYLES: dict[str, tuple[str, str]] = {
     curves.PAPER_TOLD: (COLOURS[0], "-."),
     curves.PAPER_ONCE: (COLOURS[0], ":"),
     curves.PAPER_IDEAL: (COLOURS[0], "--"),
+    curves.PAPER_MOVING: (COLOURS[0], "-"),
+    curves.PAPER_FIXED: (BEFORE, "-"),
     curves.TUNED: (COLOURS[1], "-"),
     curves.TUNED_IDEAL: (COLOURS[1], "--"),
     curves.GREEDY: (COLOURS[3], "-"),
@@ -51,6 +53,7 @@ def draw_curve(axes: Axes, rows: Sequence[Row], x: str, curve: str, metric: str)
     colour, line = STYLES[curve]
     bound = curve in (sweep.JOINT, sweep.PHASES_KNOWN, sweep.IMAGE_KNOWN)
     style: dict[str, Any] = {"linewidth": 1.8} if bound else {"linewidth": 2.4, "marker": "o", "markersize": 5}
+    style["markevery"] = max(1, len(chosen) // 15)
     if line != "-":
         style["markerfacecolor"] = "white"
     axes.plot(place, mean, line, color=colour, label=curve, **style)
@@ -79,17 +82,22 @@ def mark_printed_top(panels: Sequence[Axes], metric: str) -> None:
 
 
 def sweep_figure(columns: Sequence[tuple[str, Sequence[Row]]], x: str, axis_title: str, title: str) -> Figure:
-    """Chamfer distance above, phase error below, over the label `x`; one column per title and rows."""
-    figure = Figure(figsize=(6.2 * len(columns) + 3.4, 10.0), layout="constrained", facecolor="white")
-    panels = figure.subplots(2, len(columns), squeeze=False, sharex=True, sharey="row")
-    for column, (heading, rows) in enumerate(columns):
-        for axes, metric in zip(panels[:, column], ("chamfer", "phase_rmse"), strict=True):
+    """Chamfer distance and phase error over the label `x`, for each pair of a heading and rows.
+
+    The two metrics are below one another, with a column for each pair; a single pair has them side by side.
+    """
+    shape = (2, len(columns)) if len(columns) > 1 else (1, 2)
+    size = (5.6 * shape[1] + 4.2, 4.8 * shape[0] + 0.9)
+    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    panels = figure.subplots(*shape, squeeze=False, sharex=True, sharey="row" if len(columns) > 1 else False)
+    for metric, row in zip(("chamfer", "phase_rmse"), panels.reshape(2, -1), strict=True):
+        for axes, (heading, rows) in zip(row, columns, strict=True):
             draw_metric(axes, rows, x, metric)
-        panels[0, column].set_title(heading, fontsize=MIDDLE)
-        panels[1, column].set_xlabel(axis_title, fontsize=MIDDLE)
-    for axes in panels[:, 1:].flat:
-        axes.set_ylabel("")
-    draw_legend(figure, list(panels[:, 0]))
+            axes.set_xlabel(axis_title if axes in panels[-1] else "", fontsize=MIDDLE)
+            axes.set_title(heading if axes in panels[0] else "", fontsize=MIDDLE)
+        for axes in row[1:]:
+            axes.set_ylabel("")
+    draw_legend(figure, list(panels.flat))
     figure.suptitle(title, fontsize=LARGE)
     return figure
 

@@ -30,8 +30,8 @@ def measure(size: Size, seed: int, network: Estimator, on_progress: OnProgress |
 def draw(rows: Sequence[Row]) -> Figure:
     """Chamfer distance (a) and phase error (b)."""
     pixels = Scenario().pixels
-    title = "Figure 7: against the size of the pixels"
-    return sweep_figure([(f"{pixels[0]} x {pixels[1]} pixels", rows)], "pixel", "side of a pixel [m]", title)
+    title = f"Figure 7: against the size of the pixels, {pixels[0]} x {pixels[1]} of them"
+    return sweep_figure([("", rows)], "pixel", "side of a pixel [m]", title)
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -14,15 +14,23 @@ from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator, Alternating
 from unfolded_ogamp.evaluation import SceneMetrics, joint_bound, scene_metrics, statistic_of
 from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
 from unfolded_ogamp.physics import Csi, Scene
-from unfolded_ogamp.reproduction.curves import GREEDY, NETWORK, PAPER, TUNED, paper_settings, phases_known
+from unfolded_ogamp.reproduction.curves import (
+    GREEDY,
+    NETWORK,
+    PAPER,
+    PAPER_FIXED,
+    PAPER_MOVING,
+    TUNED,
+    TUNED_IDEAL,
+    paper_settings,
+    phases_known,
+)
 from unfolded_ogamp.reproduction.sweep import BATCH, Curve, OnProgress, Point, Row, Size, statistic_rows, sweep
 from unfolded_ogamp.reproduction.tables import curve_table
 
-GRADIENT, FIXED = "OG-AMP (paper), gradient update", "OG-AMP (paper), fixed pixels"
-TUNED_IMAGING = "OG-AMP (tuned), phases known"
 ITERATIONS = 100
-PAPER_BLOCKS, TUNED_BLOCKS = 20, 100
-ALTERNATIONS = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 36.0, 60.0, 100.0)
+PAPER_BLOCKS, TUNED_BLOCKS = 40, 100
+ALTERNATIONS = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 100.0)
 SIZES = {"tiny": Size(1, (1.0, 2.0)), "quick": Size(4, ALTERNATIONS), "full": Size(50, ALTERNATIONS)}
 
 
@@ -71,9 +79,9 @@ def imaging_settings(sparsity: float) -> dict[str, AlternatingSettings]:
     """What converges over t: one long block of the paper's imaging that no rule stops, and the tuned one."""
     moving, fixed = (paper_settings(preset, sparsity, 1) for preset in ("og_amp_paper", "og_amp_paper_fixed"))
     return {
-        GRADIENT: replace(moving, iterations=ITERATIONS, tolerance=0.0),
-        FIXED: replace(fixed, iterations=ITERATIONS, tolerance=0.0),
-        TUNED_IMAGING: phases_known(PRESETS["og_amp"](), ITERATIONS // 2),
+        PAPER_MOVING: replace(moving, iterations=ITERATIONS, tolerance=0.0),
+        PAPER_FIXED: replace(fixed, iterations=ITERATIONS, tolerance=0.0),
+        TUNED_IDEAL: phases_known(PRESETS["og_amp"](), ITERATIONS // 2),
     }
 
 
@@ -94,7 +102,7 @@ def after_blocks(
 def table(rows: Sequence[Row]) -> str:
     """Chamfer distance and phase error over T."""
     chosen = [row for row in rows if row["part"] == "T"]
-    return "\n".join(curve_table(chosen, "iteration", "T =", metric) for metric in ("chamfer", "phase_rmse"))
+    return "\n".join(curve_table(chosen, "iteration", "T", metric) for metric in ("chamfer", "phase_rmse"))
 
 
 def _over_iterations(

@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 
 from unfolded_ogamp.evaluation.figures.panels import FRAME, LARGE, MIDDLE, SMALL, TRUTH, soft_frame
 from unfolded_ogamp.reproduction import sweep
-from unfolded_ogamp.reproduction.curves import GREEDY, NETWORK, PAPER, TUNED
+from unfolded_ogamp.reproduction.curves import GREEDY, NETWORK, PAPER, PAPER_FIXED, PAPER_MOVING, TUNED, TUNED_IDEAL
 from unfolded_ogamp.reproduction.drawing import AXIS_TITLES, STYLES, draw_curve
-from unfolded_ogamp.reproduction.figure_9 import FIXED, GRADIENT, TUNED_IMAGING
 from unfolded_ogamp.reproduction.sweep import Row
 
 STOP = 1e-4  # the paper's tolerance of the stop rule
@@ -27,7 +26,7 @@ def draw(rows: Sequence[Row]) -> Figure:
         (residual, "residual_over_noise", "(a) residual over the noise variance"),
         (change, "change", "(a) mean change of the reflectivity"),
     ):
-        for curve in (GRADIENT, FIXED, TUNED_IMAGING):
+        for curve in (PAPER_MOVING, PAPER_FIXED, TUNED_IDEAL):
             draw_curve(axes, imaging, "iteration", curve, metric)
         _finish(axes, title)
     _reference(residual, 1.0, "noise alone")

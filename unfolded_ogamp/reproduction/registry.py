@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from unfolded_ogamp.networks import UnfoldedOGAMP
 from unfolded_ogamp.reproduction import (
+    errata,
     figure_5,
     figure_5_picture,
     figure_6,
@@ -29,13 +30,13 @@ class Recipe:
     Attributes:
         sizes: how much is measured, by the name of the size.
         measure: rows from a size, a seed, the unfolded network and a callback on progress.
-        draw: the figure of these rows.
-        table: the same in Markdown.
+        draw: the figure of these rows; None where a table is all.
+        table: the rows in Markdown.
     """
 
     sizes: Mapping[str, Size]
     measure: Callable[[Size, int, UnfoldedOGAMP, OnProgress | None], list[Row]]
-    draw: Callable[[Sequence[Row]], Figure]
+    draw: Callable[[Sequence[Row]], Figure] | None
     table: Callable[[Sequence[Row]], str] = plain_table
 
 
@@ -46,4 +47,5 @@ FIGURES: dict[str, Recipe] = {
     "8": Recipe(figure_8.SIZES, figure_8.measure, figure_8.draw, figure_8.table),
     "9": Recipe(figure_9.SIZES, figure_9.measure, figure_9_picture.draw, figure_9.table),
     "success_map": Recipe(success_map.SIZES, success_map.measure, success_map.draw),
+    "errata": Recipe(errata.SIZES, errata.measure, None, errata.table),
 }
