@@ -68,7 +68,7 @@ def run_reproduction(
     contents = {"csv": as_csv(rows).encode(), "md": recipe.table(rows).encode()}
     if recipe.draw is not None:
         picture = io.BytesIO()
-        recipe.draw(rows).savefig(picture, format="png", dpi=80)
+        recipe.draw(rows).savefig(picture, format="png", dpi=70)
         contents["png"] = picture.getvalue()
     for suffix, content in contents.items():
         path = output / f"{settings.stem}.{suffix}"

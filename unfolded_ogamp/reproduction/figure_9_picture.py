@@ -20,7 +20,8 @@ STOP = 1e-4  # the paper's tolerance of the stop rule
 def draw(rows: Sequence[Row]) -> Figure:
     """Residual and change over t, chamfer distance and phase error over T."""
     figure = Figure(figsize=(15.0, 10.0), layout="constrained", facecolor="white")
-    (residual, chamfer), (change, phase) = figure.subplots(2, 2, sharex="col")
+    left, right = figure.subfigures(1, 2, squeeze=False)[0]
+    (residual, change), (chamfer, phase) = (side.subplots(2, 1, sharex=True) for side in (left, right))
     imaging = [row for row in rows if row["part"] == "t"]
     for axes, metric, title in (
         (residual, "residual_over_noise", "(a) residual over the noise variance"),
@@ -45,6 +46,9 @@ def draw(rows: Sequence[Row]) -> Figure:
         axes.set_xscale("log")
         _finish(axes, f"({letter}) {AXIS_TITLES[metric]}")
     phase.set_xlabel(r"alternation T, $\sigma_\phi$ = 0.2 $\pi$", fontsize=MIDDLE)
+    for side, axes, n_columns in ((left, residual, 2), (right, chamfer, 3)):
+        handles, _ = axes.get_legend_handles_labels()
+        side.legend(handles=handles, loc="outside lower center", ncols=n_columns, fontsize=SMALL, frameon=False)
     figure.suptitle("Figure 9: what converges, and where to", fontsize=LARGE)
     return figure
 
@@ -53,7 +57,6 @@ def _finish(axes: Axes, title: str) -> None:
     axes.set_yscale("log")
     axes.set_title(title, fontsize=MIDDLE)
     axes.grid(True, color=FRAME, alpha=0.35, linewidth=0.8)
-    axes.legend(fontsize=SMALL, frameon=False)
     soft_frame(axes)
 
 
