@@ -11,7 +11,7 @@ import torch
 from unfolded_ogamp.data import Scenario, evaluation_scenes
 from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator
 from unfolded_ogamp.evaluation import chamfer_distance, compare, joint_bound, pairwise_distance, summarise
-from unfolded_ogamp.reproduction.curves import ToldMoreNoise, paper_settings, phases_known
+from unfolded_ogamp.reproduction.curves import phases_known
 from unfolded_ogamp.reproduction.sweep import IMAGE_KNOWN, JOINT, METRICS, PHASES_KNOWN, Curve, Point, expected_chamfer
 from unfolded_ogamp.reproduction.sweep import sweep as run_sweep
 
@@ -60,15 +60,6 @@ def test_expected_chamfer_is_the_mean_over_gaussian_errors():
         estimated = true + std * torch.randn(3, 2, dtype=torch.float64, generator=generator)
         drawn.append(chamfer_distance(pairwise_distance(true, estimated, 2.0), 2.0))
     assert expected_chamfer(std) == pytest.approx(math.fsum(drawn) / len(drawn), rel=0.02)
-
-
-def test_told_more_noise_is_the_estimator_on_that_noise():
-    scene, csi = next(evaluation_scenes(SMALL, 1, 1, 0))
-    paper = AlternatingEstimator(paper_settings("og_amp_paper", SMALL.sparsity, blocks=1))
-    told = ToldMoreNoise(paper, factor=10.0)(csi, scene.array, scene.grid)
-    noisier = paper(replace(csi, noise_variance=10 * csi.noise_variance), scene.array, scene.grid)
-    torch.testing.assert_close(told.prediction, noisier.prediction)
-    assert not torch.equal(told.prediction, paper(csi, scene.array, scene.grid).prediction)
 
 
 def test_known_phases_stay_where_they_are():

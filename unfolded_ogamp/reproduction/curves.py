@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from unfolded_ogamp.estimate import Estimate, Estimator
+from unfolded_ogamp.estimate import Estimator
 from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator, AlternatingSettings, GreedyEstimator
-from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.reproduction.sweep import Curve
 
 GAMP, GAMP_IDEAL = "GAMP (paper)", "GAMP (paper), no offsets"
 PAPER, PAPER_IDEAL = "OG-AMP + AO (paper)", "OG-AMP (paper), no offsets"
 PAPER_MOVING, PAPER_FIXED = "OG-AMP (paper), gradient update", "OG-AMP (paper), fixed pixels"
 PAPER_ONCE = "OG-AMP without AO (paper)"
-PAPER_TOLD = "OG-AMP + AO (paper), told 10 x the noise"
 TUNED, TUNED_IDEAL = "OG-AMP + AO (tuned)", "OG-AMP (tuned), phases known"
 GREEDY, NETWORK = "greedy", "unfolded network"
 
 HELD = 1e-9  # share of a phase correction that moves nothing
-
-
-@dataclass(frozen=True)
-class ToldMoreNoise:
-    """An estimator that believes the noise variance to be `factor` times what it is."""
-
-    estimator: Estimator
-    factor: float
-
-    def __call__(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate:
-        """The estimate; a noise variance must come with the CSI.
-
-        Raises:
-            ValueError: if none does.
-        """
-        if csi.noise_variance is None:
-            raise ValueError("noise_variance must be known to be told otherwise, got None")
-        return self.estimator(replace(csi, noise_variance=self.factor * csi.noise_variance), array, grid)
 
 
 def paper_settings(preset: str, sparsity: float, blocks: int) -> AlternatingSettings:
@@ -54,8 +34,7 @@ def sweep_curves(sparsity: float, network: Estimator) -> list[Curve]:
     """All curves of Figures 6 to 8.
 
     Without AO the paper's estimators image once, at the phases that coarse synchronisation left, and refine the phases
-    once. On scenes without phase offsets ("ideal" in the paper) they know the phases. `PAPER_TOLD` is what the
-    alternation does if the phase errors that it begins with are allowed for as noise.
+    once. On scenes without phase offsets ("ideal" in the paper) they know the phases.
     """
     alternations = PRESETS["og_amp_paper"]().blocks
     settings = {
@@ -72,7 +51,6 @@ def sweep_curves(sparsity: float, network: Estimator) -> list[Curve]:
     return [
         *(Curve(name, AlternatingEstimator(value)) for name, value in settings.items()),
         *(Curve(name, AlternatingEstimator(value), ideal=True) for name, value in ideal.items()),
-        Curve(PAPER_TOLD, ToldMoreNoise(AlternatingEstimator(settings[PAPER]), factor=10.0)),
         Curve(GREEDY, GreedyEstimator()),
         Curve(NETWORK, network),
     ]

@@ -19,7 +19,6 @@ STYLES: dict[str, tuple[str, str]] = {
     curves.GAMP: (COLOURS[4], "-"),
     curves.GAMP_IDEAL: (COLOURS[4], "--"),
     curves.PAPER: (COLOURS[0], "-"),
-    curves.PAPER_TOLD: (COLOURS[0], "-."),
     curves.PAPER_ONCE: (COLOURS[0], ":"),
     curves.PAPER_IDEAL: (COLOURS[0], "--"),
     curves.PAPER_MOVING: (COLOURS[0], "-"),
@@ -33,11 +32,11 @@ STYLES: dict[str, tuple[str, str]] = {
     sweep.IMAGE_KNOWN: (BEFORE, "-."),
 }
 CHAMFER_CURVES = (
-    *(curves.GAMP, curves.GAMP_IDEAL, curves.PAPER, curves.PAPER_TOLD, curves.PAPER_IDEAL, curves.TUNED),
+    *(curves.GAMP, curves.GAMP_IDEAL, curves.PAPER, curves.PAPER_IDEAL, curves.TUNED),
     *(curves.TUNED_IDEAL, curves.NETWORK, curves.GREEDY, sweep.JOINT, sweep.PHASES_KNOWN),
 )
 PHASE_CURVES = (
-    *(curves.GAMP, curves.PAPER_ONCE, curves.PAPER, curves.PAPER_TOLD, curves.TUNED, curves.NETWORK, curves.GREEDY),
+    *(curves.GAMP, curves.PAPER_ONCE, curves.PAPER, curves.TUNED, curves.NETWORK, curves.GREEDY),
     *(sweep.JOINT, sweep.IMAGE_KNOWN),
 )
 AXIS_TITLES = {"chamfer": "chamfer distance [m]", "phase_rmse": "link phase error [rad]"}
@@ -87,7 +86,7 @@ def sweep_figure(columns: Sequence[tuple[str, Sequence[Row]]], x: str, axis_titl
     The two metrics are below one another, with a column for each pair; a single pair has them side by side.
     """
     shape = (2, len(columns)) if len(columns) > 1 else (1, 2)
-    size = (5.6 * shape[1] + 4.2, 4.8 * shape[0] + 0.9)
+    size = (5.4 * shape[1] + 4.0, 4.6 * shape[0] + 0.9)
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
     panels = figure.subplots(*shape, squeeze=False, sharex=True, sharey="row" if len(columns) > 1 else False)
     for metric, row in zip(("chamfer", "phase_rmse"), panels.reshape(2, -1), strict=True):
