@@ -109,7 +109,9 @@ def _draw_map(axes: Axes, rows: Sequence[Row], case: Case) -> None:
     # Cells are equally wide whatever they stand for: between them the line is drawn on logarithmic scales.
     fine = np.linspace(nodes[0], nodes[-1], 200)
     limit = np.array([most_scatterers(n, REGION.dimension, case.phases_known) for n in fine])
-    level = np.interp(np.log(limit), np.log(counts), range(len(counts)), right=len(counts))
+    step = math.log(counts[-1] / counts[-2]) if len(counts) > 1 else 1.0
+    beyond = np.log(np.maximum(limit / counts[-1], 1.0)) / step
+    level = np.interp(np.log(limit), np.log(counts), range(len(counts))) + beyond
     place = np.interp(fine, nodes, range(len(nodes)))
     axes.plot(place, level, color=COLOURS[0], linewidth=3, label="unknowns = equations")
     axes.set_xticks(range(len(nodes)), [f"{n:g} + {n:g}" for n in nodes])
