@@ -15,7 +15,7 @@ from unfolded_ogamp.reproduction.sweep import Size
 @pytest.fixture(scope="module")
 def rows():
     torch.manual_seed(0)
-    return figure_5.measure(Size(3), 0, small_network())
+    return figure_5.measure(Size(2), 0, small_network())
 
 
 def of(rows, panel, metric):

@@ -86,7 +86,7 @@ def measure(size: Size, seed: int, _: Estimator, on_progress: OnProgress | None 
 def draw(rows: Sequence[Row]) -> Figure:
     """A map per case; above the line there are more unknowns than equations."""
     figure = Figure(figsize=(16.5, 6.2), layout="constrained", facecolor="white")
-    panels = figure.subplots(1, len(CASES), sharey=True)
+    panels = figure.subplots(1, len(CASES), sharey=True, squeeze=False)[0]
     for axes, (name, case) in zip(panels, CASES.items(), strict=True):
         _draw_map(axes, [row for row in rows if row["phases"] == name], case)
     panels[0].set_ylabel("number of scatterers", fontsize=MIDDLE)
