@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import hydra
-import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from unfolded_ogamp.catalogue import build_estimators
 from unfolded_ogamp.commands.evaluate import EvaluationSettings, run_evaluation
 from unfolded_ogamp.commands.failure import CommandError, one_line_failure
+from unfolded_ogamp.commands.running import set_threads
 from unfolded_ogamp.data import Scenario
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,10 +27,7 @@ def named_scenario(name: str) -> Scenario:
 @hydra.main(version_base="1.3", config_path="../conf", config_name="evaluate")
 def main(config: DictConfig) -> None:
     with one_line_failure():
-        if config.threads is not None:
-            if type(config.threads) is not int or config.threads < 1:
-                raise CommandError(f"threads: expected a whole number of at least 1, found {config.threads!r}")
-            torch.set_num_threads(config.threads)
+        set_threads(config.threads)
         settings = EvaluationSettings(config.n_scenes, config.batch_size, config.seed, config.device)
         scenarios = [named_scenario(str(name)) for name in config.scenarios]
         estimators = build_estimators(OmegaConf.to_container(config.estimators), SHIPPED)

@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from small_network import small_network
 
 from unfolded_ogamp.data import Scenario, draw_scene
 from unfolded_ogamp.physics import measure
 from unfolded_ogamp.reproduction import coarse
+from unfolded_ogamp.reproduction.sweep import Row, Size
 
 SMALL = replace(coarse.END_TO_END, n_tx=8, n_rx=8, bandwidth=20e6)
 SWEEPS = {
@@ -26,7 +28,7 @@ def small(monkeypatch):
     monkeypatch.setattr(coarse, "SWEEPS", SWEEPS)
 
 
-def value(rows: list[coarse.Row], curve: str, sweep: str, at: float) -> float:
+def value(rows: list[Row], curve: str, sweep: str, at: float) -> float:
     (row,) = [row for row in rows if (row["curve"], row["sweep"], row["value"]) == (curve, sweep, at)]
     return float(row["median"])
 
@@ -34,7 +36,7 @@ def value(rows: list[coarse.Row], curve: str, sweep: str, at: float) -> float:
 @pytest.mark.usefixtures("small")
 def test_noise_is_ten_times_less_at_20_db_more_and_scattering_does_not_care():
     told = []
-    rows = coarse.measure(3, 0, lambda done, total: told.append((done, total)))
+    rows = coarse.measure(Size(3), 0, small_network(), lambda done, total: told.append((done, total)))
     assert told == [(done, 12) for done in range(1, 13)]
     assert value(rows, coarse.NOISE, "snr_db", 0.0) == pytest.approx(
         10 * value(rows, coarse.NOISE, "snr_db", 20.0), rel=0.2

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from unfolded_ogamp.commands.failure import CommandError
+from unfolded_ogamp.commands.running import make_folder, progress_bar
 from unfolded_ogamp.data import Scenario, evaluation_scenes
 from unfolded_ogamp.estimate import Estimator
 from unfolded_ogamp.evaluation import Row, compare, summarise
@@ -53,7 +53,7 @@ def run_evaluation(
     console: Console,
 ) -> list[Row]:
     """Compare estimators, show a table per scenario and write `output`/results.json and `output`/scenes.csv."""
-    _make_folder(output)
+    make_folder(output)
     rows = compare_estimators(estimators, scenarios, settings, console)
     for table in results_tables(summarise(rows)):
         console.print(table)
@@ -71,12 +71,8 @@ def compare_estimators(
     for estimator in estimators.values():
         if isinstance(estimator, torch.nn.Module):
             estimator.to(settings.device)
-    columns = (
-        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
-        *(TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn()),
-    )
     rows: list[Row] = []
-    with Progress(*columns, console=console, transient=True) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("", total=settings.n_scenes * len(estimators) * len(scenarios))
         for scenario in scenarios:
             done = dict.fromkeys(estimators, 0)
@@ -92,12 +88,3 @@ def compare_estimators(
 def _scenes(scenario: Scenario, settings: EvaluationSettings) -> Iterator[tuple[Scene, Csi]]:
     for scene, csi in evaluation_scenes(scenario, settings.n_scenes, settings.batch_size, settings.seed):
         yield scene.to(device=settings.device), csi.to(device=settings.device)
-
-
-def _make_folder(folder: Path) -> None:
-    """Before the work, so that it is not lost to a folder that cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        found = (error.strerror or str(error)).lower()
-        raise CommandError(f"{folder}: expected a folder that can be written, found {found}") from error

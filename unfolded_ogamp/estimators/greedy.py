@@ -161,9 +161,10 @@ def finish(state: GreedyState, problem: Problem, settings: GreedySettings) -> Gr
         variance = joint.uncertainty(sources, problem)[1] * noise[:, None]
         certainty = sources.reflectivity.abs().square() / variance.clamp(min=torch.finfo(variance.dtype).tiny)
         certainty = torch.where(sources.used & ~needed, certainty, torch.inf)
-        weakest = (certainty < least) & (certainty <= certainty.amin(1, keepdim=True))
-        if not weakest.any():
+        doubtful = certainty < least
+        if not doubtful.any():
             return GreedyState(replace(moved, sources=compact(sources)), torch.ones_like(state.running))
+        weakest = doubtful & (certainty <= certainty.amin(1, keepdim=True))
         without = refine(joint.init(drop(sources, weakest), problem), problem, settings, settings.final_steps)
         better = weakest.any(1) & (criterion(without, problem) < criterion(moved, problem))
         moved = choose(better, without, moved)

@@ -8,6 +8,7 @@ from unfolded_ogamp.evaluation.compare import (
     Statistic,
     Summary,
     compare,
+    statistic_of,
     summarise,
     wilson_interval,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "phase_error",
     "roi_diagonal",
     "scene_metrics",
+    "statistic_of",
     "summarise",
     "wilson_interval",
 ]

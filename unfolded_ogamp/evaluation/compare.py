@@ -152,6 +152,18 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
+def statistic_of(values: Sequence[float] | NDArray[np.float64]) -> Statistic:
+    """Statistic of numbers, one per scene; nan are left out. The interval is the percentile bootstrap's."""
+    value = np.asarray(values, dtype=np.float64)
+    value = value[~np.isnan(value)]
+    if len(value) == 0:
+        return Statistic(math.nan, math.nan, math.nan, math.nan, 0)
+    generator = np.random.default_rng(BOOTSTRAP_SEED)
+    means = value[generator.integers(len(value), size=(RESAMPLES, len(value)))].mean(1)
+    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Statistic(float(value.mean()), float(np.median(value)), float(low), float(high), len(value))
+
+
 def _timed(estimator: Estimator, scene: Scene, csi: Csi) -> tuple[Estimate, float]:
     """Estimate and wall time [s]; work queued on a GPU is waited for."""
     wait = torch.cuda.synchronize if csi.value.is_cuda else (lambda: None)
@@ -164,18 +176,8 @@ def _timed(estimator: Estimator, scene: Scene, csi: Csi) -> tuple[Estimate, floa
 
 def _statistic(name: str, rows: Sequence[Row]) -> Statistic:
     value = np.array([row.value(name) for row in rows])
-    statistic = _bootstrap_statistic(value)
+    statistic = statistic_of(value)
     if name != "success":
         return statistic
     low, high = wilson_interval(int(value.sum()), len(value))
     return Statistic(statistic.mean, statistic.median, low, high, statistic.n)
-
-
-def _bootstrap_statistic(value: NDArray[np.float64]) -> Statistic:
-    value = value[~np.isnan(value)]
-    if len(value) == 0:
-        return Statistic(math.nan, math.nan, math.nan, math.nan, 0)
-    generator = np.random.default_rng(BOOTSTRAP_SEED)
-    means = value[generator.integers(len(value), size=(RESAMPLES, len(value)))].mean(1)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Statistic(float(value.mean()), float(np.median(value)), float(low), float(high), len(value))

@@ -6,7 +6,7 @@ Section VI of the paper draws link phases with sigma_phi = 0.2 pi in its place.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,16 +17,16 @@ from torch import Tensor
 from unfolded_ogamp.coarse import CoarseSettings, earliest_arrival, subcarrier_spacing, synchronise
 from unfolded_ogamp.data import Scenario, draw_scene
 from unfolded_ogamp.data.dataset import counter_seed
+from unfolded_ogamp.estimate import Estimator
 from unfolded_ogamp.evaluation.figures.panels import COLOURS, FRAME, LARGE, MIDDLE, SMALL, TRUTH, soft_frame
 from unfolded_ogamp.physics import Csi, Scene, isolated_nodes, link_phase, link_phase_error
 from unfolded_ogamp.physics import measure as measure_csi
+from unfolded_ogamp.reproduction.sweep import OnProgress, Row, Size
 
 ASSUMED = 0.2 * math.pi  # [rad]
 END_TO_END = Scenario(name="end_to_end", phase_model="clocks", los=True, blocked_los=0.3, bandwidth=100e6)
 LINKS, NODES, NOISE = "every link by itself (20)", "nodes fitted to all links (23)", "the same, nothing scatters"
 STYLES = {LINKS: (COLOURS[0], "-"), NODES: (COLOURS[1], "-"), NOISE: (COLOURS[1], "--")}
-
-Row = dict[str, float | str]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,10 @@ SWEEPS: Mapping[str, Sweep] = {
 }
 
 
-def measure(n_scenes: int, seed: int, on_progress: Callable[[int, int], None] | None = None) -> list[Row]:
+SIZES = {"tiny": Size(1), "quick": Size(10), "full": Size(100)}
+
+
+def measure(size: Size, seed: int, _: Estimator, on_progress: OnProgress | None = None) -> list[Row]:
     """A row per point and curve: sweep, value, curve, median, quantile_95, within and n.
 
     The residual of a scene is the root mean square of its link phases in the middle of the band, gauge removed [rad],
@@ -53,7 +56,7 @@ def measure(n_scenes: int, seed: int, on_progress: Callable[[int, int], None] | 
     the share of scenes that stay below 0.2 pi.
 
     Args:
-        n_scenes: scenes at each point; those of two points differ in nothing but the point.
+        size: scenes at each point; those of two points differ in nothing but the point.
         seed: of the scenes, which are those that estimators are judged on.
         on_progress: called with the numbers of scenes done and to do.
     """
@@ -62,11 +65,11 @@ def measure(n_scenes: int, seed: int, on_progress: Callable[[int, int], None] | 
     for number, (name, value) in enumerate(points):
         scenario = replace(END_TO_END, **{name: value})  # type: ignore[arg-type]
         found: dict[str, list[float]] = {curve: [] for curve in STYLES}
-        for index in range(n_scenes):
+        for index in range(size.n_scenes):
             for curve, residual in scene_residuals(scenario, counter_seed(seed, "test", 0, index)).items():
                 found[curve].append(residual)
             if on_progress is not None:
-                on_progress(number * n_scenes + index + 1, len(points) * n_scenes)
+                on_progress(number * size.n_scenes + index + 1, len(points) * size.n_scenes)
         rows += [{"sweep": name, "value": value, "curve": curve, **summary(found[curve])} for curve in STYLES]
     return rows
 
