@@ -102,7 +102,7 @@ def table(rows: Sequence[Row]) -> str:
         chamfer, squared = statistic[letter, "chamfer"], statistic[letter, "chamfer_squared"]
         printed = f"{float(chamfer['printed']):.4f}" if "printed" in chamfer else "-"
         numbers = [_interval(row, middle) for row in (chamfer, squared) for middle in ("median", "mean")]
-        success = f"{100 * float(statistic[letter, 'success']['mean']):.0f}"
+        success = f"{100 * float(statistic[letter, 'success']['mean']):.1f}"
         lines.append([letter, title, printed, *numbers, success])
     count = f"n = {statistic['a', 'chamfer']['n']} draws"
     return markdown([count, *header[1:], "success [%]"], lines)
