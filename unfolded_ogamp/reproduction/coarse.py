@@ -45,7 +45,7 @@ SWEEPS: Mapping[str, Sweep] = {
 }
 
 
-SIZES = {"tiny": Size(1), "quick": Size(10), "full": Size(100)}
+SIZES = {"tiny": Size(1), "quick": Size(20), "full": Size(100)}
 
 
 def measure(size: Size, seed: int, _: Estimator, on_progress: OnProgress | None = None) -> list[Row]:
