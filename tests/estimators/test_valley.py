@@ -20,7 +20,7 @@ from unfolded_ogamp.operators import unit_vectors
 from unfolded_ogamp.physics import Scene
 
 PAPER = Scenario()
-FIT = SynchronisationSettings("alignment", alignment_iterations=100, per_frequency=False)
+FIT = SynchronisationSettings("alignment", alignment_iterations=100, node_phase="common")
 
 
 def shifts_with_tilts(scene: Scene) -> Tensor:

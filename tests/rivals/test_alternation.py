@@ -102,4 +102,4 @@ def test_settings_are_checked():
     with pytest.raises(ValueError, match=r"search_rounds must lie in 1 ... rounds = 3, got 4"):
         AlternationSettings(rounds=3, search_rounds=4)
     with pytest.raises(ValueError, match="one phase per node for all frequencies"):
-        AlternationSettings(synchronisation=SynchronisationSettings(per_frequency=True))
+        AlternationSettings(synchronisation=SynchronisationSettings(node_phase="per_frequency"))

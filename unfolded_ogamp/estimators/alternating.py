@@ -88,7 +88,7 @@ def pose_problem(csi: Csi, array: NodeArray, grid: PixelGrid, settings: Alternat
 def init(problem: Problem, parameters: ImagingParameters, settings: AlternatingSettings) -> AlternatingState:
     """Zero phases, or where there is a trusted line of sight the phases that fit it; imaging at its prior."""
     batch, *_, n_frequencies = problem.csi.shape
-    zero = NodePhases.zero(problem.link, n_frequencies if settings.synchronisation.per_frequency else 1)
+    zero = NodePhases.zero(problem.link, settings.synchronisation.n_phases(n_frequencies))
     coarse = replace(settings.synchronisation, method="alignment", alignment_iterations=20)
     fitted = synchronisation.step(problem.csi, problem.los, problem.trusted, zero, coarse, phase_step=1.0, momentum=0.0)
     phases = NodePhases(fitted.tx, fitted.rx, zero.tx_move, zero.rx_move)

@@ -52,7 +52,7 @@ class AutofocusSettings:
         return SynchronisationSettings(
             method="alignment",
             alignment_iterations=self.alignment_iterations,
-            per_frequency=False,
+            node_phase="common",
             phase_step=self.phase_step,
             momentum=self.momentum,
         )

@@ -21,7 +21,7 @@ from unfolded_ogamp.estimators.sources import Sources, compact, drop, padded
 from unfolded_ogamp.estimators.synchronisation import NodePhases, SynchronisationSettings
 from unfolded_ogamp.records import Record, choose, place
 
-ALIGNMENT = SynchronisationSettings(method="alignment", alignment_iterations=20, per_frequency=False)
+ALIGNMENT = SynchronisationSettings(method="alignment", alignment_iterations=20, node_phase="common")
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def tuned() -> AlternatingSettings:
             all_active=False,
         ),
         synchronisation=SynchronisationSettings(
-            method="alignment", alignment_iterations=10, per_frequency=False, phase_step=1.7
+            method="alignment", alignment_iterations=10, node_phase="common", phase_step=1.7
         ),
         blocks=100,
         iterations=2,

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.coarse import align, laplacian, unit
+from unfolded_ogamp.coarse import align, laplacian, middle_offsets, score, unit
 from unfolded_ogamp.physics import link_phase
 from unfolded_ogamp.records import Record
+
+NODE_PHASES = ("per_frequency", "common", "with_delay")
+SCORING_STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class SynchronisationSettings:
             the letter; "alignment", the maximum-likelihood fit (24) of the node phases themselves, by alternating
             between Tx and Rx: links weigh by their power and nothing is wrapped.
         alignment_iterations: alternations per refinement.
-        per_frequency: a phase per node and frequency; else one phase per node for all frequencies.
+        node_phase: what a node has: "per_frequency", a phase on each; "common", one for all; "with_delay", a phase and a
+            delay, for uniformly spaced frequencies and with "alignment" alone.
         phase_step: share k_phi of the correction that is applied (28); between 1 and 2 it over-relaxes.
         momentum: share of the last move of the phases that is added to the next one; with over-relaxation it ends the
             crawl along images that are shifted while all node phases tilt.
@@ -30,13 +34,21 @@ class SynchronisationSettings:
 
     method: str = "least_squares"
     alignment_iterations: int = 10
-    per_frequency: bool = True
+    node_phase: str = "per_frequency"
     phase_step: float = 0.3
     momentum: float = 0.0
+
+    def n_phases(self, n_frequencies: int) -> int:
+        """K', the phases that a node has on K frequencies."""
+        return 1 if self.node_phase == "common" else n_frequencies
 
     def __post_init__(self) -> None:
         if self.method not in ("least_squares", "alignment"):
             raise ValueError(f'method must be "least_squares" or "alignment", got "{self.method}"')
+        if self.node_phase not in NODE_PHASES:
+            raise ValueError(f"node_phase must be one of {', '.join(NODE_PHASES)}, got {self.node_phase!r}")
+        if self.node_phase == "with_delay" and self.method != "alignment":
+            raise ValueError(f'method must be "alignment" for node phases with a delay, got "{self.method}"')
         if self.alignment_iterations < 1:
             raise ValueError(f"alignment_iterations must be at least 1, got {self.alignment_iterations}")
         if not 0 < self.phase_step < 2:
@@ -66,19 +78,14 @@ class NodePhases(Record):
         return cls(tx, rx, torch.zeros_like(tx), torch.zeros_like(rx))
 
 
-def correlation(csi: Tensor, reference: Tensor, link: Tensor, per_frequency: bool) -> Tensor:
+def correlation(csi: Tensor, reference: Tensor, link: Tensor) -> Tensor:
     """y h^* of (25) on every link; its angle is minus Phi by (8) (erratum 2).
 
     Args:
         csi, reference: complex [B, n_tx, n_rx, K].
         link: weight of the links [B, n_tx, n_rx, 1].
-        per_frequency: keep the frequencies apart instead of summing over them.
-
-    Returns:
-        [B, n_tx, n_rx, K], or [B, n_tx, n_rx, 1] where the frequencies share their phase.
     """
-    product = csi * reference.conj() * link
-    return product if per_frequency else product.sum(-1, keepdim=True)
+    return csi * reference.conj() * link
 
 
 def project(link_phases: Tensor, link: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,18 +130,43 @@ def step(
         momentum: share of the last move that is added.
     """
     phase = link_phase(phases.tx, phases.rx)
-    product = correlation(csi, reference, link, settings.per_frequency) * torch.complex(phase.cos(), phase.sin())
+    product = correlation(csi, reference, link) * torch.complex(phase.cos(), phase.sin())
+    if settings.node_phase != "per_frequency":
+        every, product = product, product.sum(-1, keepdim=True)
     if settings.method == "least_squares":
         d_tx, d_rx = project(-product.angle(), link)
     else:
-        start_tx, start_rx = torch.ones_like(product[:, :, 0]), torch.ones_like(product[:, 0])
-        tx, rx = align(product, start_tx, start_rx, settings.alignment_iterations)
-        # deviations from the common phase of all nodes, which changes nothing but could wrap them
-        common = unit(tx.sum(1, keepdim=True) + rx.sum(1, keepdim=True)).conj()
-        d_tx, d_rx = (tx * common).angle(), (rx * common).angle()
+        d_tx, d_rx = align_phases(product, settings.alignment_iterations)
+    if settings.node_phase == "with_delay":
+        power = reference.real.square() + reference.imag.square()
+        d_tx, d_rx = with_delays(every, (power * link).mean(-1), d_tx, d_rx)
     tx_move = phase_step * d_tx + momentum * phases.tx_move
     rx_move = phase_step * d_rx + momentum * phases.rx_move
     return NodePhases(wrap(phases.tx + tx_move), wrap(phases.rx + rx_move), tx_move, rx_move)
+
+
+def align_phases(correlation: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+    """Node phases [B, n_tx, K], [B, n_rx, K] [rad] by `align` from zero, as deviations from the phase common to all.
+
+    The common one changes nothing, but could wrap them.
+    """
+    tx, rx = align(correlation, torch.ones_like(correlation[:, :, 0]), torch.ones_like(correlation[:, 0]), iterations)
+    common = unit(tx.sum(1, keepdim=True) + rx.sum(1, keepdim=True)).conj()
+    return (tx * common).angle(), (rx * common).angle()
+
+
+def with_delays(correlation: Tensor, weight: Tensor, tx: Tensor, rx: Tensor) -> tuple[Tensor, Tensor]:
+    """Node phases on every frequency [B, n_tx, K], [B, n_rx, K] [rad] of one phase and one delay per node.
+
+    Args:
+        correlation: y h^* [B, n_tx, n_rx, K], K uniformly spaced frequencies.
+        weight: |h|^2 of the links [B, n_tx, n_rx].
+        tx, rx: phases without delays [B, n_tx, 1], [B, n_rx, 1], [rad], from which the likelihood is climbed.
+    """
+    phases = torch.cat([tx, rx], dim=1)[..., 0]
+    delays, phases = score(correlation, weight, torch.zeros_like(phases), phases, SCORING_STEPS)
+    every = delays[..., None] * middle_offsets(correlation) + phases[..., None]
+    return every[:, : tx.shape[1]], every[:, tx.shape[1] :]
 
 
 def wrap(phase: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ class AlternationSettings:
     false_alarm: float = 1e-3
 
     def __post_init__(self) -> None:
-        if self.synchronisation.per_frequency:
+        if self.synchronisation.node_phase != "common":
             raise ValueError("synchronisation must have one phase per node for all frequencies, got one for each")
         if not 1 <= self.search_rounds <= self.rounds:
             raise ValueError(f"search_rounds must lie in 1 ... rounds = {self.rounds}, got {self.search_rounds}")
