@@ -25,8 +25,8 @@ class SynchronisationSettings:
             the letter; "alignment", the maximum-likelihood fit (24) of the node phases themselves, by alternating
             between Tx and Rx: links weigh by their power and nothing is wrapped.
         alignment_iterations: alternations per refinement.
-        node_phase: what a node has: "per_frequency", a phase on each; "common", one for all; "with_delay", a phase and a
-            delay, for uniformly spaced frequencies and with "alignment" alone.
+        node_phase: what a node has: "per_frequency", a phase on each; "common", one for all; "with_delay", a phase and
+            a delay, for uniformly spaced frequencies and with "alignment" alone.
         phase_step: share k_phi of the correction that is applied (28); between 1 and 2 it over-relaxes.
         momentum: share of the last move of the phases that is added to the next one; with over-relaxation it ends the
             crawl along images that are shifted while all node phases tilt.
