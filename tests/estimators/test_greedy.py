@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from unfolded_ogamp.data import Scenario, draw
+from unfolded_ogamp.data import Scenario, draw, draw_scene
 from unfolded_ogamp.estimators import GreedyEstimator, GreedySettings, greedy, joint
 from unfolded_ogamp.estimators.problem import pose
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.evaluation import joint_bound, scene_metrics
+from unfolded_ogamp.physics import measure
 from unfolded_ogamp.records import concatenate
 
 SMALL = Scenario(name="small", n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.05)
@@ -123,6 +124,20 @@ def test_a_split_scatterer_is_made_one():
     state = greedy.GreedyState(joint.init(split, problem), torch.ones(1, dtype=torch.bool))
     one = greedy.finish(state, problem, GreedySettings()).joint
     assert int(one.sources.used.sum()) == scene.position.shape[1]
+
+
+def test_a_close_pair_stays_two():
+    """Two scatterers a twelfth of a wavelength apart: neither is certain by curvature, but one alone does not do."""
+    scene = draw_scene(replace(SMALL, sparsity=0.04), 1, torch.Generator().manual_seed(10))
+    position = scene.position.clone()
+    position[0, 1] = position[0, 0] + scene.array.wavelength[0] / 12 * torch.tensor([0.6, 0.8])
+    scene = replace(scene, position=position)
+    csi = measure(scene, torch.Generator().manual_seed(11))
+    estimate = GreedyEstimator()(csi, scene.array, scene.grid)
+    found = estimate.scatterers[0].position.double()
+    assert len(found) == 4
+    distance = torch.cdist(position[0, :2], found).sort(dim=1)
+    assert float(distance.values[:, 0].max()) < float(scene.array.wavelength) / 24
 
 
 def test_settings_are_checked():
