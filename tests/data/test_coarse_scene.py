@@ -83,7 +83,7 @@ def test_subtracted_line_of_sight_leaks_by_the_phases_that_are_left(generator):
 
 
 def test_common_phase_is_taken_from_all_nodes_alike(generator):
-    scene = draw_scene(replace(SCENARIO, bandwidth=None), 2, generator)
+    scene = draw_scene(replace(SCENARIO, bandwidth=None, phase_model="uniform"), 2, generator)
     common = torch.tensor([2.0, -1.0], dtype=torch.float64)[:, None, None]
     before = without_common_phase(scene.tx_phase, scene.rx_phase, scene.los)
     after = without_common_phase(scene.tx_phase + common, scene.rx_phase + common, scene.los)

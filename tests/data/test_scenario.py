@@ -32,6 +32,8 @@ from unfolded_ogamp.data import Component, Mixture, Scenario
         ({"node_radius": (1.2, 1.0)}, "node_radius must be"),
         ({"pixels": (5, 5, 5)}, r"node_radius must be \(inner, outer\) with 0\.866 < inner"),
         ({"phase_model": "perfect"}, "phase_model must be one of residual, uniform, blocked, clocks, got 'perfect'"),
+        ({"blocked_los": 0.3}, r"blocked_los needs los, got blocked_los = 0\.3"),
+        ({"phase_model": "clocks", "los": True}, 'phase_model "clocks" needs a bandwidth'),
         ({"blocked_los": 1.2}, r"blocked_los must lie in \[0, 1\], got 1\.2"),
         ({"bandwidth": 100e6}, "bandwidth needs los, which synchronises over it, got los = False"),
         ({"los": True, "bandwidth": 500e3}, r"bandwidth must hold more than twice the 2 subcarriers, got 500000\.0"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from scipy.stats import binom
 
 from unfolded_ogamp.data import Scenario, draw, draw_scene
 from unfolded_ogamp.estimators import GreedyEstimator, GreedySettings, greedy, joint
@@ -60,34 +61,36 @@ def test_other_geometries(scenario):
 
 def test_no_synchronisation_at_all_is_needed():
     """Node phases uniform: one start suffices from phases that autofocus finds, seldom from those that are given."""
-    scenario = replace(SMALL, n_tx=20, n_rx=20, phase_std=50.0)
-    given = GreedySettings(starts=1, haze=math.inf)
+    scenario = replace(SMALL, n_tx=16, n_rx=16, phase_std=50.0)
     found = [
         sum(m.success for m in success_and_metrics(scenario, 5, seed=3, settings=settings)[0])
-        for settings in (given, replace(given, starts=2), GreedySettings(starts=1))
+        for settings in (GreedySettings(starts=1, haze=math.inf), GreedySettings(starts=1))
     ]
-    assert found[0] < 4 <= min(found[1:]), found
+    assert found[0] < 4 <= found[1], found
 
 
-def test_scale_of_the_csi_is_carried_through():
-    scene, csi = draw(SMALL, 2, torch.Generator().manual_seed(4))
+@pytest.mark.parametrize("scale", [1e-20, 1e4, 1e20])
+def test_scale_of_the_csi_is_carried_through(scale: float):
+    scene, csi = draw(replace(SMALL, phase_std=50.0), 2, torch.Generator().manual_seed(4))
     estimator = GreedyEstimator(GreedySettings())
     plain = estimator(csi, scene.array, scene.grid)
-    louder = replace(csi, value=1e4 * csi.value, noise_variance=1e8 * csi.noise_variance)
+    louder = replace(csi, value=scale * csi.value, noise_variance=scale**2 * csi.noise_variance)
     scaled = estimator(louder, scene.array, scene.grid)
     torch.testing.assert_close(scaled.scatterers[0].position, plain.scatterers[0].position)
-    torch.testing.assert_close(scaled.scatterers[0].reflectivity, 1e4 * plain.scatterers[0].reflectivity)
-    torch.testing.assert_close(scaled.residual, 1e8 * plain.residual)
+    torch.testing.assert_close(scaled.scatterers[0].reflectivity / scale, plain.scatterers[0].reflectivity)
+    torch.testing.assert_close(scaled.residual / scale**2, plain.residual)
 
 
 def test_noise_alone_holds_nothing():
     """The false-alarm probability bounds how often noise alone makes a scatterer, and is no idle bound."""
-    scene, csi = draw(SMALL, 300, torch.Generator().manual_seed(5))
+    scene, csi = draw(SMALL, 100, torch.Generator().manual_seed(5))
     generator = torch.Generator().manual_seed(6)
     noise = torch.view_as_complex(torch.randn(*csi.value.shape, 2, generator=generator).to(scene.position))
     csi = replace(csi, value=noise, noise_variance=torch.full_like(csi.noise_variance, 2.0))
-    estimate = GreedyEstimator(GreedySettings(starts=1, false_alarm=0.1))(csi, scene.array, scene.grid)
-    assert 2 <= sum(len(found.position) > 0 for found in estimate.scatterers) <= 40
+    estimate = GreedyEstimator(GreedySettings(starts=1, false_alarm=0.3))(csi, scene.array, scene.grid)
+    low, high = binom.interval(0.999, 100, 0.3)
+    assert 2 <= sum(len(found.position) > 0 for found in estimate.scatterers) <= high
+    assert low > 2
 
 
 def test_a_scene_does_not_depend_on_its_batch():

@@ -127,6 +127,18 @@ def test_unused_slots_and_held_phases_do_not_move():
     assert not torch.equal(moved.tx_phase[0], start.tx_phase[0])
 
 
+def test_unused_slots_on_a_node_or_anywhere_change_nothing():
+    _, problem, sources = posed(PLANE)
+    for place in (problem.array.tx[:, :1], problem.array.rx[:, -1:], problem.grid.centre[:, :1]):
+        position = torch.cat([sources.position[:, :-1], place], dim=1)
+        elsewhere = replace(sources, position=position)
+        torch.testing.assert_close(joint.init(elsewhere, problem).cost, joint.init(sources, problem).cost)
+        plain, moved = (
+            joint.step(joint.init(s, problem), problem, s.used[:, 0], 0.1).sources for s in (sources, elsewhere)
+        )
+        torch.testing.assert_close(moved.position[:, :-1], plain.position[:, :-1])
+
+
 def test_cost_never_rises_and_no_position_leaps():
     _, problem, sources = posed(PLANE)
     state = joint.init(replace(sources, position=sources.position + 0.06), problem)

@@ -13,7 +13,7 @@ from unfolded_ogamp.coarse.node_fit import fit_delays, fit_phases, score, turned
 from unfolded_ogamp.physics import SPEED_OF_LIGHT, Csi, NodeArray, distances, unit_phasor
 from unfolded_ogamp.records import Record
 
-UNEVEN = 1e-3  # share of the spacing by which subcarriers may be off an even raster: single precision rounds them
+UNEVEN = 1e-3  # share of the spacing by which subcarriers may be off an even raster, rounding aside
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,19 @@ def synchronise(csi: Csi, array: NodeArray, settings: CoarseSettings) -> NodeClo
     """
     spacing = subcarrier_spacing(array.frequency)
     seen = csi.los_trusted & csi.los & csi.link
-    los = torch.where(seen[..., None], csi.los_channel, 0)
+    value = torch.where(csi.link[..., None], csi.value, 0)
+    # powers of products must not leave the range of single precision
+    scale = value.abs().amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo(value.real.dtype).tiny)
+    value, los = value / scale, torch.where(seen[..., None], csi.los_channel, 0) / scale
     direction = torch.where(seen[..., None], torch.sgn(csi.los_channel), free_path(array))
 
     # (20), whose angle is minus Phi by (8); from one subcarrier to the next it turns by the delays alone
-    observed = earliest_arrival(csi.value, spacing, settings.gate) * direction.conj()
+    observed = earliest_arrival(value, spacing, settings.gate) * direction.conj()
     step = (observed[..., 1:] * observed[..., :-1].conj()).sum(-1)
     delays = fit_delays(step, seen, csi.link)
     weight = los.abs().mean(-1)
     phases = fit_phases(turned(observed, delays, 0 * delays).sum(-1) * weight, seen)
-    delays, phases = score(csi.value * los.conj(), weight.square(), delays, phases, settings.steps)
+    delays, phases = score(value * los.conj(), weight.square(), delays, phases, settings.steps)
 
     n_nodes = list(seen.shape[1:])
     tx_delay, rx_delay = (delays / (2 * math.pi * spacing[:, None])).split(n_nodes, dim=1)
@@ -106,6 +109,7 @@ def subcarrier_spacing(frequency: Tensor) -> Tensor:
         raise ValueError(f"coarse synchronisation needs at least 3 subcarriers, got {frequency.shape[1]}")
     spacing = (frequency[:, -1] - frequency[:, 0]) / (frequency.shape[1] - 1)
     uneven = (frequency.diff(dim=1) - spacing[:, None]).abs().amax(1)
-    if bool((uneven > UNEVEN * spacing.abs()).any()) or bool((spacing <= 0).any()):
+    rounding = 2 * torch.finfo(frequency.dtype).eps * frequency.abs().amax(1)
+    if bool((uneven > UNEVEN * spacing.abs() + rounding).any()) or bool((spacing <= 0).any()):
         raise ValueError("coarse synchronisation needs uniformly spaced, rising subcarriers, got others")
     return spacing

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from unfolded_ogamp.commands.failure import CommandError
+from unfolded_ogamp.commands.running import progress_bar
 from unfolded_ogamp.data import Scenario, SceneDataset
 from unfolded_ogamp.estimate import Estimator
 from unfolded_ogamp.evaluation import SceneMetrics, joint_bound, scene_metrics
@@ -97,9 +97,8 @@ def run_tuning(
         drawn = {path: ranges[path].at(share) for path, share in zip(ranges, shares, strict=True)}
         draws.append({path: like(value_at(estimator, path), value) for path, value in drawn.items()})
     trials = []
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=len(draws) * len(scenes))
+    with progress_bar(console) as progress:
+        task = progress.add_task("tuning", total=len(draws) * len(scenes))
         for values in draws:
             candidate = estimator
             for path, value in values.items():
@@ -114,7 +113,7 @@ def run_tuning(
             success = math.fsum(one.success for one in metrics) / len(metrics)
             trials.append(Trial(values, score(metrics), success, seconds))
             console.print(f"{trials[-1].score:8.3f}  {_text(values)}", markup=False, soft_wrap=True)
-    trials.sort(key=lambda trial: trial.score)
+    trials.sort(key=lambda trial: (math.isnan(trial.score), trial.score))
     console.print(tuning_table(trials))
     return trials
 
@@ -141,9 +140,19 @@ def value_at(settings: Any, path: str) -> Any:
 
 
 def with_value(settings: Any, path: str, value: float) -> Any:
-    """The same settings with another value at a path."""
+    """The same settings with another value at a path.
+
+    Raises:
+        CommandError: if the settings do not take it.
+    """
     name, _, rest = path.partition(".")
-    return replace(settings, **{name: with_value(getattr(settings, name), rest, value) if rest else value})
+    inner = with_value(getattr(settings, name), rest, value) if rest else value
+    try:
+        return replace(settings, **{name: inner})
+    except ValueError as error:
+        raise CommandError(
+            f"ranges: expected values that the settings take, found {name} = {inner} ({error})"
+        ) from error
 
 
 def like(current: Any, value: float) -> float:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.coarse import CoarseSettings, synchronise
-from unfolded_ogamp.physics import Csi, Scene, link_phase
+from unfolded_ogamp.physics import Csi, Scene, link_phase, wrap
 
 
 def coarsely_synchronised(scene: Scene, csi: Csi, n_subcarriers: int, subtract_los: bool) -> tuple[Scene, Csi]:
@@ -48,6 +47,5 @@ def without_common_phase(tx_phase: Tensor, rx_phase: Tensor, los: Tensor) -> tup
     phase = torch.cat([tx_phase, rx_phase], dim=1)
     seen = torch.cat([los.any(2), los.any(1)], dim=1)[..., None]
     common = (torch.complex(phase.cos(), phase.sin()) * seen).sum(1, keepdim=True).angle()
-    left = torch.remainder(phase - common + math.pi, 2 * math.pi) - math.pi
-    tx_left, rx_left = left.split([tx_phase.shape[1], rx_phase.shape[1]], dim=1)
+    tx_left, rx_left = wrap(phase - common).split([tx_phase.shape[1], rx_phase.shape[1]], dim=1)
     return tx_left, rx_left

@@ -99,6 +99,11 @@ class Scenario:
             self.bandwidth is None or (math.isfinite(self.bandwidth) and self.n_band > 2 * self.n_subcarriers),
             f"bandwidth must hold more than twice the {self.n_subcarriers} subcarriers, got {self.bandwidth}",
         )
+        _require(self.los or self.blocked_los == 0, f"blocked_los needs los, got blocked_los = {self.blocked_los}")
+        _require(
+            self.bandwidth is not None or self.phase_model != "clocks",
+            'phase_model "clocks" needs a bandwidth to synchronise over, got None',
+        )
         _require(
             self.bandwidth is not None or not self.subtract_los,
             "subtract_los needs a bandwidth to synchronise over, got None",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 
 import torch
@@ -18,22 +17,32 @@ from unfolded_ogamp.records import Record
 def fine_positions(problem: Problem, spacing: float) -> Tensor:
     """Positions [B, Q, D] [m] that fill every pixel evenly, at most `spacing` wavelengths apart along a coordinate."""
     pixel = problem.grid.pixel[:, None, None]
-    count = max(1, math.ceil(float((problem.grid.pixel / problem.array.wavelength).amax()) / spacing - 1e-6))
+    count = int(per_axis(problem, spacing).amax())
     axis = [(i - (count - 1) / 2) / count for i in range(count)]
     inside = torch.tensor(list(itertools.product(axis, repeat=problem.grid.centre.shape[-1]))).to(pixel)
     return (problem.grid.centre[:, :, None] + pixel[:, None] * inside).flatten(1, 2)
 
 
+def per_axis(problem: Problem, spacing: float) -> Tensor:
+    """Positions along a coordinate of a pixel [B]."""
+    return (problem.grid.pixel / problem.array.wavelength / spacing - 1e-6).ceil().clamp(min=1)
+
+
 @dataclass(frozen=True)
 class Atlas(Record):
-    """Where echoes are looked for: positions [B, Q, D] [m], their dictionary, and |atom|^2 over the links [B, Q].
+    """Where echoes are looked for, in a dictionary of single precision: a peak is only where refinement begins.
 
-    The dictionary is kept in single precision: a peak is only where refinement begins.
+    Attributes:
+        position: [B, Q, D], [m].
+        operator: their dictionary.
+        energy: |atom|^2 over the links [B, Q].
+        count: positions that a scene would have by itself [B]; beside scenes of larger pixels it gets more.
     """
 
     position: Tensor
     operator: MultistaticOperator
     energy: Tensor
+    count: Tensor
 
     @classmethod
     def of(cls, problem: Problem, spacing: float) -> Atlas:
@@ -49,7 +58,8 @@ class Atlas(Record):
         operator = MultistaticOperator(torch.where(far, tx * constant, 0), torch.where(far, rx, 0))
         link = problem.link.float().expand_as(problem.csi.real)
         energy = operator.energy_adjoint(link)[:, 0]
-        return cls(position, operator, torch.where(energy > 0, energy, 1))
+        count = problem.grid.centre.shape[1] * per_axis(problem, spacing) ** position.shape[2]
+        return cls(position, operator, torch.where(energy > 0, energy, 1), count)
 
     def back_project(self, residual: Tensor) -> Tensor:
         """Normalised image a^H r / |a| of [B, n_tx, n_rx, K]: complex [B, Q]."""

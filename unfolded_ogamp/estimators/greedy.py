@@ -242,7 +242,7 @@ def add(sources: Sources, problem: Problem, atlas: Atlas, settings: GreedySettin
     image = atlas.back_project(difference)
     response = image.real.square() + image.imag.square()
     noise = noise_power(joint.power(difference), sources, problem)
-    least = detection_threshold(response.shape[1], settings) * noise
+    least = (atlas.count / settings.false_alarm).log() * noise
     least = torch.maximum(least, settings.share * response.amax(1))
     room = (samples(problem) / (sources.position.shape[-1] + 2)).long() - sources.used.sum(1)
     radius = settings.separation * problem.array.wavelength[:, None]

@@ -16,7 +16,7 @@ from unfolded_ogamp.estimators.joint import Columns, JointState
 from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.sources import Sources, padded
 from unfolded_ogamp.estimators.synchronisation import NodePhases
-from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, link_phase, link_phase_error
 from unfolded_ogamp.records import choose
 
 SAME_PLACE = 0.05  # wavelengths between the scatterers of two starts that agree
@@ -40,13 +40,14 @@ class GreedyEstimator:
         """
         settings, dtype = self.settings, grid.centre.dtype
         double = torch.float64
-        problem = pose(csi.to(dtype=double), array.to(dtype=double), grid.to(dtype=double), None)
+        csi, array, grid = csi.to(dtype=double), array.to(dtype=double), grid.to(dtype=double)
+        # the count sets the units alone, so that single precision suffices for the atlas
+        problem = pose(csi, array, grid, torch.ones_like(grid.pixel))
         atlas = Atlas.of(problem, settings.spacing)
         coarse = Atlas.of(problem, settings.autofocus.spacing)
         given = first_phases(problem)
         focused, gain = autofocus.focus(problem, given, coarse, settings.autofocus)
-        hazy = gain > settings.haze
-        best = first_start(problem, atlas, given, focused, hazy, settings)
+        best, hazy = first_start(problem, atlas, given, focused, gain > settings.haze, settings)
         agreed = torch.zeros_like(hazy)
         generator = torch.Generator().manual_seed(settings.seed)
         for start in range(1, settings.starts):
@@ -56,15 +57,18 @@ class GreedyEstimator:
             part = problem[scenes]
             if start == 1:
                 phases = choose(hazy, given, focused)[scenes]
+                independent = apart(given, focused, csi.link) > settings.jitter
             elif start % 2 == 0:
                 phases = near_phases(best.sources, settings.jitter, generator)[scenes]
+                independent = torch.zeros_like(hazy)
             else:
                 phases = random_phases(part, generator)
                 phases, _ = autofocus.focus(part, phases, coarse[scenes], settings.autofocus)
+                independent = torch.ones_like(hazy)
             other = greedy.run(part, atlas[scenes], phases, settings)
             best, same = better(best, other, scenes, problem)
             # a start near the best one ends where that did, trap or not
-            agreed = agreed if start % 2 == 0 else agreed | same
+            agreed = agreed | (same & independent)
         return conclude(best, problem, dtype)
 
 
@@ -76,17 +80,28 @@ def first_phases(problem: Problem) -> NodePhases:
 
 def first_start(
     problem: Problem, atlas: Atlas, given: NodePhases, focused: NodePhases, hazy: Tensor, settings: GreedySettings
-) -> JointState:
+) -> tuple[JointState, Tensor]:
     """The start from the focused phases in scenes that are `hazy` [B], else from those that are given.
 
     Noise can be focused too. Where focused phases are not worth their number of unknowns, the given ones are taken.
+
+    Returns:
+        The state, and the scenes that began with focused phases, bool [B].
     """
     state = greedy.run(problem, atlas, choose(hazy, focused, given), settings)
     without = 2 * greedy.samples(problem) * greedy.init(problem, given).joint.cost.log()
-    scenes = (hazy & (greedy.criterion(state, problem) > without)).nonzero()[:, 0]
-    if len(scenes) == 0:
-        return state
-    return greedy.place_sources(greedy.run(problem[scenes], atlas[scenes], given[scenes], settings), scenes, state)
+    worthless = hazy & (greedy.criterion(state, problem) > without)
+    scenes = worthless.nonzero()[:, 0]
+    if len(scenes) > 0:
+        again = greedy.run(problem[scenes], atlas[scenes], given[scenes], settings)
+        state = greedy.place_sources(again, scenes, state)
+    return state, hazy & ~worthless
+
+
+def apart(first: NodePhases, second: NodePhases, link: Tensor) -> Tensor:
+    """Root mean square difference of the link phases [B], gauge removed, over links [B, n_tx, n_rx] (bool), [rad]."""
+    error = link_phase_error(link_phase(first.tx, first.rx), link_phase(second.tx, second.rx), link)
+    return (error.square().sum((1, 2, 3)) / link.sum((1, 2))).sqrt()
 
 
 def random_phases(problem: Problem, generator: torch.Generator) -> NodePhases:
@@ -154,7 +169,9 @@ def conclude(state: JointState, problem: Problem, dtype: torch.dtype) -> Estimat
             Scatterers(
                 position=position[order].to(dtype),
                 position_std=std[scene, used][order].to(dtype),
-                reflectivity=sources.reflectivity[scene, used][order].to(dtype.to_complex()),
+                reflectivity=(sources.reflectivity[scene, used][order] * problem.reflectivity_scale[scene]).to(
+                    dtype.to_complex()
+                ),
                 probability=probability[scene, used][order].to(dtype),
             )
         )

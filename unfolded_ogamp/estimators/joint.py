@@ -56,16 +56,17 @@ class Columns(Record):
     def at(cls, sources: Sources, problem: Problem) -> Columns:
         """The columns of the sources as they are, in problem units."""
         constant = (gain_constant(problem.array) / problem.dictionary_scale)[:, None, None, None]
-        # unused slots lie where there is no node, and count nowhere
-        position = torch.where(sources.used[..., None], sources.position, problem.grid.centre[:, :1])
+        used = sources.used[:, None, None, None]
         sides = []
         for nodes in (problem.array.tx, problem.array.rx):
-            distance = distances(nodes, position)
+            distance = distances(nodes, sources.position)
             factor = node_factor(distance, problem.array.frequency)
             # d/dp exp(-j kappa d) / d = (-j kappa - 1 / d) u times itself
             rate = -1j * problem.array.wavenumber[:, :, None, None] - distance.reciprocal()[:, None]
-            direction = unit_vectors(nodes, position).movedim(1, 2)[:, None]
-            sides.append(torch.cat([factor[:, :, :, None], (factor * rate)[:, :, :, None] * direction], dim=3))
+            direction = unit_vectors(nodes, sources.position).movedim(1, 2)[:, None]
+            side = torch.cat([factor[:, :, :, None], (factor * rate)[:, :, :, None] * direction], dim=3)
+            # an unused slot may lie on a node
+            sides.append(torch.where(used, side, 0))
         return cls((sides[0] * constant[..., None]).flatten(3), sides[1].flatten(3), 1 + sources.position.shape[2])
 
     @property

@@ -87,6 +87,7 @@ def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | N
             power = power - csi.noise_variance
         # noise and imperfect line of sight can take more than there is; a hundredth of the power always stays
         reflectivity = torch.maximum(power, 0.01 * total).div(expected_count).sqrt() / dictionary
+        reflectivity = torch.where(reflectivity > 0, reflectivity, 1)
     unit = dictionary * reflectivity
     return Problem(
         array=array,

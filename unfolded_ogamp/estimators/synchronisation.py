@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.coarse import align, laplacian, middle_offsets, score, unit
-from unfolded_ogamp.physics import link_phase
+from unfolded_ogamp.physics import link_phase, wrap
 from unfolded_ogamp.records import Record
 
 NODE_PHASES = ("per_frequency", "common", "with_delay")
@@ -167,8 +166,3 @@ def with_delays(correlation: Tensor, weight: Tensor, tx: Tensor, rx: Tensor) -> 
     delays, phases = score(correlation, weight, torch.zeros_like(phases), phases, SCORING_STEPS)
     every = delays[..., None] * middle_offsets(correlation) + phases[..., None]
     return every[:, : tx.shape[1]], every[:, tx.shape[1] :]
-
-
-def wrap(phase: Tensor) -> Tensor:
-    """The same phase in [-pi, pi)."""
-    return torch.remainder(phase + math.pi, 2 * math.pi) - math.pi

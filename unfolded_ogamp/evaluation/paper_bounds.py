@@ -50,12 +50,14 @@ def paper_phase_bound(scene: Scene, index: int) -> PaperBound:
     """Phase bound of scene `index` of a batch with positions and reflectivities known, in float64.
 
     Raises:
-        ValueError: if the links do not join all nodes into one network, or there is no noise.
+        ValueError: if the links do not join all nodes into one network, there are no scatterers or there is no noise.
     """
     one = scene[slice(index, index + 1)].to(dtype=torch.float64, device="cpu")
     link, noise = one.link[0], one.noise_variance[0]
     if not is_connected(link):
         raise ValueError("expected links that join all nodes into one network, got separate parts")
+    if one.position.shape[1] == 0:
+        raise ValueError("expected at least one scatterer, got none")
     if not noise > 0:
         raise ValueError(f"expected a positive noise variance, got {float(noise)}")
     incidence = incidence_matrix(link, reference_node(link))

@@ -13,6 +13,7 @@ from unfolded_ogamp.physics.phases import (
     link_phase_error,
     reference_node,
     relative_to_reference,
+    wrap,
 )
 from unfolded_ogamp.physics.propagation import (
     bistatic_delay,
@@ -57,4 +58,5 @@ __all__ = [
     "regular_grid",
     "relative_to_reference",
     "unit_phasor",
+    "wrap",
 ]

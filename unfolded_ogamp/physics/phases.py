@@ -28,6 +28,11 @@ def link_phase(tx_phase: Tensor, rx_phase: Tensor) -> Tensor:
     return tx_phase[..., :, None, :] - rx_phase[..., None, :, :]
 
 
+def wrap(phase: Tensor) -> Tensor:
+    """The same phase in [-pi, pi), [rad]."""
+    return torch.remainder(phase + math.pi, 2 * math.pi) - math.pi
+
+
 def reference_node(link: Tensor) -> int:
     """The node whose phase is fixed in (7): the one with most links; Tx are counted first, then Rx.
 
@@ -51,8 +56,7 @@ def relative_to_reference(tx_phase: Tensor, rx_phase: Tensor, link: Tensor) -> t
     phase = torch.cat([tx_phase, rx_phase], dim=1)
     reference = torch.cat([link.sum(2), link.sum(1)], dim=1).argmax(1)
     phase = phase - phase.gather(1, reference[:, None, None].expand(-1, 1, phase.shape[2]))
-    phase = torch.remainder(phase + math.pi, 2 * math.pi) - math.pi
-    tx, rx = phase.split([tx_phase.shape[1], rx_phase.shape[1]], dim=1)
+    tx, rx = wrap(phase).split([tx_phase.shape[1], rx_phase.shape[1]], dim=1)
     return tx, rx
 
 

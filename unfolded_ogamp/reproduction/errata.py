@@ -19,6 +19,7 @@ from unfolded_ogamp.physics import (
     nlos_channel,
     path_loss,
     propagation_gain,
+    wrap,
 )
 from unfolded_ogamp.reproduction.sweep import OnProgress, Row, Size
 from unfolded_ogamp.reproduction.tables import markdown
@@ -83,7 +84,7 @@ def correction(scene: Scene) -> Evidence:
     channel = nlos_channel(scene.array, scene.position, scene.reflectivity)
     phase = link_phase(scene.tx_phase, scene.rx_phase)
     angle = (channel * torch.polar(torch.ones_like(phase), -phase) * channel.conj()).angle()
-    return _rms(_wrapped(angle - phase)), _rms(_wrapped(-angle - phase))
+    return _rms(wrap(angle - phase)), _rms(wrap(-angle - phase))
 
 
 def modulus(scenario: Scenario) -> Evidence:
@@ -150,7 +151,3 @@ def _relative(value: Tensor, exact: Tensor) -> float:
 
 def _rms(value: Tensor) -> float:
     return float(value.square().mean().sqrt())
-
-
-def _wrapped(phase: Tensor) -> Tensor:
-    return torch.remainder(phase + math.pi, 2 * math.pi) - math.pi

@@ -74,6 +74,8 @@ def sweep(points: Sequence[Point], n_scenes: int, seed: int, on_progress: OnProg
         for ideal in (False, True):
             scenario = replace(point.scenario, phase_std=0.0) if ideal else point.scenario
             estimators = {curve.name: curve.estimator for curve in point.curves if curve.ideal == ideal}
+            if not estimators:
+                continue
             seen = dict.fromkeys(estimators, 0)
 
             def advance(name: str, count: int, seen: dict[str, int] = seen) -> None:
