@@ -140,11 +140,20 @@ def test_missing_and_coinciding_nodes_do_no_harm():
     ],
 )
 def test_subcarriers_that_are_no_band_are_refused(frequency, message):
-    scene = draw_scene(replace(BAND, bandwidth=None, phase_model="uniform", n_subcarriers=3), 1, torch.Generator().manual_seed(0))
+    scene = draw_scene(
+        replace(BAND, bandwidth=None, phase_model="uniform", n_subcarriers=3), 1, torch.Generator().manual_seed(0)
+    )
     csi = measure(scene, torch.Generator().manual_seed(0))
     array = replace(scene.array, frequency=torch.tensor([frequency], dtype=torch.float64))
     with pytest.raises(ValueError, match=message):
         synchronise(csi, array, CoarseSettings())
+
+
+def test_a_band_without_line_of_sight_is_refused():
+    scene = free_space(BAND, snr_db=60.0, seed=0)
+    csi = measure(scene, torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="needs links with a trusted line of sight, got none"):
+        synchronise(replace(csi, los_trusted=torch.zeros_like(csi.los)), scene.array, CoarseSettings())
 
 
 def test_single_precision_rounds_the_subcarriers_and_little_else():

@@ -55,7 +55,8 @@ def test_csi_file_gives_estimate_and_picture(folder, tmp_path):
     with np.load(output / "estimate.npz") as archive:
         position, strength = torch.from_numpy(archive["position"]), np.abs(archive["reflectivity"])
     assert float(torch.cdist(position, truth.position[0]).min(0).values.max()) < 0.01
-    # the table on the screen holds them, strongest first
+    # the table on the screen holds them, strongest first, and says in which units
+    assert all(unit in done.stdout for unit in ("[m]", "[mm]", "[dB]"))
     strongest = position[int(strength.argmax())].tolist()
     lines = [line for line in done.stdout.splitlines() if "0.0 │" in line]
     assert ", ".join(f"{value:.4f}" for value in strongest) in lines[0]

@@ -68,10 +68,13 @@ def synchronise(csi: Csi, array: NodeArray, settings: CoarseSettings) -> NodeClo
         settings: of the gate and of the fit.
 
     Raises:
-        ValueError: if the subcarriers are fewer than three or not uniformly spaced.
+        ValueError: if the subcarriers are fewer than three or not uniformly spaced, or no link of a scene has a trusted
+            line of sight.
     """
     spacing = subcarrier_spacing(array.frequency)
     seen = csi.los_trusted & csi.los & csi.link
+    if not bool(seen.any((1, 2)).all()):
+        raise ValueError("coarse synchronisation needs links with a trusted line of sight, got none; set los")
     value = torch.where(csi.link[..., None], csi.value, 0)
     # powers of products must not leave the range of single precision
     scale = value.abs().amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo(value.real.dtype).tiny)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from unfolded_ogamp.commands.failure import CommandError
@@ -18,6 +19,7 @@ from unfolded_ogamp.evaluation.figures import estimate_figure, headline
 from unfolded_ogamp.files import written_at_once
 
 STRONGEST = 8
+MISFIT = 10.0  # times the noise above which the residual is no noise
 LITTLE = 0.5  # share of the power of the CSI that an estimate had better explain
 
 
@@ -53,6 +55,13 @@ def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: 
     if blocked := _nodes_without_los(estimate):
         line = f"No line of sight: {', '.join(blocked)}; their phases come from scattering alone."
         console.print(line, markup=False, soft_wrap=True)
+    noise = file.csi.noise_variance
+    if noise is not None and float(estimate.residual[0]) > MISFIT * float(noise[0]):
+        ratio = float(estimate.residual[0]) / float(noise[0])
+        line = (
+            f"Note: the residual is {ratio:.3g} times the noise: the model leaves something out, and scatterers in its"
+        )
+        console.print(f"{line} place may be invented; check los, los_channel and the positions.", soft_wrap=True)
     link = file.csi.link[0]
     if float(estimate.residual[0]) > LITTLE * float(file.csi.value[0][link].abs().square().mean()):
         console.print(
@@ -73,7 +82,7 @@ def scatterer_table(estimate: Estimate) -> Table:
     order = strength.argsort(descending=True)[:STRONGEST]
     table = Table(title=f"the {len(order)} strongest of {len(strength)}" if len(strength) > len(order) else None)
     for heading in ("position [m]", "+- [mm]", "strength", "to strongest [dB]", "probability"):
-        table.add_column(heading, justify="right")
+        table.add_column(escape(heading), justify="right")
     for index in order.tolist():
         position = ", ".join(f"{value:.4f}" for value in scatterers.position[index].tolist())
         spread = 1e3 * float(scatterers.position_std[index].square().sum().sqrt())

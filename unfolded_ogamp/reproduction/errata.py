@@ -57,10 +57,15 @@ def measure(size: Size, seed: int, _: Estimator, on_progress: OnProgress | None 
 def table(rows: Sequence[Row]) -> str:
     """A line per erratum."""
     lines = [
-        [f"{row['erratum']:g}", str(row["quantity"]), *(f"{row[key]:.3g}" for key in ("as_printed", "as_read"))]
+        [f"{row['erratum']:g}", str(row["quantity"]), *(_number(row[key]) for key in ("as_printed", "as_read"))]
         for row in rows
     ]
     return markdown(["", "quantity", "as printed", "as read here"], lines)
+
+
+def _number(value: float | str) -> str:
+    """Three digits, and no rounding errors, which differ from machine to machine."""
+    return "< 1e-12" if 0 <= float(value) < 1e-12 else f"{value:.3g}"
 
 
 def gradient(scene: Scene) -> Evidence:
