@@ -22,7 +22,7 @@ from unfolded_ogamp.reproduction.sweep import BATCH, OnProgress, Row, Size
 REGION = Scenario(name="success_map", pixels=(20, 20))
 SIZES = {
     "tiny": Size(2, (4.0,), (1.0, 16.0)),
-    "quick": Size(4, (4.0, 6.0, 8.0, 12.0), (4.0, 8.0, 16.0, 32.0)),
+    "quick": Size(4, (6.0, 8.0, 12.0, 16.0), (4.0, 8.0, 16.0, 32.0)),
     "full": Size(
         100, (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0), (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
     ),
