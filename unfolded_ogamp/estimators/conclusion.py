@@ -61,3 +61,17 @@ def join(entries: list[History]) -> History:
         change=torch.cat([entry.change for entry in entries], dim=1),
         active=torch.cat([entry.active for entry in entries], dim=1),
     )
+
+
+def presence(above_noise: Tensor, n_pixels: int) -> Tensor:
+    """Probability of scatterers whose echoes have this power over the noise: that noise shows as much in no pixel.
+
+    It is at least a half, for what an estimator has accepted.
+    """
+    return 1 - 0.5 * (n_pixels * torch.exp(-above_noise)).clamp(max=1.0)
+
+
+def pixel_presence(position: Tensor, probability: Tensor, centre: Tensor) -> Tensor:
+    """Largest probability in every pixel [N] of scatterers [S, D] with probabilities [S]; centres [N, D]."""
+    nearest = torch.cdist(position, centre).argmin(1)
+    return torch.zeros_like(centre[:, 0]).scatter_reduce(0, nearest, probability, "amax")

@@ -156,14 +156,11 @@ def conclude(state: JointState, problem: Problem, dtype: torch.dtype) -> Estimat
     noise = greedy.noise_power(state.cost, sources, problem)
     std = (joint.uncertainty(sources, problem)[0] * noise[:, None, None]).sqrt()
     above_noise = sources.reflectivity.abs().square() * columns.energy(problem.link) / noise[:, None]
-    # that noise would show this much nowhere, but at least a half for what was accepted
-    probability = 1 - 0.5 * (problem.grid.centre.shape[1] * torch.exp(-above_noise)).clamp(max=1.0)
-    pixel_probability = torch.zeros_like(problem.grid.centre[..., 0])
-    scatterers = []
+    probability = conclusion.presence(above_noise, problem.grid.centre.shape[1])
+    scatterers, pixels = [], []
     for scene, used in enumerate(sources.used):
         position = sources.position[scene, used]
-        nearest = torch.cdist(position, problem.grid.centre[scene]).argmin(1)
-        pixel_probability[scene].scatter_reduce_(0, nearest, probability[scene, used], "amax")
+        pixels.append(conclusion.pixel_presence(position, probability[scene, used], problem.grid.centre[scene]))
         order = above_noise[scene, used].argsort(descending=True)
         scatterers.append(
             Scatterers(
@@ -182,7 +179,7 @@ def conclude(state: JointState, problem: Problem, dtype: torch.dtype) -> Estimat
         scatterers,
         *(sources.tx_phase[..., None].to(dtype), sources.rx_phase[..., None].to(dtype)),
         reference=joint.residual(sources, problem, columns)[1].to(dtype.to_complex()),
-        pixel_probability=pixel_probability.to(dtype),
+        pixel_probability=torch.stack(pixels).to(dtype),
         finite=torch.isfinite(state.cost),
         history=History(residual, torch.zeros_like(residual), sources.used.sum(1)[:, None]),
         noise=noise.to(dtype),

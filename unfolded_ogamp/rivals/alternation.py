@@ -148,12 +148,9 @@ def conclude(
     points = listed(points, problem, observation, settings)
     reference = channel(points, problem) + problem.los
     residual = problem.mean_power(observation + problem.los - reference)
-    # that noise would show this much nowhere, but at least a half for what is listed
-    nowhere = problem.grid.centre.shape[1] * torch.exp(-strength(points, problem)[0] / residual)
-    probability = 1 - 0.5 * nowhere.clamp(max=1.0)
-    pixel_probability = torch.zeros_like(problem.grid.centre[..., 0])
-    nearest = torch.cdist(points.position, problem.grid.centre)[0].argmin(1)
-    pixel_probability[0].scatter_reduce_(0, nearest, probability, "amax")
+    centre = problem.grid.centre[0]
+    probability = conclusion.presence(strength(points, problem)[0] / residual, len(centre))
+    pixel_probability = conclusion.pixel_presence(points.position[0], probability, centre)[None]
     order = strength(points, problem)[0].argsort(descending=True)
     scatterers = Scatterers(
         position=points.position[0, order],
