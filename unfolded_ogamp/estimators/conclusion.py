@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields
+
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate, History, Scatterers
 from unfolded_ogamp.estimators.problem import Problem, phasor
 from unfolded_ogamp.physics import relative_to_reference
+from unfolded_ogamp.records import concatenate
 
 
 def conclude(
@@ -75,3 +79,22 @@ def pixel_presence(position: Tensor, probability: Tensor, centre: Tensor) -> Ten
     """Largest probability in every pixel [N] of scatterers [S, D] with probabilities [S]; centres [N, D]."""
     nearest = torch.cdist(position, centre).argmin(1)
     return torch.zeros_like(centre[:, 0]).scatter_reduce(0, nearest, probability, "amax")
+
+
+def batched(estimates: Sequence[Estimate]) -> Estimate:
+    """One estimate of all scenes, in order; histories that ended earlier repeat their last entry."""
+    length = max(estimate.history.residual.shape[1] for estimate in estimates)
+
+    def lengthened(entry: Tensor) -> Tensor:
+        return torch.cat([entry, entry[:, -1:].expand(-1, length - entry.shape[1])], dim=1)
+
+    joined = {
+        field.name: torch.cat([getattr(estimate, field.name) for estimate in estimates])
+        for field in fields(Estimate)
+        if field.name not in ("scatterers", "history")
+    }
+    return Estimate(
+        scatterers=[scatterers for estimate in estimates for scatterers in estimate.scatterers],
+        history=concatenate([estimate.history.map(lengthened) for estimate in estimates]),
+        **joined,
+    )

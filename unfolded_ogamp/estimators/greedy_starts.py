@@ -19,6 +19,7 @@ from unfolded_ogamp.estimators.synchronisation import NodePhases
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, link_phase, link_phase_error
 from unfolded_ogamp.records import choose
 
+SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
 SAME_PLACE = 0.05  # wavelengths between the scatterers of two starts that agree
 
 
@@ -38,6 +39,10 @@ class GreedyEstimator:
         Raises:
             ValueError: if shapes do not fit one another.
         """
+        parts = [slice(first, first + SCENES_AT_ONCE) for first in range(0, len(csi.value), SCENES_AT_ONCE)]
+        return conclusion.batched([self._estimate(csi[part], array[part], grid[part]) for part in parts])
+
+    def _estimate(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate:
         settings, dtype = self.settings, grid.centre.dtype
         double = torch.float64
         csi, array, grid = csi.to(dtype=double), array.to(dtype=double), grid.to(dtype=double)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -19,7 +19,6 @@ from unfolded_ogamp.estimators.scatterers import ListSettings
 from unfolded_ogamp.estimators.synchronisation import NodePhases, SynchronisationSettings
 from unfolded_ogamp.estimators.uncertainty import with_joint_std
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
-from unfolded_ogamp.records import concatenate
 from unfolded_ogamp.rivals.points import Points, channel, columns_at, merged, refit
 
 
@@ -87,7 +86,7 @@ class RivalEstimator:
         # the count sets the units alone
         problem = pose(csi, array, grid, torch.ones_like(grid.pixel))
         estimates = [self._estimate(problem[scene : scene + 1]) for scene in range(len(csi.value))]
-        return _batch(estimates)
+        return conclusion.batched(estimates)
 
     def _estimate(self, problem: Problem) -> Estimate:
         settings = self.settings
@@ -168,23 +167,4 @@ def conclude(
         pixel_probability=pixel_probability,
         finite=torch.isfinite(residual),
         history=History(residuals, torch.zeros_like(residuals), counts),
-    )
-
-
-def _batch(estimates: list[Estimate]) -> Estimate:
-    """One estimate of all scenes; histories that ended earlier repeat their last entry."""
-    length = max(estimate.history.residual.shape[1] for estimate in estimates)
-
-    def lengthened(entry: Tensor) -> Tensor:
-        return torch.cat([entry, entry[:, -1:].expand(-1, length - entry.shape[1])], dim=1)
-
-    joined = {
-        field.name: torch.cat([getattr(estimate, field.name) for estimate in estimates])
-        for field in fields(Estimate)
-        if field.name not in ("scatterers", "history")
-    }
-    return Estimate(
-        scatterers=[scatterers for estimate in estimates for scatterers in estimate.scatterers],
-        history=concatenate([estimate.history.map(lengthened) for estimate in estimates]),
-        **joined,
     )
