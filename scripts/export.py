@@ -17,7 +17,7 @@ def main(config: DictConfig) -> None:
             if config[name] is None:
                 raise CommandError(f"{name}: expected {name}=PATH, found none")
         results = None if config.results is None else Path(str(config.results))
-        run_export(Path(str(config.checkpoint)), config.passes, results, Path(str(config.output)), Console())
+        run_export(Path(str(config.checkpoint)), results, Path(str(config.output)), Console())
 
 
 if __name__ == "__main__":

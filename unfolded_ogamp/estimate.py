@@ -17,16 +17,21 @@ class Scatterers:
 
     Attributes:
         position: [S, D], [m].
-        position_std: standard deviation of `position` [S, D], [m], that the curvature of the likelihood gives with all
-            else unknown too; what an estimator that has not converged adds to it is not in it.
+        covariance: of `position` [S, D, D], [m^2], that the curvature of the likelihood gives with all else unknown
+            too; what an estimator that has not converged adds to it is not in it.
         reflectivity: complex [S], in the units of the CSI.
         probability: that the scatterer exists [S].
     """
 
     position: Tensor
-    position_std: Tensor
+    covariance: Tensor
     reflectivity: Tensor
     probability: Tensor
+
+    @property
+    def position_std(self) -> Tensor:
+        """Standard deviation of every coordinate [S, D], [m]."""
+        return self.covariance.diagonal(dim1=1, dim2=2).sqrt()
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Estimate:
     Attributes:
         scatterers: one list of scatterers per scene.
         tx_phase, rx_phase: node phases [B, n_tx, K], [B, n_rx, K], [rad], relative to the node with most links (7).
+        tx_phase_std, rx_phase_std: standard deviation of the node phases [B, n_tx], [B, n_rx], [rad], after the mean of
+            each side, or with a line of sight that of all nodes, is taken out: it cannot be observed.
         pixel_probability: probability that a pixel holds a scatterer [B, N].
         noise_variance: variance of the noise, as given with the CSI, else as the residual shows it [B].
         prediction: noise-free CSI that the estimate predicts, complex [B, n_tx, n_rx, K].
@@ -64,6 +71,8 @@ class Estimate:
     scatterers: list[Scatterers]
     tx_phase: Tensor
     rx_phase: Tensor
+    tx_phase_std: Tensor
+    rx_phase_std: Tensor
     pixel_probability: Tensor
     noise_variance: Tensor
     prediction: Tensor

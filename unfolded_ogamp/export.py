@@ -69,9 +69,11 @@ def model_card(settings: NetworkSettings, details: ExportDetails) -> str:
         "# Unfolded OG-AMP",
         "",
         "Estimates where the scatterers are and the phase of every node from the CSI of a distributed array.",
-        f"{settings.blocks} blocks of {settings.layers} imaging layers and one synchronisation layer, with learned "
-        "scalars that depend on neither geometry nor counts. The blocks after the search are passed "
-        f"{settings.passes} times: {len(settings.order) * settings.layers} iterations.",
+        f"{settings.blocks} blocks of {settings.layers} imaging layers and one synchronisation layer on the positions "
+        f"still in play, then {settings.joint_layers * (1 + settings.looks) + settings.final_layers} joint layers on "
+        "scatterers and node phases together, with learned scalars that depend on neither geometry nor counts, and a "
+        "small network that decides which scatterers stay. Scenes whose residual the noise does not explain are "
+        f"started anew, up to {settings.starts} times in all.",
         "",
         "```python",
         "from unfolded_ogamp import load_pretrained",

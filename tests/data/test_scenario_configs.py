@@ -44,6 +44,7 @@ PAPER = {
     "sparsity": 0.03,
     "off_grid": True,
     "reflectivity_std": 0.1,
+    "reflectivity_spread": 0.0,
     "snr_db": 25.0,
     "phase_model": "residual",
     "phase_std": 0.2 * math.pi,

@@ -127,7 +127,12 @@ def test_recentring_finds_an_off_grid_scatterer() -> None:
 def listed(*rows: tuple[float, float, complex]) -> Scatterers:
     position = torch.tensor([row[:2] for row in rows], dtype=torch.float64)
     reflectivity = torch.tensor([row[2] for row in rows], dtype=torch.complex128)
-    return Scatterers(position, torch.ones_like(position), reflectivity, torch.linspace(0.9, 0.6, len(rows)).double())
+    return Scatterers(
+        position,
+        torch.diag_embed(torch.ones_like(position)),
+        reflectivity,
+        torch.linspace(0.9, 0.6, len(rows)).double(),
+    )
 
 
 def test_halves_of_a_split_scatterer_become_one() -> None:

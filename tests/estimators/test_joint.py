@@ -111,7 +111,8 @@ def test_reaches_the_joint_bound_from_beside_the_truth():
     bound = torch.tensor([joint_bound(scene, index).position_rms for index in range(60)])
     assert float((error / bound.square()).mean()) == pytest.approx(1.0, abs=0.15)
     noise = scene.noise_variance / problem.unit.square()
-    std = (joint.uncertainty(state.sources, problem)[0] * noise[:, None, None]).sqrt()
+    variance = joint.uncertainty(state.sources, problem).position.diagonal(dim1=2, dim2=3)
+    std = (variance * noise[:, None, None]).sqrt()
     expected = torch.stack([joint_bound(scene, index).position_std for index in range(60)])
     torch.testing.assert_close(std[:, :-1].mean(), expected.mean(), rtol=0.05, atol=0)
 
@@ -161,14 +162,23 @@ def test_uncertainty_is_the_inverse_of_the_information():
     scale = torch.where(in_play, matrix.diagonal(dim1=1, dim2=2), torch.inf).rsqrt()
     scaled = scale[:, :, None] * matrix * scale[:, None]
     covariance = scale[:, :, None] * torch.linalg.pinv(scaled, rtol=1e-10, hermitian=True) * scale[:, None] / 2
-    position, amplitude = joint.uncertainty(sources, problem)
+    known = joint.uncertainty(sources, problem)
+    position = known.position.diagonal(dim1=2, dim2=3)
     for slot in range(n_slots - 1):
         x = n_slots * dimension + slot
         along = sources.reflectivity[:, slot] / sources.reflectivity[:, slot].abs()
         direction = torch.stack([along.real, along.imag], dim=1)
         block = covariance[:, [x, x + n_slots]][:, :, [x, x + n_slots]]
         expected = torch.einsum("bi,bij,bj->b", direction, block, direction)
-        torch.testing.assert_close(amplitude[:, slot], expected, rtol=1e-3, atol=0)
+        torch.testing.assert_close(known.amplitude[:, slot], expected, rtol=1e-3, atol=0)
         for axis in range(dimension):
             index = axis * n_slots + slot
             torch.testing.assert_close(position[:, slot, axis], covariance[:, index, index], rtol=1e-3, atol=0)
+        mixed = covariance[:, slot, n_slots + slot]
+        torch.testing.assert_close(
+            known.position[:, slot, 0, 1], mixed, rtol=1e-3, atol=1e-3 * float(mixed.abs().max())
+        )
+    phases = covariance[:, n_slots * (dimension + 2) :, n_slots * (dimension + 2) :]
+    centred = torch.eye(phases.shape[1]).double() - 1 / phases.shape[1]
+    expected = (centred @ phases @ centred).diagonal(dim1=1, dim2=2)
+    torch.testing.assert_close(torch.cat([known.tx_phase, known.rx_phase], 1), expected, rtol=1e-3, atol=0)

@@ -74,7 +74,7 @@ def truth_as_estimate(scene: Scene) -> Estimate:
     scatterers = [
         Scatterers(
             position=scene.position[b],
-            position_std=torch.full((n_scatterers, dimension), 1e-3, dtype=torch.float64),
+            covariance=1e-6 * torch.eye(dimension, dtype=torch.float64).expand(n_scatterers, -1, -1),
             reflectivity=scene.reflectivity[b],
             probability=torch.ones(n_scatterers, dtype=torch.float64),
         )
@@ -87,6 +87,8 @@ def truth_as_estimate(scene: Scene) -> Estimate:
         scatterers=scatterers,
         tx_phase=scene.tx_phase,
         rx_phase=scene.rx_phase,
+        tx_phase_std=torch.full_like(scene.tx_phase[..., 0], 1e-2),
+        rx_phase_std=torch.full_like(scene.rx_phase[..., 0], 1e-2),
         pixel_probability=(-(distance.amin(-1) / 0.12).square()).exp(),
         noise_variance=scene.noise_variance,
         prediction=noise_free_csi(scene),
@@ -103,7 +105,7 @@ def with_positions(estimate: Estimate, positions: list[torch.Tensor]) -> Estimat
     scatterers = [
         Scatterers(
             position=position,
-            position_std=torch.full_like(position, 1e-3),
+            covariance=1e-6 * torch.eye(position.shape[1]).to(position).expand(len(position), -1, -1),
             reflectivity=torch.ones(len(position), dtype=torch.complex128),
             probability=torch.ones(len(position), dtype=torch.float64),
         )

@@ -11,16 +11,14 @@ from rich.console import Console
 
 from unfolded_ogamp.commands.failure import CommandError
 from unfolded_ogamp.export import export_network
-from unfolded_ogamp.networks import UnfoldedOGAMP
 from unfolded_ogamp.training import load_checkpoint
 
 
-def run_export(checkpoint: Path, passes: int, results: Path | None, output: Path, console: Console) -> None:
+def run_export(checkpoint: Path, results: Path | None, output: Path, console: Console) -> None:
     """Write the network of a checkpoint to a folder, with the figures of an evaluation on its card.
 
     Args:
         checkpoint: written by `scripts/train.py`.
-        passes: times the blocks after the search are run, see `NetworkSettings`.
         results: `results.json` of `scripts/evaluate.py`, or None if the network has not been measured yet.
         output: folder to write.
         console: where to say what was done.
@@ -31,20 +29,12 @@ def run_export(checkpoint: Path, passes: int, results: Path | None, output: Path
     """
     try:
         network, details = load_checkpoint(checkpoint)
-        network = with_passes(network, passes)
     except ValueError as error:
         raise CommandError(str(error)) from error
     if results is not None:
         details = replace(details, measured=_measured(results))
     export_network(network, output, details)
     console.print(f"{checkpoint} -> {output}", markup=False, soft_wrap=True)
-
-
-def with_passes(network: UnfoldedOGAMP, passes: int) -> UnfoldedOGAMP:
-    """The same weights with another number of passes."""
-    other = UnfoldedOGAMP(replace(network.settings, passes=passes))
-    other.load_state_dict(network.state_dict())
-    return other.eval().requires_grad_(False)
 
 
 def _measured(results: Path) -> Any:

@@ -12,7 +12,15 @@ import torch
 from unfolded_ogamp.data.scenario import Scenario
 
 COUNT_RANGES = ("nodes", "side")
-VALUE_RANGES = ("sparsity", "snr_db", "phase_std", "pixel", "missing_links", "blocked_share")
+VALUE_RANGES = (
+    "sparsity",
+    "snr_db",
+    "phase_std",
+    "pixel",
+    "missing_links",
+    "blocked_share",
+    "reflectivity_spread",
+)
 
 
 @dataclass(frozen=True)
@@ -23,8 +31,8 @@ class Component:
         scenario: what is not drawn.
         weight: how often the component is chosen, relative to the others.
         ranges: (lowest, highest) value of what is drawn uniformly: "nodes" is n_tx = n_rx and "side" the number of
-            pixels along every axis, both inclusive; "sparsity", "snr_db", "phase_std", "pixel", "missing_links" and
-            "blocked_share" are fields of a Scenario.
+            pixels along every axis, both inclusive; "sparsity", "snr_db", "phase_std", "pixel", "missing_links",
+            "blocked_share" and "reflectivity_spread" are fields of a Scenario.
     """
 
     scenario: Scenario

@@ -43,6 +43,8 @@ def draw_scene(scenario: Scenario, batch: int, generator: torch.Generator) -> Sc
     position = draw_positions(scenario, grid, generator)
     deviation = torch.randn(batch, scenario.n_scatterers, dtype=torch.float64, generator=generator).abs()
     reflectivity = (1 - scenario.reflectivity_std * deviation).to(torch.complex128)
+    if scenario.reflectivity_spread > 0:
+        reflectivity = reflectivity * draw_strengths(scenario, reflectivity.shape, generator)
     phase = draw_node_phases(scenario, array.frequency, generator)
     link = draw_links(scenario, batch, generator)
     snr_db = torch.full((batch,), scenario.snr_db, dtype=torch.float64)
@@ -84,6 +86,12 @@ def draw_positions(scenario: Scenario, grid: PixelGrid, generator: torch.Generat
         return centre
     offset = torch.rand(centre.shape, dtype=torch.float64, generator=generator) - 0.5
     return centre + offset * grid.pixel[:, None, None]
+
+
+def draw_strengths(scenario: Scenario, shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """Draw complex factors of `shape`, weaker than one by a uniform number of decibels, with a uniform phase."""
+    level, turns = torch.rand(2, *shape, dtype=torch.float64, generator=generator)
+    return torch.polar(10 ** (-scenario.reflectivity_spread / 20 * level), 2 * torch.pi * turns)
 
 
 def draw_node_phases(scenario: Scenario, frequency: Tensor, generator: torch.Generator) -> Tensor:

@@ -27,6 +27,8 @@ class Scenario:
         sparsity: share of the pixels that hold a scatterer, eta of (15).
         off_grid: scatterers are uniform in their pixel; if False, at its centre.
         reflectivity_std: reflectivities are 1 - |N(0, reflectivity_std^2)|.
+        reflectivity_spread: range of strengths, [dB]: reflectivities are then weaker by a uniform draw from 0 to this,
+            and complex with a uniform phase; 0 for neither.
         snr_db: mean power of the scattered part over the noise variance, per scene, [dB].
         phase_model: "residual", node phases N(0, phase_std^2 / 2); "uniform", no synchronisation at all; "blocked",
             a share of the nodes uniform and the others residual; the phase of a node is then the same on all
@@ -54,6 +56,7 @@ class Scenario:
     sparsity: float = 0.03
     off_grid: bool = True
     reflectivity_std: float = 0.1
+    reflectivity_spread: float = 0.0
     snr_db: float = 25.0
     phase_model: str = "residual"
     phase_std: float = 0.2 * math.pi
@@ -71,7 +74,7 @@ class Scenario:
             _require(getattr(self, field) >= 1, f"{field} must be at least 1, got {getattr(self, field)}")
         for field in ("pixel", "carrier_frequency", "subcarrier_spacing"):
             _require(getattr(self, field) > 0, f"{field} must be positive, got {getattr(self, field)}")
-        for field in ("reflectivity_std", "phase_std"):
+        for field in ("reflectivity_std", "reflectivity_spread", "phase_std"):
             _require(getattr(self, field) >= 0, f"{field} must not be negative, got {getattr(self, field)}")
         for field in ("sparsity", "blocked_share", "blocked_los"):
             _require(0 <= getattr(self, field) <= 1, f"{field} must lie in [0, 1], got {getattr(self, field)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -185,10 +186,11 @@ def conclude(
     messages, phases = state.imaging.messages, state.phases
     scatterers = list_scatterers(state.imaging, problem, settings.listing, settings.imaging.offset_limit)
     residual = problem.mean_power(observe(problem, phases) - messages.prediction())
+    scatterers, phase_std = with_joint_std(scatterers, phases, problem, residual)
     return conclusion.conclude(
         problem,
-        with_joint_std(scatterers, phases, problem, residual),
-        *(phases.tx, phases.rx),
+        scatterers,
+        *(phases.tx, phases.rx, phase_std),
         reference=messages.prediction() + problem.los,
         pixel_probability=messages.posterior.log_odds[:, 0].sigmoid(),
         finite=state.finite,
@@ -209,11 +211,18 @@ class AlternatingEstimator:
         Raises:
             ValueError: if shapes do not fit one another, or the noise variance should be known and is not.
         """
+        problem = pose_problem(csi, array, grid, self.settings)
+        entries: list[History] = []
+        for state in self.states(problem, entries):
+            last = state
+        return conclude(last, problem, self.settings, entries)
+
+    @torch.no_grad()
+    def states(self, problem: Problem, entries: list[History]) -> Iterator[AlternatingState]:
+        """The state after each block, until every scene has converged; `entries` receives the history."""
         settings = self.settings
-        problem = pose_problem(csi, array, grid, settings)
         parameters = ImagingParameters.of(settings.imaging)
         state = init(problem, parameters, settings)
-        entries: list[History] = []
         for block in range(settings.blocks):
             before = state
             state, observation = begin_block(state, problem, parameters, settings, block)
@@ -223,9 +232,9 @@ class AlternatingEstimator:
             state = end_block(state, before, problem, settings, refinement.phase_step, refinement.momentum)
             largest = torch.cat([state.phases.tx_move, state.phases.rx_move], dim=1).abs().amax((1, 2))
             state = replace(state, running=state.running & (largest > settings.phase_tolerance))
+            yield state
             if not state.running.any():
-                break
-        return conclude(state, problem, settings, entries)
+                return
 
     def _image(
         self,

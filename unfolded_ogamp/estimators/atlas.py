@@ -1,4 +1,8 @@
-"""Positions that are searched for echoes, finer than the pixels, with their dictionary."""
+"""Positions that are searched for echoes, finer than the pixels, with their dictionary in real numbers.
+
+A peak is only where refinement begins, so single precision is enough; and a complex matrix product written as a real
+one of twice the size runs at the full rate of the processor, which PyTorch's complex products do not.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,11 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimators.problem import Problem
-from unfolded_ogamp.operators import MultistaticOperator, gain_constant, node_factor
-from unfolded_ogamp.physics import distances
+from unfolded_ogamp.operators import gain_constant
+from unfolded_ogamp.physics import SPEED_OF_LIGHT, distances
 from unfolded_ogamp.records import Record
+
+SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
 
 
 def fine_positions(problem: Problem, spacing: float) -> Tensor:
@@ -30,41 +36,78 @@ def per_axis(problem: Problem, spacing: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Atlas(Record):
-    """Where echoes are looked for, in a dictionary of single precision: a peak is only where refinement begins.
+    """Where echoes are looked for.
 
     Attributes:
         position: [B, Q, D], [m].
-        operator: their dictionary.
+        tx: path loss times cosine, then times sine of the phase delay 2 pi f d / c from every Tx, [B, K, 2 n_tx, Q].
+        rx: the same from every Rx, [B, K, 2 n_rx, Q].
         energy: |atom|^2 over the links [B, Q].
         count: positions that a scene would have by itself [B]; beside scenes of larger pixels it gets more.
     """
 
     position: Tensor
-    operator: MultistaticOperator
+    tx: Tensor
+    rx: Tensor
     energy: Tensor
     count: Tensor
 
     @classmethod
+    @torch.no_grad()
     def of(cls, problem: Problem, spacing: float) -> Atlas:
         """The atlas of `fine_positions`."""
         position = fine_positions(problem, spacing)
         constant = (gain_constant(problem.array) / problem.dictionary_scale).float()[:, None, None, None]
-        tx, rx = (
-            node_factor(distances(nodes, position).float(), problem.array.frequency.float())
-            for nodes in (problem.array.tx, problem.array.rx)
-        )
-        # a position on a node makes no echo
-        far = torch.isfinite(tx.sum((1, 2), keepdim=True)) & torch.isfinite(rx.sum((1, 2), keepdim=True))
-        operator = MultistaticOperator(torch.where(far, tx * constant, 0), torch.where(far, rx, 0))
-        link = problem.link.float().expand_as(problem.csi.real)
-        energy = operator.energy_adjoint(link)[:, 0]
+        frequency = problem.array.frequency
+        tx, tx_far = _waves(distances(problem.array.tx, position), frequency)
+        rx, rx_far = _waves(distances(problem.array.rx, position), frequency)
+        far = (tx_far & rx_far)[:, None, None]  # a position on a node makes no echo
+        tx, rx = torch.where(far, tx * constant, 0), torch.where(far, rx, 0)
+        tx_power, rx_power = (_power(side[:, 0]) for side in (tx, rx))
+        energy = (tx_power * (problem.link[..., 0].float() @ rx_power)).sum(1) * frequency.shape[1]
         count = problem.grid.centre.shape[1] * per_axis(problem, spacing) ** position.shape[2]
-        return cls(position, operator, torch.where(energy > 0, energy, 1), count)
+        return cls(position, tx, rx, torch.where(energy > 0, energy, 1), count)
 
     def back_project(self, residual: Tensor) -> Tensor:
         """Normalised image a^H r / |a| of [B, n_tx, n_rx, K]: complex [B, Q]."""
-        return self.operator.adjoint(residual.to(torch.complex64))[:, 0] * self.energy.rsqrt()
+        real, imaginary = (part.float().movedim(-1, 1) for part in (residual.real, residual.imag))
+        # rows: real part, then imaginary part of residual times conj(rx), which has the sine with a plus sign
+        matrix = torch.cat([torch.cat([real, -imaginary], dim=3), torch.cat([imaginary, real], dim=3)], dim=2)
+        parts = range(0, len(matrix), SCENES_AT_ONCE)
+        image = torch.cat([self._project(matrix, slice(first, first + SCENES_AT_ONCE)) for first in parts])
+        return image * self.energy.rsqrt()
+
+    def _project(self, matrix: Tensor, part: slice) -> Tensor:
+        """Products with conj(rx), then sums of products with conj(tx), of some scenes: complex [B', Q]."""
+        product = matrix[part] @ self.rx[part]
+        n_tx = product.shape[2] // 2
+        cosine, sine = self.tx[part].split(n_tx, dim=2)
+        real, imaginary = product.split(n_tx, dim=2)
+        return torch.complex(
+            (cosine * real - sine * imaginary).sum((1, 2)), (cosine * imaginary + sine * real).sum((1, 2))
+        )
 
     def channel(self, image: Tensor) -> Tensor:
         """The adjoint of `back_project`: [B, Q] -> [B, n_tx, n_rx, K]."""
-        return self.operator.forward((image * self.energy.rsqrt())[:, None])
+        image = (image * self.energy.rsqrt())[:, None, None]
+        n_tx, n_rx = self.tx.shape[2] // 2, self.rx.shape[2] // 2
+        cosine, sine = self.tx.split(n_tx, dim=2)
+        weighted = torch.cat([cosine * image.real + sine * image.imag, cosine * image.imag - sine * image.real], dim=2)
+        product = weighted @ self.rx.mT
+        real = product[:, :, :n_tx, :n_rx] + product[:, :, n_tx:, n_rx:]
+        imaginary = product[:, :, n_tx:, :n_rx] - product[:, :, :n_tx, n_rx:]
+        return torch.complex(real, imaginary).movedim(1, -1)
+
+
+def _waves(distance: Tensor, frequency: Tensor) -> tuple[Tensor, Tensor]:
+    """cos and sin of 2 pi f d / c over d, [B, K, 2 n, Q], of distances [B, n, Q] [m]; and where none is zero [B, Q]."""
+    turns = frequency[:, :, None, None] * (distance / SPEED_OF_LIGHT)[:, None]
+    angle = (2 * torch.pi * (turns - turns.round())).float()
+    loss = distance.float().reciprocal()[:, None]
+    return torch.cat([angle.cos() * loss, angle.sin() * loss], dim=2), (distance > 0).all(1)
+
+
+def _power(side: Tensor) -> Tensor:
+    """|factor|^2 [B, n, Q] of cosines and sines [B, 2 n, Q]."""
+    cosine, sine = side.split(side.shape[1] // 2, dim=1)
+    return cosine.square() + sine.square()

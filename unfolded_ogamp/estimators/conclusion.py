@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate, History, Scatterers
+from unfolded_ogamp.estimators import greedy, joint
+from unfolded_ogamp.estimators.joint import Columns, JointState
 from unfolded_ogamp.estimators.problem import Problem, phasor
 from unfolded_ogamp.physics import relative_to_reference
 from unfolded_ogamp.records import concatenate
@@ -19,6 +21,7 @@ def conclude(
     scatterers: list[Scatterers],
     tx_phase: Tensor,
     rx_phase: Tensor,
+    phase_std: tuple[Tensor, Tensor],
     reference: Tensor,
     pixel_probability: Tensor,
     finite: Tensor,
@@ -31,6 +34,7 @@ def conclude(
         problem: geometry, CSI and units.
         scatterers: of every scene, in the units of the CSI.
         tx_phase, rx_phase: node phases [B, n_tx, K'], [B, n_rx, K'], K' = 1 where the frequencies share them.
+        phase_std: standard deviations of Tx and Rx phases [B, n_tx], [B, n_rx], see `Estimate`.
         reference: channel without phases, line of sight included, complex [B, n_tx, n_rx, K].
         pixel_probability: [B, N].
         finite: see `Estimate`.
@@ -47,6 +51,8 @@ def conclude(
         scatterers=scatterers,
         tx_phase=tx_phase.expand(-1, -1, n_frequencies),
         rx_phase=rx_phase.expand(-1, -1, n_frequencies),
+        tx_phase_std=phase_std[0],
+        rx_phase_std=phase_std[1],
         pixel_probability=pixel_probability,
         noise_variance=(shown if problem.noise_variance is None else problem.noise_variance) * power,
         prediction=prediction * problem.unit[:, None, None, None],
@@ -55,6 +61,53 @@ def conclude(
         rx_without_los=rx_without_los,
         finite=finite,
         history=history,
+    )
+
+
+def of_sources(state: JointState, problem: Problem, probability: Tensor, dtype: torch.dtype) -> Estimate:
+    """The estimate that sources stand for, with the uncertainty of the joint likelihood, in double precision inside.
+
+    Args:
+        state: sources and their cost.
+        problem: geometry, CSI and units.
+        probability: that a source is a scatterer [B, S].
+        dtype: real precision of the estimate.
+    """
+    problem, state, probability = problem.to(dtype=torch.float64), state.to(dtype=torch.float64), probability.double()
+    sources = state.sources
+    noise = greedy.noise_power(state.cost, sources, problem)
+    known = joint.uncertainty(sources, problem).map(lambda value: value * noise.reshape(-1, *[1] * (value.ndim - 1)))
+    scatterers, pixels = [], []
+    for scene, used in enumerate(sources.used):
+        found = Scatterers(
+            position=sources.position[scene, used],
+            covariance=known.position[scene, used],
+            reflectivity=sources.reflectivity[scene, used] * problem.reflectivity_scale[scene],
+            probability=probability[scene, used],
+        )
+        pixels.append(pixel_presence(found.position, found.probability, problem.grid.centre[scene]))
+        order = (found.reflectivity.abs() * found.probability).argsort(descending=True)
+        scatterers.append(
+            Scatterers(
+                position=found.position[order].to(dtype),
+                covariance=found.covariance[order].to(dtype),
+                reflectivity=found.reflectivity[order].to(dtype.to_complex()),
+                probability=found.probability[order].to(dtype),
+            )
+        )
+    residual = (state.cost / greedy.samples(problem) * problem.unit.square())[:, None].to(dtype)
+    tx_std, rx_std = known.tx_phase.sqrt(), known.rx_phase.sqrt()
+    channel = joint.residual(sources, problem, Columns.at(sources, problem))[1]
+    return conclude(
+        problem.to(dtype=dtype),
+        scatterers,
+        *(sources.tx_phase[..., None].to(dtype), sources.rx_phase[..., None].to(dtype)),
+        phase_std=(tx_std.to(dtype), rx_std.to(dtype)),
+        reference=channel.to(dtype.to_complex()),
+        pixel_probability=torch.stack(pixels).to(dtype),
+        finite=torch.isfinite(state.cost),
+        history=History(residual, torch.zeros_like(residual), sources.used.sum(1)[:, None]),
+        noise=noise.to(dtype),
     )
 
 

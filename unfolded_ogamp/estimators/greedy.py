@@ -138,9 +138,9 @@ def step(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySet
     if not running.any():
         return replace(state, running=running)
     moved = refine(joint.init(align(grown, problem, settings), problem), problem, settings, settings.steps)
-    tidied = joint.init(tidy(moved.sources, problem, settings), problem)
-    n_slots = max(sources.used.shape[1], tidied.sources.used.shape[1])
-    before, after = (replace(one, sources=padded(one.sources, n_slots)) for one in (state.joint, tidied))
+    after = tidied(moved, problem, settings)
+    n_slots = max(sources.used.shape[1], after.sources.used.shape[1])
+    before, after = (replace(one, sources=padded(one.sources, n_slots)) for one in (state.joint, after))
     return GreedyState(choose(running, after, before), running)
 
 
@@ -158,7 +158,7 @@ def finish(state: GreedyState, problem: Problem, settings: GreedySettings) -> Gr
     while True:
         sources = moved.sources
         noise = noise_power(moved.cost, sources, problem)
-        variance = joint.uncertainty(sources, problem)[1] * noise[:, None]
+        variance = joint.uncertainty(sources, problem).amplitude * noise[:, None]
         certainty = sources.reflectivity.abs().square() / variance.clamp(min=torch.finfo(variance.dtype).tiny)
         certainty = torch.where(sources.used & ~needed, certainty, torch.inf)
         doubtful = certainty < least
@@ -199,12 +199,7 @@ def align(sources: Sources, problem: Problem, settings: GreedySettings) -> Sourc
 
 def phases_free(sources: Sources, problem: Problem, settings: GreedySettings) -> Tensor:
     """Scenes in which the node phases are fitted: enough scatterers, or a line of sight; bool [B]."""
-    return (sources.used.sum(1) >= settings.phase_count) | has_los(problem)
-
-
-def has_los(problem: Problem) -> Tensor:
-    """Scenes with a line of sight in the reference channel; bool [B]."""
-    return problem.los.abs().sum((1, 2, 3)) > 0
+    return (sources.used.sum(1) >= settings.phase_count) | joint.has_los(problem)
 
 
 def samples(problem: Problem) -> Tensor:
@@ -220,7 +215,7 @@ def noise_power(cost: Tensor, sources: Sources, problem: Problem) -> Tensor:
 def unknowns(sources: Sources, problem: Problem) -> Tensor:
     """Real unknowns [B]: positions, complex reflectivities, node phases but for the gauge."""
     # all nodes turn together; without a line of sight so do all Tx against all reflectivities
-    gauge = torch.where(has_los(problem), 1, 2)
+    gauge = torch.where(joint.has_los(problem), 1, 2)
     nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
     return sources.used.sum(1) * (sources.position.shape[-1] + 2) + nodes - gauge
 
@@ -262,6 +257,11 @@ def add(sources: Sources, problem: Problem, atlas: Atlas, settings: GreedySettin
         )
         response = response.masked_fill((atlas.position - position[:, None]).norm(dim=-1) < radius, 0.0)
     return compact(sources)
+
+
+def tidied(state: JointState, problem: Problem, settings: GreedySettings) -> JointState:
+    """The state after `tidy`."""
+    return joint.init(tidy(state.sources, problem, settings), problem)
 
 
 def tidy(sources: Sources, problem: Problem, settings: GreedySettings) -> Sources:

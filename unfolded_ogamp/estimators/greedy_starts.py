@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimate import Estimate, History, Scatterers
-from unfolded_ogamp.estimators import autofocus, conclusion, greedy, joint, synchronisation
+from unfolded_ogamp.estimate import Estimate
+from unfolded_ogamp.estimators import autofocus, conclusion, greedy, pruning, synchronisation
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.greedy import GreedySettings
-from unfolded_ogamp.estimators.joint import Columns, JointState
+from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.sources import Sources, padded
 from unfolded_ogamp.estimators.synchronisation import NodePhases
@@ -74,7 +74,9 @@ class GreedyEstimator:
             best, same = better(best, other, scenes, problem)
             # a start near the best one ends where that did, trap or not
             agreed = agreed | (same & independent)
-        return conclude(best, problem, dtype)
+        above_noise = pruning.evidence(best, problem).alone
+        probability = conclusion.presence(above_noise, problem.grid.centre.shape[1])
+        return conclusion.of_sources(best, problem, probability, dtype)
 
 
 def first_phases(problem: Problem) -> NodePhases:
@@ -152,40 +154,3 @@ def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:
     near = both & (distance < SAME_PLACE * problem.array.wavelength[:, None, None])
     found = (near.any(2) == first.sources.used).all(1) & (near.any(1) == second.sources.used).all(1)
     return found & first.sources.used.any(1)
-
-
-def conclude(state: JointState, problem: Problem, dtype: torch.dtype) -> Estimate:
-    """The estimate that a state stands for, in the units of the CSI and in the real precision `dtype`."""
-    sources = state.sources
-    columns = Columns.at(sources, problem)
-    noise = greedy.noise_power(state.cost, sources, problem)
-    std = (joint.uncertainty(sources, problem)[0] * noise[:, None, None]).sqrt()
-    above_noise = sources.reflectivity.abs().square() * columns.energy(problem.link) / noise[:, None]
-    probability = conclusion.presence(above_noise, problem.grid.centre.shape[1])
-    scatterers, pixels = [], []
-    for scene, used in enumerate(sources.used):
-        position = sources.position[scene, used]
-        pixels.append(conclusion.pixel_presence(position, probability[scene, used], problem.grid.centre[scene]))
-        order = above_noise[scene, used].argsort(descending=True)
-        scatterers.append(
-            Scatterers(
-                position=position[order].to(dtype),
-                position_std=std[scene, used][order].to(dtype),
-                reflectivity=(sources.reflectivity[scene, used][order] * problem.reflectivity_scale[scene]).to(
-                    dtype.to_complex()
-                ),
-                probability=probability[scene, used][order].to(dtype),
-            )
-        )
-    residual = (state.cost / greedy.samples(problem) * problem.unit.square())[:, None].to(dtype)
-    part = problem.to(dtype=dtype)
-    return conclusion.conclude(
-        part,
-        scatterers,
-        *(sources.tx_phase[..., None].to(dtype), sources.rx_phase[..., None].to(dtype)),
-        reference=joint.residual(sources, problem, columns)[1].to(dtype.to_complex()),
-        pixel_probability=torch.stack(pixels).to(dtype),
-        finite=torch.isfinite(state.cost),
-        history=History(residual, torch.zeros_like(residual), sources.used.sum(1)[:, None]),
-        noise=noise.to(dtype),
-    )

@@ -41,6 +41,39 @@ class JointState(Record):
 
 
 @dataclass(frozen=True)
+class JointParameters:
+    """What one joint step is tuned by; at the defaults it is plain Levenberg-Marquardt.
+
+    Attributes:
+        damping: factor on the damping of the state.
+        step: share of the solution by which the unknowns move.
+        prior: weight of the prior CN(0, mean |x|^2) of the reflectivities beside the likelihood.
+    """
+
+    damping: Tensor | float = 1.0
+    step: Tensor | float = 1.0
+    prior: Tensor | float = 0.0
+
+
+@dataclass(frozen=True)
+class Uncertainty(Record):
+    """Variances per unit of noise variance, all else unknown too.
+
+    Attributes:
+        position: covariance of every position [B, S, D, D], [m^2].
+        amplitude: of the amplitude of every reflectivity [B, S]; its phase has none without a line of sight, as it
+            cannot be told from that of all Tx.
+        tx_phase, rx_phase: of the node phases [B, n_tx], [B, n_rx], [rad^2], after what cannot be observed is taken
+            out: the mean of each side, or with a line of sight that of all nodes.
+    """
+
+    position: Tensor
+    amplitude: Tensor
+    tx_phase: Tensor
+    rx_phase: Tensor
+
+
+@dataclass(frozen=True)
 class Columns(Record):
     """The exact dictionary on the positions of the sources, with its derivatives along the D coordinates.
 
@@ -141,7 +174,13 @@ def init(sources: Sources, problem: Problem) -> JointState:
     return JointState(sources, cost, torch.full_like(cost, 1e-3), torch.full_like(cost, torch.inf))
 
 
-def step(state: JointState, problem: Problem, move_phases: Tensor, largest_move: float) -> JointState:
+def step(
+    state: JointState,
+    problem: Problem,
+    move_phases: Tensor,
+    largest_move: float,
+    parameters: JointParameters = JointParameters(),
+) -> JointState:
     """One Levenberg-Marquardt step of all unknowns; a step that raises the cost is refused and damping grows.
 
     Args:
@@ -149,20 +188,46 @@ def step(state: JointState, problem: Problem, move_phases: Tensor, largest_move:
         problem: geometry and CSI.
         move_phases: scenes whose node phases move too, bool [B].
         largest_move: largest change of a position, in wavelengths.
+        parameters: what the step is tuned by.
     """
     sources = state.sources
     columns = Columns.at(sources, problem)
     difference, channel = residual(sources, problem, columns)
     gradient = log_likelihood_gradient(sources, columns, difference, channel)
     matrix = normal_matrix(sources, problem, columns, channel)
-    change = solve(matrix, gradient, unknowns_in_play(sources, move_phases), state.damping)
-    limit = largest_move * problem.array.wavelength
-    moved = move(sources, change, limit)
+    ridge = parameters.prior * prior_precision(state, problem)
+    matrix, gradient = with_prior(matrix, gradient, sources, ridge)
+    moving = unknowns_in_play(sources, move_phases)
+    change = solve(matrix, gradient, moving, state.damping * parameters.damping) * parameters.step
+    moved = move(sources, change, largest_move * problem.array.wavelength)
     cost = power(residual(moved, problem, Columns.at(moved, problem))[0])
-    better = cost < state.cost
+    better = cost + ridge * strength(moved) < state.cost + ridge * strength(sources)
     damping = torch.where(better, state.damping / 5, state.damping * 4).clamp(SMALLEST_DAMPING, LARGEST_DAMPING)
     decrease = torch.where(better, 1 - cost / state.cost, torch.inf)
     return JointState(choose(better, moved, sources), torch.where(better, cost, state.cost), damping, decrease)
+
+
+def strength(sources: Sources) -> Tensor:
+    """Sum of |x|^2 over the sources [B]."""
+    return (sources.reflectivity.real.square() + sources.reflectivity.imag.square()).sum(1)
+
+
+def prior_precision(state: JointState, problem: Problem) -> Tensor:
+    """Noise variance that the cost shows over the mean |x|^2 of the sources [B]; 0 where there are none."""
+    samples = problem.link.sum((1, 2, 3)) * problem.csi.shape[-1]
+    total, count = strength(state.sources), state.sources.used.sum(1)
+    return torch.where(total > 0, state.cost / samples * count / torch.where(total > 0, total, 1), 0).detach()
+
+
+def with_prior(matrix: Tensor, gradient: Tensor, sources: Sources, ridge: Tensor) -> tuple[Tensor, Tensor]:
+    """Normal matrix and gradient with a prior of precision `ridge` [B] on the reflectivities."""
+    n_slots, dimension = sources.position.shape[1:]
+    first, last = n_slots * dimension, n_slots * (dimension + 2)
+    pull = torch.cat([sources.reflectivity.real, sources.reflectivity.imag], dim=1) * ridge[:, None]
+    on_reflectivity = torch.zeros_like(gradient[0])
+    on_reflectivity[first:last] = 1.0
+    gradient = gradient - torch.nn.functional.pad(pull, (first, gradient.shape[1] - last))
+    return matrix + torch.diag_embed(ridge[:, None] * on_reflectivity), gradient
 
 
 def unknowns_in_play(sources: Sources, move_phases: Tensor) -> Tensor:
@@ -241,23 +306,23 @@ def move(sources: Sources, change: Tensor, limit: Tensor) -> Sources:
     )
 
 
-def uncertainty(sources: Sources, problem: Problem) -> tuple[Tensor, Tensor]:
-    """Variances per unit of noise variance, all else unknown too, from the curvature of the likelihood.
-
-    Returns:
-        Of every coordinate [B, S, D] [m^2], and of the amplitude of the reflectivity [B, S]; its phase has none without
-        a line of sight, as it cannot be told from that of all Tx.
-    """
+def uncertainty(sources: Sources, problem: Problem) -> Uncertainty:
+    """What the curvature of the likelihood says of every estimate; infinite where it says nothing."""
     columns = Columns.at(sources, problem)
     matrix = normal_matrix(sources, problem, columns, residual(sources, problem, columns)[1])
     moving = unknowns_in_play(sources, torch.ones_like(sources.used.any(1)))
     scaled, scale = _scaled(matrix, moving, torch.full_like(matrix[:, 0, 0], GAUGE_DAMPING))
     # complex noise of variance sigma^2 has the Fisher matrix 2 J^H J / sigma^2
-    factor, failed = torch.linalg.cholesky_ex(scaled)
-    inverse = torch.where(failed[:, None, None] > 0, torch.inf, torch.cholesky_inverse(factor))
+    factor, info = torch.linalg.cholesky_ex(scaled)
+    failed = info[:, None, None] > 0
+    inverse = torch.cholesky_inverse(torch.where(failed, torch.eye(scaled.shape[1]).to(scaled), factor))
     covariance = inverse * scale[:, :, None] * scale[:, None] / 2
     n_slots, dimension = sources.position.shape[1:]
     first, second, third = n_slots * dimension, n_slots * (dimension + 1), n_slots * (dimension + 2)
+
+    between = covariance[:, :first, :first].unflatten(2, (dimension, n_slots)).unflatten(1, (dimension, n_slots))
+    position = between.diagonal(dim1=2, dim2=4).movedim(-1, 1)
+
     diagonal = covariance.diagonal(dim1=1, dim2=2)
     mixed = covariance[:, first:second, second:third].diagonal(dim1=1, dim2=2)
     direction = sources.reflectivity / sources.reflectivity.abs().clamp(min=torch.finfo(scale.dtype).tiny)
@@ -265,8 +330,26 @@ def uncertainty(sources: Sources, problem: Problem) -> tuple[Tensor, Tensor]:
         direction.real.square() * diagonal[:, first:second] + direction.imag.square() * diagonal[:, second:third]
     )
     amplitude = amplitude + 2 * direction.real * direction.imag * mixed
-    position = diagonal[:, :first].reshape(len(diagonal), dimension, n_slots).mT
-    return position.nan_to_num(nan=torch.inf).clamp(min=0), amplitude.nan_to_num(nan=torch.inf).clamp(min=0)
+
+    phase = _observable_variance(covariance[:, third:, third:], sources.tx_phase.shape[1], has_los(problem))
+    tx_phase, rx_phase = phase.split([sources.tx_phase.shape[1], sources.rx_phase.shape[1]], dim=1)
+    result = Uncertainty(position, amplitude.clamp(min=0), tx_phase, rx_phase)
+    return choose(info > 0, result.map(lambda value: torch.full_like(value, torch.inf)), result)
+
+
+def has_los(problem: Problem) -> Tensor:
+    """Scenes with a line of sight in the reference channel; bool [B]."""
+    return problem.los.abs().sum((1, 2, 3)) > 0
+
+
+def _observable_variance(covariance: Tensor, n_tx: int, los: Tensor) -> Tensor:
+    """Variances [B, n] of node phases of covariance [B, n, n], Tx first, without what cannot be observed."""
+    n_nodes = covariance.shape[1]
+    side = (torch.arange(n_nodes, device=covariance.device) >= n_tx).to(covariance)
+    together = (side[:, None] == side).to(covariance)
+    together = torch.where(los[:, None, None], torch.ones_like(together), together)
+    projector = torch.eye(n_nodes).to(covariance) - together / together.sum(2, keepdim=True)
+    return (projector @ covariance @ projector).diagonal(dim1=1, dim2=2).clamp(min=0)
 
 
 def _scaled(matrix: Tensor, moving: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:

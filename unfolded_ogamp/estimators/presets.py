@@ -48,6 +48,19 @@ def tuned() -> AlternatingSettings:
     )
 
 
+def screened_imaging() -> ImagingSettings:
+    """OG-AMP on candidates: as `tuned`, but more of them hold a scatterer, and each may move further."""
+    return replace(
+        tuned().imaging,
+        sparsity=0.2,
+        noise_share=1.5,
+        damping=0.35,
+        offset_std=0.5,
+        offset_limit=1.5,
+        oversampling=1,
+    )
+
+
 def tuned_short() -> AlternatingSettings:
     """`tuned` for 20 blocks, 40 iterations: the best of 64 random draws on 50 validation scenes of the paper's setting.
 

@@ -65,7 +65,7 @@ def list_scatterers(
         active = active[log_odds[scene, active].argsort(descending=True)]
         found = Scatterers(
             position=position[scene, active],
-            position_std=spread[scene, active],
+            covariance=torch.diag_embed(spread[scene, active].square()),
             reflectivity=reflectivity[scene, active],
             probability=log_odds[scene, active].sigmoid(),
         )
@@ -100,7 +100,7 @@ def combine(scatterers: Scatterers, settings: ListSettings, wavelength: float) -
     lead = (strength * member).argmax(1)
     merged = Scatterers(
         position=share @ scatterers.position,
-        position_std=scatterers.position_std[lead],
+        covariance=scatterers.covariance[lead],
         reflectivity=member.to(scatterers.reflectivity.dtype) @ scatterers.reflectivity,
         probability=(member * scatterers.probability).amax(1),
     )
@@ -110,7 +110,7 @@ def combine(scatterers: Scatterers, settings: ListSettings, wavelength: float) -
 def _select(scatterers: Scatterers, index: Tensor) -> Scatterers:
     return Scatterers(
         scatterers.position[index],
-        scatterers.position_std[index],
+        scatterers.covariance[index],
         scatterers.reflectivity[index],
         scatterers.probability[index],
     )

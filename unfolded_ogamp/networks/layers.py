@@ -1,4 +1,7 @@
-"""Layers of the unfolded network: the analytic steps, tuned by learned scalars instead of settings."""
+"""Layers of the unfolded network: the analytic steps, tuned by learned scalars instead of settings.
+
+A learned scalar is a deviation from the analytic value, zero at the start and bounded, so that it keeps its meaning.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from unfolded_ogamp.estimators import alternating, off_grid_gamp
-from unfolded_ogamp.estimators.alternating import AlternatingSettings, AlternatingState
+from unfolded_ogamp.estimators import greedy, joint, screening
+from unfolded_ogamp.estimators.greedy import GreedySettings
 from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
+from unfolded_ogamp.estimators.joint import JointParameters, JointState
 from unfolded_ogamp.estimators.problem import Problem
+from unfolded_ogamp.estimators.screening import ScreenedState
+from unfolded_ogamp.estimators.synchronisation import SynchronisationSettings
 
 LARGEST_FACTOR = 4.0
 LARGEST_DIFFERENCE = 2.0
@@ -23,15 +29,15 @@ def bounded(deviation: Tensor, limit: float) -> Tensor:
 
 
 def bounded_factor(deviation: Tensor) -> Tensor:
-    """A positive factor, 1 at zero deviation, that stays within 1/4 ... 4: learned scalars keep their meaning."""
+    """A positive factor, 1 at zero deviation, that stays within 1/4 ... 4."""
     return bounded(deviation, math.log(LARGEST_FACTOR)).exp()
 
 
 class ImagingLayer(nn.Module):
     """One OG-AMP iteration whose damping, priors, noise share and recentring step are learned.
 
-    Each learned scalar is a deviation from the analytic value, zero at the start and bounded: log-odds
-    for `damping` and `activity`, a difference for `reflectivity_mean`, the logarithm of a factor for all others.
+    Deviations are in log-odds for `damping` and `activity`, a difference for `reflectivity_mean`, and the logarithm of
+    a factor for all others.
     """
 
     def __init__(self, settings: ImagingSettings) -> None:
@@ -59,21 +65,18 @@ class ImagingLayer(nn.Module):
             recentring_step=start.recentring_step * bounded_factor(self.recentring_step),
         )
 
-    def forward(
-        self, state: AlternatingState, problem: Problem, observation: Tensor, recentring: bool
-    ) -> AlternatingState:
-        """One imaging iteration, see `off_grid_gamp.step`."""
-        imaging = off_grid_gamp.step(state.imaging, problem, observation, self.values(), self.settings, recentring)
-        return alternating.accept(alternating.with_imaging(state, imaging), state)
+    def forward(self, state: ScreenedState, problem: Problem, observation: Tensor) -> ScreenedState:
+        """One imaging iteration on the candidates, see `screening.image`."""
+        return screening.image(state, problem, observation, self.values(), self.settings)
 
 
 class SynchronisationLayer(nn.Module):
     """One synchronisation refinement whose phase step and momentum are learned: over-relaxation as the block needs it.
 
-    `phase_step` deviates by a bounded factor, `momentum` by a bounded difference; both are zero at the start.
+    `phase_step` deviates by a bounded factor, `momentum` by a bounded difference.
     """
 
-    def __init__(self, settings: AlternatingSettings) -> None:
+    def __init__(self, settings: SynchronisationSettings) -> None:
         super().__init__()
         self.settings = settings
         self.phase_step = nn.Parameter(torch.zeros(()))
@@ -81,13 +84,37 @@ class SynchronisationLayer(nn.Module):
 
     def values(self) -> dict[str, Tensor]:
         """The phase step and the momentum this layer hands to the analytic step."""
-        start = self.settings.synchronisation
         return {
-            "phase_step": start.phase_step * bounded_factor(self.phase_step),
-            "momentum": start.momentum + bounded(self.momentum, 1.0),
+            "phase_step": self.settings.phase_step * bounded_factor(self.phase_step),
+            "momentum": self.settings.momentum + bounded(self.momentum, 1.0),
         }
 
-    def forward(self, state: AlternatingState, before: AlternatingState, problem: Problem) -> AlternatingState:
-        """Refine the node phases, or undo the block since `before`, see `alternating.end_block`."""
+    def forward(self, state: ScreenedState, problem: Problem) -> ScreenedState:
+        """Refine the node phases on what imaging predicts, see `screening.synchronise`."""
         values = self.values()
-        return alternating.end_block(state, before, problem, self.settings, values["phase_step"], values["momentum"])
+        return screening.synchronise(state, problem, self.settings, values["phase_step"], values["momentum"])
+
+
+class JointLayer(nn.Module):
+    """One joint step of positions, reflectivities and node phases whose damping, step and prior weight are learned.
+
+    All deviate by bounded factors. A scene in which the step would raise the cost stays where it is.
+    """
+
+    def __init__(self, settings: GreedySettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.damping = nn.Parameter(torch.zeros(()))
+        self.step = nn.Parameter(torch.zeros(()))
+        self.prior = nn.Parameter(torch.zeros(()))
+
+    def values(self) -> JointParameters:
+        """The parameters this layer hands to the analytic step."""
+        return JointParameters(
+            damping=bounded_factor(self.damping), step=bounded_factor(self.step), prior=bounded_factor(self.prior)
+        )
+
+    def forward(self, state: JointState, problem: Problem) -> JointState:
+        """One joint step, see `joint.step`."""
+        free = greedy.phases_free(state.sources, problem, self.settings)
+        return joint.step(state, problem, free, self.settings.largest_move, self.values())

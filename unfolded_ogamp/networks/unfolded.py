@@ -1,4 +1,4 @@
-"""The unfolded network: a fixed number of blocks, each of imaging layers and a synchronisation layer."""
+"""The unfolded network: blocks of OG-AMP on screened candidates, then joint layers on the scatterers that are left."""
 
 from __future__ import annotations
 
@@ -9,14 +9,25 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from unfolded_ogamp.estimate import Estimate, History
-from unfolded_ogamp.estimators import alternating
-from unfolded_ogamp.estimators.alternating import AlternatingSettings, AlternatingState
-from unfolded_ogamp.estimators.imaging_settings import ImagingParameters
-from unfolded_ogamp.estimators.presets import tuned
-from unfolded_ogamp.estimators.problem import Problem
-from unfolded_ogamp.networks.layers import ImagingLayer, SynchronisationLayer
+from unfolded_ogamp.estimate import Estimate
+from unfolded_ogamp.estimators import alternating, conclusion, greedy, joint, pruning, restarts, screening
+from unfolded_ogamp.estimators.atlas import Atlas
+from unfolded_ogamp.estimators.coherent import coherent
+from unfolded_ogamp.estimators.greedy import GreedySettings
+from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
+from unfolded_ogamp.estimators.joint import JointState
+from unfolded_ogamp.estimators.presets import screened_imaging
+from unfolded_ogamp.estimators.problem import Problem, pose
+from unfolded_ogamp.estimators.screening import ScreenedState, ScreeningSettings
+from unfolded_ogamp.estimators.synchronisation import NodePhases, SynchronisationSettings
+from unfolded_ogamp.networks.competition import Competition
+from unfolded_ogamp.networks.layers import ImagingLayer, JointLayer, SynchronisationLayer
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
+
+EXPECTED_SCATTERERS = 20  # sets the first scale of reflectivities alone, which adapts to the CSI
+SYNCHRONISATION = SynchronisationSettings(
+    method="alignment", alignment_iterations=10, node_phase="common", phase_step=1.7
+)
 
 
 @dataclass(frozen=True)
@@ -24,85 +35,146 @@ class NetworkSettings:
     """What is fixed when the network is built; geometry, grid and all counts are inputs.
 
     Attributes:
-        blocks: number of blocks, each ending with a synchronisation layer.
+        blocks: number of imaging blocks, each ending with a synchronisation layer.
         layers: imaging layers in a block.
-        passes: times the blocks after the search are run, with the same weights: their learned step sizes are a cycle
-            that can be gone through again. Training goes through it once.
-        analytic: the estimator that the network unfolds and equals before training. Its own numbers of blocks and
-            iterations and its tolerances are not used.
+        looks: times the residual is searched for further scatterers after imaging.
+        additions: largest number of scatterers that a look adds.
+        joint_layers: joint layers after imaging, and after every look.
+        final_layers: joint layers before the competition.
+        prunings: largest number of scatterers that the competition takes out, one at a time.
+        width: of the competition's hidden layers; 0 leaves the decision to the information criterion.
+        starts: largest number of node phases to start from; all but the first for scenes that are not settled.
+        imaging, synchronisation, screening, greedy: settings of the analytic steps that the layers call.
     """
 
-    blocks: int = 10
+    blocks: int = 8
     layers: int = 2
-    passes: int = 1
-    analytic: AlternatingSettings = field(default_factory=tuned)
+    looks: int = 2
+    additions: int = 6
+    joint_layers: int = 2
+    final_layers: int = 4
+    prunings: int = 4
+    width: int = 16
+    starts: int = 12
+    imaging: ImagingSettings = field(default_factory=screened_imaging)
+    synchronisation: SynchronisationSettings = SYNCHRONISATION
+    screening: ScreeningSettings = field(default_factory=ScreeningSettings)
+    greedy: GreedySettings = field(default_factory=GreedySettings)
 
     def __post_init__(self) -> None:
-        for name in ("blocks", "layers", "passes"):
+        for name in ("blocks", "layers", "additions", "joint_layers", "final_layers", "starts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-
-    @property
-    def order(self) -> list[int]:
-        """The blocks in the order in which they are run."""
-        every = list(range(self.blocks))
-        return every + (self.passes - 1) * every[self.analytic.search_blocks :]
+        for name in ("looks", "prunings", "width"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
 
 class Block(nn.Module):
-    """Imaging layers, then a synchronisation layer."""
+    """Screening, imaging layers on the candidates, then a synchronisation layer."""
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
-        analytic = settings.analytic
-        self.imaging = nn.ModuleList(ImagingLayer(analytic.imaging) for _ in range(settings.layers))
-        self.synchronisation = SynchronisationLayer(analytic)
+        self.settings = settings
+        self.imaging = nn.ModuleList(ImagingLayer(settings.imaging) for _ in range(settings.layers))
+        self.synchronisation = SynchronisationLayer(settings.synchronisation)
 
     def parameters_of_layers(self) -> list[ImagingParameters]:
         """What each imaging layer is tuned by."""
         return [cast(ImagingLayer, layer).values() for layer in self.imaging]
 
-    def forward(
-        self, state: AlternatingState, problem: Problem, index: int, entries: list[History]
-    ) -> AlternatingState:
-        """Run the block; `index` counts blocks, `entries` receives the history."""
-        settings = self.synchronisation.settings
-        first, start = self.parameters_of_layers()[0], state
-        state, observation = alternating.begin_block(state, problem, first, settings, index)
-        every = settings.imaging.recentre_every
-        for iteration, layer in enumerate(self.imaging, start=1):
-            before = state
-            state = layer(state, problem, observation, recentring=every > 0 and iteration % every == 0)
-            with torch.no_grad():
-                entries.append(alternating.record(before.imaging, state.imaging, problem, observation))
-        return self.synchronisation(state, start, problem)
+    def forward(self, state: ScreenedState | None, problem: Problem, atlas: Atlas, phases: NodePhases) -> ScreenedState:
+        """Run the block from a state, or where there is none from node phases."""
+        first, settings = self.parameters_of_layers()[0], self.settings
+        if state is None:
+            state = screening.init(problem, atlas, phases, first, settings.imaging, settings.screening)
+        else:
+            state = screening.screen(state, problem, atlas, first, settings.imaging, settings.screening)
+        observation = alternating.observe(problem, state.phases)
+        for layer in self.imaging:
+            state = layer(state, problem, observation)
+        return cast(ScreenedState, self.synchronisation(state, problem))
+
+
+class Refinement(nn.Module):
+    """Joint layers on the active candidates, with looks at what they leave unexplained."""
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        stages = [settings.joint_layers] * (1 + settings.looks) + [settings.final_layers]
+        self.stages = nn.ModuleList(
+            nn.ModuleList(JointLayer(settings.greedy) for _ in range(length)) for length in stages
+        )
+
+    def forward(self, state: ScreenedState, problem: Problem, atlas: Atlas) -> JointState:
+        """Sources that have converged, before any is taken out for good."""
+        thresholds = self.settings.greedy
+        limit = torch.full_like(problem.csi[:, 0, 0, 0].real, self.settings.additions).long()
+        refined = joint.init(screening.active_sources(state), problem)
+        first, *looks, final = (cast(nn.ModuleList, stage) for stage in self.stages)
+        refined = greedy.tidied(self._run(first, refined, problem), problem, thresholds)
+        for stage in looks:
+            grown = greedy.add(refined.sources, problem, atlas, thresholds, limit)
+            refined = greedy.tidied(self._run(stage, joint.init(grown, problem), problem), problem, thresholds)
+        return greedy.tidied(self._run(final, refined, problem), problem, thresholds)
+
+    def _run(self, stage: nn.ModuleList, state: JointState, problem: Problem) -> JointState:
+        for layer in stage:
+            state = layer(state, problem)
+        return state
 
 
 class UnfoldedOGAMP(nn.Module):
-    """OG-AMP alternating with synchronisation refinement, unfolded into layers with learned scalars.
+    """OG-AMP alternating with synchronisation refinement, and joint refinement of what it finds, unfolded into layers.
 
     Parameters are real and do not depend on geometry, grid, or the numbers of nodes, frequencies, pixels or dimensions:
-    one set of weights serves all. Before training the network equals the analytic estimator `settings.analytic` run for
-    the same numbers of blocks and iterations.
+    one set of weights serves all. Before training every layer is the analytic step that it calls.
     """
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings = settings
         self.blocks = nn.ModuleList(Block(settings) for _ in range(settings.blocks))
+        self.refinement = Refinement(settings)
+        self.competition = Competition(settings.width) if settings.width else None
 
-    @property
-    def _blocks(self) -> list[Block]:
-        return [cast(Block, block) for block in self.blocks]
-
-    def states(self, problem: Problem, entries: list[History]) -> Iterator[AlternatingState]:
-        """The state after each block; `entries` receives the history of every layer."""
-        first = self._blocks[0].parameters_of_layers()[0]
-        state = alternating.init(problem, first, self.settings.analytic)
-        blocks = self._blocks
-        for index in self.settings.order:
-            state = blocks[index](state, problem, index, entries)
+    def states(self, problem: Problem, atlas: Atlas, phases: NodePhases) -> Iterator[ScreenedState]:
+        """The state after each imaging block, from the given node phases."""
+        state: ScreenedState | None = None
+        for block in self.blocks:
+            state = block(state, problem, atlas, phases)
+            assert state is not None
             yield state
+
+    def run(self, problem: Problem, atlas: Atlas, phases: NodePhases) -> JointState:
+        """One start from node phases [B, n, 1] to its end."""
+        for state in self.states(problem, atlas, phases):
+            last = state
+        return self.compete(self.refinement(last, problem, atlas), problem)
+
+    def compete(self, state: JointState, problem: Problem) -> JointState:
+        """Take out what the competition does not believe in, one source of a scene at a time."""
+        settings = self.settings
+        for _ in range(settings.prunings):
+            doubt = self.log_odds(state, problem)
+            pruned, doubted = pruning.prune(state, problem, doubt, settings.greedy, settings.joint_layers)
+            if not doubted.any():
+                break
+            state = pruned if self.competition is not None else pruning.keep_better(pruned, state, problem)
+        return state
+
+    def log_odds(self, state: JointState, problem: Problem) -> Tensor:
+        """Log-odds [B, S] that the sources are scatterers of their own."""
+        if self.competition is None:
+            return pruning.log_odds(pruning.evidence(state, problem), state.sources, problem)
+        return cast(Tensor, self.competition(state, problem))
+
+    def pose(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> tuple[Problem, Problem, Atlas]:
+        """The problem on all subcarriers, on as few as say the same, and the positions that are searched."""
+        full = pose(csi, array, grid, torch.full_like(grid.pixel, EXPECTED_SCATTERERS))
+        problem = coherent(full)
+        return full, problem, Atlas.of(problem, self.settings.screening.spacing)
 
     def forward(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate:
         """Estimate scatterers and node phases of a batch of scenes.
@@ -110,17 +182,24 @@ class UnfoldedOGAMP(nn.Module):
         Raises:
             ValueError: if shapes do not fit one another.
         """
-        problem = alternating.pose_problem(csi, array, grid, self.settings.analytic)
-        entries: list[History] = []
-        for state in self.states(problem, entries):
-            last = state
-        return alternating.conclude(last, problem, self.settings.analytic, entries)
+        full, problem, atlas = self.pose(csi, array, grid)
+        best = restarts.search(problem, atlas, self.run, self.settings.greedy, self.settings.starts)
+        return self.conclude(best, full, grid.centre.dtype)
+
+    def conclude(self, state: JointState, full: Problem, dtype: torch.dtype) -> Estimate:
+        """The estimate, on all subcarriers, that the end of a start stands for."""
+        state = joint.init(state.sources, full)
+        return conclusion.of_sources(state, full, self.log_odds(state, full).sigmoid(), dtype)
 
     def curves(self) -> dict[str, Tensor]:
-        """Value of every learned quantity along the layers (imaging) or blocks (synchronisation), for figures."""
-        layers = [values for block in self._blocks for values in block.parameters_of_layers()]
+        """Value of every learned scalar along the layers, for figures."""
+        blocks = [block for block in self.blocks if isinstance(block, Block)]
+        layers = [values for block in blocks for values in block.parameters_of_layers()]
         result = {f.name: torch.stack([getattr(v, f.name).detach() for v in layers]) for f in fields(ImagingParameters)}
-        refinements = [block.synchronisation.values() for block in self._blocks]
-        for name in refinements[0]:
-            result[name] = torch.stack([values[name].detach() for values in refinements])
+        for name in ("phase_step", "momentum"):
+            result[name] = torch.stack([block.synchronisation.values()[name].detach() for block in blocks])
+        stages = (cast(nn.ModuleList, stage) for stage in self.refinement.stages)
+        steps = [cast(JointLayer, layer).values() for stage in stages for layer in stage]
+        for name in ("damping", "step", "prior"):
+            result[f"joint_{name}"] = torch.stack([getattr(values, name).detach() for values in steps])
         return result

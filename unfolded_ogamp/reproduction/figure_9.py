@@ -11,8 +11,9 @@ import torch
 from unfolded_ogamp.data import Scenario, evaluation_scenes
 from unfolded_ogamp.estimate import Estimate, History
 from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator, AlternatingSettings, GreedyEstimator, alternating
+from unfolded_ogamp.estimators.greedy_starts import first_phases
 from unfolded_ogamp.evaluation import SceneMetrics, joint_bound, scene_metrics, statistic_of
-from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
+from unfolded_ogamp.networks import UnfoldedOGAMP
 from unfolded_ogamp.physics import Csi, Scene
 from unfolded_ogamp.reproduction.curves import (
     GREEDY,
@@ -57,9 +58,10 @@ def measure(size: Size, seed: int, network: UnfoldedOGAMP, on_progress: OnProgre
     """
     scenario, counts = Scenario(), {int(value) for value in size.values}
     paper = paper_settings("og_amp_paper", scenario.sparsity, PAPER_BLOCKS)
-    alternations = {
-        PAPER: UnfoldedOGAMP(NetworkSettings(blocks=PAPER_BLOCKS, layers=paper.iterations, analytic=paper)),
-        TUNED: UnfoldedOGAMP(NetworkSettings(blocks=TUNED_BLOCKS, layers=2, analytic=PRESETS["og_amp"]())),
+    tuned = replace(PRESETS["og_amp"](), blocks=TUNED_BLOCKS, phase_tolerance=0.0)
+    alternations: dict[str, AlternatingEstimator | UnfoldedOGAMP] = {
+        PAPER: AlternatingEstimator(replace(paper, tolerance=0.0)),
+        TUNED: AlternatingEstimator(tuned),
         NETWORK: network,
     }
     imaging = imaging_settings(scenario.sparsity)
@@ -67,8 +69,8 @@ def measure(size: Size, seed: int, network: UnfoldedOGAMP, on_progress: OnProgre
     rows = []
     for curve, settings in imaging.items():
         rows += _over_iterations(curve, settings, replace(scenario, phase_std=0.0), size.n_scenes, seed, steps)
-    for curve, unfolded in alternations.items():
-        rows += _over_alternations(curve, unfolded, counts, scenario, size.n_scenes, seed, steps)
+    for curve, alternation in alternations.items():
+        rows += _over_alternations(curve, alternation, counts, scenario, size.n_scenes, seed, steps)
     point = Point({"part": "T", "iteration": 0.0}, scenario, [Curve(GREEDY, GreedyEstimator())])
     rows += sweep([point], size.n_scenes, seed)
     steps.advance(size.n_scenes)
@@ -86,17 +88,29 @@ def imaging_settings(sparsity: float) -> dict[str, AlternatingSettings]:
 
 
 def after_blocks(
+    estimator: AlternatingEstimator | UnfoldedOGAMP, scene: Scene, csi: Csi, counts: Collection[int]
+) -> Iterator[tuple[int, Estimate]]:
+    """The estimates after some numbers of blocks, all from one run; those of the network once they are refined."""
+    if isinstance(estimator, UnfoldedOGAMP):
+        yield from _after_network_blocks(estimator, scene, csi, counts)
+        return
+    settings = estimator.settings
+    problem = alternating.pose_problem(csi, scene.array, scene.grid, settings)
+    entries: list[History] = []
+    for count, state in enumerate(estimator.states(problem, entries), start=1):
+        if count in counts:
+            yield count, alternating.conclude(state, problem, settings, entries)
+
+
+def _after_network_blocks(
     network: UnfoldedOGAMP, scene: Scene, csi: Csi, counts: Collection[int]
 ) -> Iterator[tuple[int, Estimate]]:
-    """The estimates after some numbers of blocks, all from one run; the untrained network is the classic estimator."""
-    analytic = network.settings.analytic
-    problem = alternating.pose_problem(csi, scene.array, scene.grid, analytic)
-    entries: list[History] = []
-    for count, state in enumerate(network.states(problem, entries), start=1):
+    full, problem, atlas = network.pose(csi, scene.array, scene.grid)
+    states = network.states(problem, atlas, first_phases(problem))
+    for count, state in enumerate(states, start=1):
         if count in counts:
-            yield count, alternating.conclude(state, problem, analytic, entries)
-        if count >= max(counts):
-            return
+            refined = network.compete(network.refinement(state, problem, atlas), problem)
+            yield count, network.conclude(refined, full, scene.grid.centre.dtype)
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -123,7 +137,7 @@ def _over_iterations(
 
 def _over_alternations(
     curve: str,
-    network: UnfoldedOGAMP,
+    estimator: AlternatingEstimator | UnfoldedOGAMP,
     counts: Collection[int],
     scenario: Scenario,
     n_scenes: int,
@@ -134,7 +148,7 @@ def _over_alternations(
     with torch.inference_mode():
         for scene, csi in evaluation_scenes(scenario, n_scenes, BATCH, seed):
             bounds = [joint_bound(scene, index) for index in range(len(csi.value))]
-            for count, estimate in after_blocks(network, scene, csi, counts):
+            for count, estimate in after_blocks(estimator, scene, csi, counts):
                 metrics = [scene_metrics(scene, estimate, index, bound) for index, bound in enumerate(bounds)]
                 measured.setdefault(count, []).extend(metrics)
             steps.advance(len(bounds))

@@ -153,16 +153,17 @@ def conclude(
     order = strength(points, problem)[0].argsort(descending=True)
     scatterers = Scatterers(
         position=points.position[0, order],
-        position_std=torch.full_like(points.position[0], torch.inf),
+        covariance=torch.diag_embed(torch.full_like(points.position[0], torch.inf)),
         reflectivity=points.reflectivity[0, order] * problem.reflectivity_scale,
         probability=probability[order],
     )
     residuals = torch.stack([entry for entry, _ in entries], dim=1) * problem.unit.square()
     counts = torch.stack([count for _, count in entries], dim=1)
+    listed_scatterers, phase_std = with_joint_std([scatterers], phases, problem, residual)
     return conclusion.conclude(
         problem,
-        with_joint_std([scatterers], phases, problem, residual),
-        *(phases.tx, phases.rx),
+        listed_scatterers,
+        *(phases.tx, phases.rx, phase_std),
         reference=reference,
         pixel_probability=pixel_probability,
         finite=torch.isfinite(residual),

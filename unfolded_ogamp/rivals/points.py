@@ -88,7 +88,9 @@ def moved(points: Points, shift: Tensor, problem: Problem, largest_move: float) 
 def merged(points: Points, problem: Problem, settings: ListSettings) -> Points:
     """The points with those that are too close to a stronger one merged or dropped."""
     plain = torch.zeros_like(points.position[0])
-    scatterers = Scatterers(points.position[0], plain, points.reflectivity[0], torch.ones_like(plain[:, 0]))
+    scatterers = Scatterers(
+        points.position[0], torch.diag_embed(plain), points.reflectivity[0], torch.ones_like(plain[:, 0])
+    )
     result = combine(scatterers, settings, float(problem.array.wavelength))
     return Points(result.position[None], result.reflectivity[None])
 

@@ -1,7 +1,7 @@
-"""What training minimises: errors of phase, position and detection after every block, on logarithmic scales.
+"""What training minimises: errors of phase, position and detection after every block and at the end.
 
-A logarithm lets a scene that is already good, and one that is not yet, pull with the same strength, down to a floor
-below which nothing is gained; that is what teaches the last blocks to end the crawl of alternation.
+All are on logarithmic scales, so that a scene that is already good, and one that is not yet, pull with the same
+strength. The errors at the end are in units of each scene's joint Cramer-Rao bound, below which nothing is gained.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from unfolded_ogamp.estimators.alternating import AlternatingState
+from unfolded_ogamp.estimators import joint
+from unfolded_ogamp.estimators.joint import JointState, Uncertainty
 from unfolded_ogamp.estimators.off_grid_gamp import estimated_shift
+from unfolded_ogamp.estimators.problem import Problem
+from unfolded_ogamp.estimators.screening import ScreenedState
+from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.physics import Scene, link_phase, link_phase_error
 
 
@@ -24,25 +28,28 @@ class LossSettings:
 
     Attributes:
         growth: factor by which the weight of a block grows from one to the next.
-        phase, position, detection: weights of the three errors.
-        phase_floor: link phase error below which nothing is gained, [rad].
-        position_floor: position error below which nothing is gained, in wavelengths.
+        phase, position, detection: weights of the three errors after the imaging blocks.
+        refinement, competition: weights of the errors at the end, over the bound, and of the competition's decisions.
+        phase_floor: link phase error after a block below which nothing is gained, [rad].
+        position_floor: position error after a block below which nothing is gained, in wavelengths.
         gate: an estimate within this of a scatterer is one of it, in wavelengths.
     """
 
     growth: float = 1.3
     phase: float = 1.0
     position: float = 1.0
-    detection: float = 1.0
-    phase_floor: float = 5e-3
-    position_floor: float = 1e-3
+    detection: float = 5.0
+    refinement: float = 1.0
+    competition: float = 1.0
+    phase_floor: float = 0.05
+    position_floor: float = 0.02
     gate: float = 0.1
 
     def __post_init__(self) -> None:
         for name in ("growth", "phase_floor", "position_floor", "gate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("phase", "position", "detection"):
+        for name in ("phase", "position", "detection", "refinement", "competition"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
@@ -61,27 +68,27 @@ def log_error(mean_square: Tensor, floor: float | Tensor) -> Tensor:
     return 0.5 * torch.log1p(mean_square / floor**2)
 
 
-def phase_loss(state: AlternatingState, scene: Scene, settings: LossSettings) -> Tensor:
-    """Logarithmic link phase error [B] after the gauge is removed."""
-    estimated = link_phase(state.phases.tx, state.phases.rx).expand(-1, -1, -1, scene.tx_phase.shape[-1])
+def phase_loss(tx_phase: Tensor, rx_phase: Tensor, scene: Scene, floor: float | Tensor) -> Tensor:
+    """Logarithmic link phase error [B] of node phases [B, n, 1] after the gauge is removed; `floor` in [rad]."""
+    estimated = link_phase(tx_phase, rx_phase).expand(-1, -1, -1, scene.tx_phase.shape[-1])
     error = link_phase_error(estimated, link_phase(scene.tx_phase, scene.rx_phase), scene.link)
     count = scene.link.sum((1, 2)) * error.shape[-1]
-    return log_error(error.square().sum((1, 2, 3)) / count, settings.phase_floor)
+    return log_error(error.square().sum((1, 2, 3)) / count, floor)
 
 
-def image_losses(state: AlternatingState, scene: Scene, settings: LossSettings) -> tuple[Tensor, Tensor]:
+def image_losses(state: ScreenedState, scene: Scene, settings: LossSettings) -> tuple[Tensor, Tensor]:
     """Logarithmic position error and detection loss [B].
 
-    A scatterer is estimated where the pixels within the gate around it say, weighed by probability and amplitude, so
-    that two pixels may share one. Detection asks of the likeliest of these pixels, or where there is none of the
-    nearest pixel, to be active, and of every pixel near no scatterer not to be. Its logarithm of a log-likelihood
-    keeps a pixel that is wrong and sure of it from drowning all others.
+    A scatterer is estimated where the candidates within the gate around it say, weighed by probability and amplitude,
+    so that two may share one. Detection asks of the likeliest of these, or where there is none of the nearest
+    candidate, to be active, and of every one near no scatterer not to be. Its logarithm of a log-likelihood keeps a
+    candidate that is wrong and sure of it from drowning all others.
     """
     posterior = state.imaging.messages.posterior
     log_odds, amplitude = posterior.log_odds[:, 0], posterior.active_mean[:, 0].abs()
-    limit = scene.grid.pixel[:, None, None]
+    limit = state.candidates.pixel[:, None, None]
     shift = torch.maximum(torch.minimum(estimated_shift(state.imaging), limit), -limit)
-    position = scene.grid.centre + state.imaging.offset + shift
+    position = state.position + shift
     squared = (scene.position[:, :, None] - position[:, None]).square().sum(-1)
     gate = settings.gate * scene.array.wavelength
     near = squared.detach() < gate.square()[:, None, None]
@@ -102,10 +109,54 @@ def image_losses(state: AlternatingState, scene: Scene, settings: LossSettings) 
     return position_loss, (missed + false) / scene.position.shape[1]
 
 
-def block_errors(state: AlternatingState, scene: Scene, settings: LossSettings) -> BlockErrors:
+def block_errors(state: ScreenedState, scene: Scene, settings: LossSettings) -> BlockErrors:
     """All losses of the state after one block."""
     position, detection = image_losses(state, scene, settings)
-    return BlockErrors(phase_loss(state, scene, settings), position, detection)
+    phases = state.phases
+    return BlockErrors(phase_loss(phases.tx, phases.rx, scene, settings.phase_floor), position, detection)
+
+
+@torch.no_grad()
+def bound_of(scene: Scene, problem: Problem) -> Uncertainty:
+    """The joint Cramer-Rao bound of every scene, from its true scatterers and phases."""
+    exact = problem.to(dtype=torch.float64)
+    truth = Sources(
+        position=scene.position.double(),
+        reflectivity=scene.reflectivity.to(torch.complex128) / exact.reflectivity_scale[:, None],
+        used=torch.ones_like(scene.position[..., 0], dtype=torch.bool),
+        tx_phase=scene.tx_phase[..., 0].double(),
+        rx_phase=scene.rx_phase[..., 0].double(),
+    )
+    assert exact.noise_variance is not None
+    noise = exact.noise_variance
+    return joint.uncertainty(truth, exact).map(lambda value: value * noise.reshape(-1, *[1] * (value.ndim - 1)))
+
+
+def refinement_loss(state: JointState, scene: Scene, bound: Uncertainty, settings: LossSettings) -> Tensor:
+    """Logarithmic errors [B] of positions and phases over the joint bound, of the scatterers that are found."""
+    sources = state.sources
+    distance = torch.where(sources.used[:, None], torch.cdist(scene.position, sources.position.detach()), torch.inf)
+    nearest = distance.argmin(2)
+    found = distance.amin(2) < settings.gate * scene.array.wavelength[:, None]
+    position = sources.position.gather(1, nearest[..., None].expand(-1, -1, scene.position.shape[2]))
+    error = torch.where(found, (position - scene.position).square().sum(-1), 0)
+    least = bound.position.diagonal(dim1=2, dim2=3).sum(2).sqrt().to(error.dtype)
+    position_loss = (found * log_error(error, least)).sum(1) / found.sum(1).clamp(min=1)
+    floor = (bound.tx_phase.mean(1) + bound.rx_phase.mean(1)).sqrt().to(error.dtype)
+    return position_loss + phase_loss(sources.tx_phase[..., None], sources.rx_phase[..., None], scene, floor)
+
+
+def competition_loss(log_odds: Tensor, state: JointState, scene: Scene, settings: LossSettings) -> Tensor:
+    """Mean cross-entropy [B] of log-odds [B, S] that a source is the nearest one of a scatterer, within the gate."""
+    sources = state.sources
+    if sources.used.shape[1] == 0:
+        return log_odds.sum(1)
+    distance = torch.cdist(scene.position, sources.position.detach()) / scene.array.wavelength[:, None, None]
+    distance = torch.where(sources.used[:, None], distance, torch.inf)
+    best = (distance <= distance.amin(2, keepdim=True)) & (distance < settings.gate)
+    label = best.any(1).to(log_odds)
+    error = binary_cross_entropy_with_logits(log_odds, label, reduction="none") * sources.used
+    return error.sum(1) / sources.used.sum(1).clamp(min=1)
 
 
 def total_loss(blocks: Sequence[BlockErrors], settings: LossSettings) -> Tensor:

@@ -12,10 +12,18 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate
-from unfolded_ogamp.estimators import alternating
+from unfolded_ogamp.estimators import restarts
+from unfolded_ogamp.estimators.greedy_starts import first_phases
 from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
 from unfolded_ogamp.training.datamodule import Batch, SceneDataModule
-from unfolded_ogamp.training.losses import LossSettings, block_errors, total_loss
+from unfolded_ogamp.training.losses import (
+    LossSettings,
+    block_errors,
+    bound_of,
+    competition_loss,
+    refinement_loss,
+    total_loss,
+)
 
 
 @dataclass(frozen=True)
@@ -62,19 +70,29 @@ class UnfoldedModule(lightning.LightningModule):
         scene, csi = batch
         return self.network(csi, scene.array, scene.grid)
 
-    def losses(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, averaged over the scenes of a batch, and its parts after the last block."""
+    def losses(self, batch: Batch, focused: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, averaged over the scenes of a batch, and its parts at the end of one start.
+
+        Args:
+            batch: scenes and CSI.
+            focused: start from phases in focus, as the second start of a scene does.
+        """
         scene, csi = batch
-        analytic = self.network.settings.analytic
-        problem = alternating.pose_problem(csi, scene.array, scene.grid, analytic)
-        blocks = [block_errors(state, scene, self.loss) for state in self.network.states(problem, [])]
-        last = blocks[-1]
-        parts = {name: getattr(last, name).detach().nanmean() for name in ("phase", "position", "detection")}
-        return total_loss(blocks, self.loss).mean(), parts
+        _, problem, atlas = self.network.pose(csi, scene.array, scene.grid)
+        phases = restarts.focused_phases(problem, self.network.settings.greedy)[1] if focused else first_phases(problem)
+        states = list(self.network.states(problem, atlas, phases))
+        blocks = [block_errors(state, scene, self.loss) for state in states]
+        refined = self.network.refinement(states[-1], problem, atlas)
+        refinement = refinement_loss(refined, scene, bound_of(scene, problem), self.loss)
+        competition = competition_loss(self.network.log_odds(refined, problem), refined, scene, self.loss)
+        loss = total_loss(blocks, self.loss)
+        loss = loss + self.loss.refinement * refinement + self.loss.competition * competition
+        parts = {"refinement": refinement, "competition": competition}
+        parts |= {name: getattr(blocks[-1], name) for name in ("phase", "position", "detection")}
+        return loss.mean(), {name: value.detach().nanmean() for name, value in parts.items()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        del batch_idx
-        loss, parts = self.losses(batch)
+        loss, parts = self.losses(batch, focused=batch_idx % 2 == 1)
         self.log("train/loss", loss, prog_bar=True, batch_size=batch[0].position.shape[0])
         self.log_dict({f"train/{name}": value for name, value in parts.items()}, batch_size=batch[0].position.shape[0])
         return loss

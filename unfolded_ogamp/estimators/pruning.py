@@ -1,0 +1,90 @@
+"""Sources that are not needed beside the others: which are in doubt, and what becomes of the rest without them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.estimators import greedy, joint
+from unfolded_ogamp.estimators.greedy import GreedySettings
+from unfolded_ogamp.estimators.joint import Columns, JointState
+from unfolded_ogamp.estimators.problem import Problem
+from unfolded_ogamp.estimators.sources import Sources, drop
+from unfolded_ogamp.records import Record, choose, place
+
+
+@dataclass(frozen=True)
+class Evidence(Record):
+    """What speaks for every source [B, S], all in the unit of the noise variance; zero in unused slots.
+
+    Attributes:
+        alone: power of its echoes, as if there were nothing else.
+        beside_others: |x|^2 over the variance of |x| with everything else unknown: Wald's statistic.
+        spread: largest standard deviation of its position, in wavelengths.
+    """
+
+    alone: Tensor
+    beside_others: Tensor
+    spread: Tensor
+
+
+@torch.no_grad()
+def evidence(state: JointState, problem: Problem) -> Evidence:
+    """The evidence for every source, in double precision inside: pairs that split one scatterer are hard to tell."""
+    sources, exact = state.sources, problem.to(dtype=torch.float64)
+    known = joint.uncertainty(sources.to(dtype=torch.float64), exact)
+    noise = greedy.noise_power(state.cost, sources, problem)[:, None]
+    power = sources.reflectivity.real.square() + sources.reflectivity.imag.square()
+    tiny = torch.finfo(power.dtype).tiny
+    variance = known.amplitude.to(power.dtype) * noise
+    largest = known.position.diagonal(dim1=2, dim2=3).sum(2).to(power.dtype) * noise
+    wavelength = problem.array.wavelength[:, None]
+    return Evidence(
+        alone=torch.where(sources.used, power * Columns.at(sources, problem).energy(problem.link) / noise, 0),
+        beside_others=torch.where(sources.used, power / variance.clamp(min=tiny), 0),
+        spread=torch.where(sources.used, largest.sqrt() / wavelength, 0),
+    )
+
+
+def log_odds(found: Evidence, sources: Sources, problem: Problem) -> Tensor:
+    """Log-odds [B, S] of a source by the Bayesian information criterion: half of what it explains over its price.
+
+    The price is the logarithm of the number of measurements for each of its D + 2 unknowns.
+    """
+    price = (sources.position.shape[2] + 2) * (2 * greedy.samples(problem)).log()
+    return (found.beside_others - price[:, None]) / 2
+
+
+def prune(
+    state: JointState, problem: Problem, doubt: Tensor, settings: GreedySettings, steps: int
+) -> tuple[JointState, Tensor]:
+    """Leave out the most doubtful source of every scene that has one, and move the others to where they fit then.
+
+    Args:
+        state: where it starts.
+        problem: geometry and CSI.
+        doubt: log-odds of every source [B, S]; negative ones are in doubt.
+        settings: how far a joint step may move.
+        steps: joint steps after a source is gone.
+
+    Returns:
+        The state without it, in which each such scene may be worse; and which scenes had one, bool [B].
+    """
+    doubt = torch.where(state.sources.used, doubt, torch.inf)
+    worst = (doubt < 0) & (doubt <= doubt.amin(1, keepdim=True))
+    scenes = worst.any(1).nonzero()[:, 0]
+    if len(scenes) == 0:
+        return state, worst.any(1)
+    part = problem[scenes]
+    without = joint.init(drop(state.sources[scenes], worst[scenes]), part)
+    free = greedy.phases_free(without.sources, part, settings)
+    for _ in range(steps):
+        without = joint.step(without, part, free, settings.largest_move)
+    return place(without, scenes, state), worst.any(1)
+
+
+def keep_better(new: JointState, old: JointState, problem: Problem) -> JointState:
+    """Scene by scene the one that the Bayesian information criterion prefers."""
+    return choose(greedy.criterion(new, problem) < greedy.criterion(old, problem), new, old)
