@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from unfolded_ogamp.estimators import autofocus, greedy_starts
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.greedy import GreedySettings
+from unfolded_ogamp.estimators.greedy_starts import better
 from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.synchronisation import NodePhases
@@ -29,7 +31,7 @@ def search(problem: Problem, atlas: Atlas, run: Run, settings: GreedySettings, s
     generator = torch.Generator().manual_seed(settings.seed)
     coarse: Atlas | None = None
     for start in range(1, starts):
-        scenes = (~agreed & (greedy_starts.excess(best, problem) > settings.margin)).nonzero()[:, 0]
+        scenes = (~agreed & ~settled(best, problem, settings)).nonzero()[:, 0]
         if len(scenes) == 0:
             break
         part = problem[scenes]
@@ -47,9 +49,14 @@ def search(problem: Problem, atlas: Atlas, run: Run, settings: GreedySettings, s
                     greedy_starts.apart(given[scenes], focused, part.link[..., 0] > 0) > settings.jitter
                 )
             phases = focused
-        best, same = greedy_starts.better(best, run(part, atlas[scenes], phases), scenes, problem)
+        best, same = better(best, run(part, atlas[scenes], phases), scenes, problem)
         agreed = agreed | (same & independent)
     return best
+
+
+def settled(state: JointState, problem: Problem, settings: GreedySettings) -> Tensor:
+    """Scenes whose residual is what the noise allows, bool [B]; none where the noise is not known."""
+    return greedy_starts.excess(state, problem) <= settings.margin
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators import alternating, off_grid_gamp, synchronisation
+from unfolded_ogamp.estimators import alternating, joint, off_grid_gamp, synchronisation
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.denoisers import Posterior
 from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
@@ -24,6 +24,7 @@ from unfolded_ogamp.estimators.synchronisation import NodePhases, Synchronisatio
 from unfolded_ogamp.physics import PixelGrid
 from unfolded_ogamp.records import Record, choose
 
+LEAST_ACTIVE = 3  # scatterers without which node phases are not fitted
 CONSIDERED = 4  # times as many strongest positions as there are candidates are looked through for peaks
 
 
@@ -96,7 +97,10 @@ def screen(
     settings: ImagingSettings,
     screening: ScreeningSettings,
 ) -> ScreenedState:
-    """The candidates that are active, and in place of the others the strongest peaks of what is not explained yet."""
+    """The candidates that are active, and in place of the others the strongest peaks of what is not explained yet.
+
+    These start inactive, and all messages anew: scores that were made for other candidates would throw everything off.
+    """
     observation = alternating.observe(problem, state.phases)
     messages, wavelength = state.imaging.messages, problem.array.wavelength
     position, response = peaks(atlas, atlas.back_project(observation - messages.prediction()), problem, screening)
@@ -121,16 +125,12 @@ def screen(
     posterior = Posterior(
         log_odds=carried(old.log_odds, new.log_odds),
         mean=carried(old.mean, new.mean),
-        variance=carried(old.variance, new.variance),
+        variance=carried(old.variance, torch.zeros_like(new.variance)),
         active_mean=carried(old.active_mean, new.active_mean),
         active_variance=carried(old.active_variance, new.active_variance),
     )
-    imaging = replace(
-        fresh.imaging,
-        messages=replace(fresh.imaging.messages, posterior=posterior, score=messages.score),
-        amplitude=state.imaging.amplitude,
-    )
-    return replace(fresh, imaging=imaging)
+    started = replace(fresh.imaging.messages, posterior=posterior)
+    return replace(fresh, imaging=replace(fresh.imaging, messages=started, amplitude=state.imaging.amplitude))
 
 
 def image(
@@ -154,10 +154,17 @@ def synchronise(
     phase_step: Tensor | float,
     momentum: Tensor | float,
 ) -> ScreenedState:
-    """Node phases refined on the channel that imaging predicts, and the scale of reflectivities adapted to it."""
+    """Node phases refined on the channel that imaging predicts, and the scale of reflectivities adapted to it.
+
+    Where fewer scatterers are active than hold the node phases, and there is no line of sight, these stay: one
+    scatterer can be made to explain nearly anything.
+    """
     messages = state.imaging.messages
     reference = messages.prediction() + problem.los
-    phases = synchronisation.step(problem.csi, reference, problem.link, state.phases, settings, phase_step, momentum)
+    fitted = synchronisation.step(problem.csi, reference, problem.link, state.phases, settings, phase_step, momentum)
+    active = (messages.posterior.log_odds[:, 0] > 0).sum(1)
+    held = replace(state.phases, tx_move=0 * fitted.tx_move, rx_move=0 * fitted.rx_move)
+    phases = choose((active >= LEAST_ACTIVE) | joint.has_los(problem), fitted, held)
     turn = phasor(phases.tx_move, phases.rx_move)
     imaging = replace(state.imaging, messages=replace(messages, score=messages.score * turn))
     return replace(state, imaging=off_grid_gamp.adapt_amplitude(imaging), phases=phases)

@@ -9,8 +9,10 @@ from unfolded_ogamp.estimators import pruning
 from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.pruning import Evidence
+from unfolded_ogamp.networks.layers import bounded
 
 REACH = 2.0  # wavelengths within which sources compete
+LARGEST_LOG_ODDS = 10.0  # of the criterion, and of the correction: no model is surer than that of itself
 
 
 class Competition(nn.Module):
@@ -33,8 +35,8 @@ class Competition(nn.Module):
     def forward(self, state: JointState, problem: Problem) -> Tensor:
         """Log-odds [B, S]; of unused slots they mean nothing."""
         found = pruning.evidence(state, problem)
-        prior = pruning.log_odds(found, state.sources, problem)
-        return prior + self.correction(state, problem, found, prior)
+        prior = bounded(pruning.log_odds(found, state.sources, problem), LARGEST_LOG_ODDS)
+        return prior + bounded(self.correction(state, problem, found, prior), LARGEST_LOG_ODDS)
 
     def correction(self, state: JointState, problem: Problem, found: Evidence, prior: Tensor) -> Tensor:
         """What is learned of it [B, S]."""
@@ -49,5 +51,5 @@ class Competition(nn.Module):
         compete = used[:, :, None] & used[:, None] & (distance < REACH)
         compete = compete & ~torch.eye(used.shape[1], dtype=torch.bool, device=used.device)
         heard = (self.neighbour(pair) * compete[..., None]).sum(2)
-        own = torch.stack([alone, beside, torch.log(found.spread + 1e-3), 0.1 * prior.clamp(-50, 50)], dim=-1)
+        own = torch.stack([alone, beside, torch.log(found.spread + 1e-3), 0.1 * prior], dim=-1)
         return self.decide(torch.cat([own, heard], dim=-1))[..., 0]

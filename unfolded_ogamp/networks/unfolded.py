@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from itertools import islice
 from typing import cast
 
 import torch
@@ -36,6 +37,7 @@ class NetworkSettings:
 
     Attributes:
         blocks: number of imaging blocks, each ending with a synchronisation layer.
+        first_exit: blocks after which scenes leave whose refined estimate leaves no more than noise.
         layers: imaging layers in a block.
         looks: times the residual is searched for further scatterers after imaging.
         additions: largest number of scatterers that a look adds.
@@ -48,6 +50,7 @@ class NetworkSettings:
     """
 
     blocks: int = 8
+    first_exit: int = 4
     layers: int = 2
     looks: int = 2
     additions: int = 6
@@ -68,6 +71,8 @@ class NetworkSettings:
         for name in ("looks", "prunings", "width"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not 1 <= self.first_exit <= self.blocks:
+            raise ValueError(f"first_exit must lie in 1 ... blocks = {self.blocks}, got {self.first_exit}")
 
 
 class Block(nn.Module):
@@ -148,10 +153,21 @@ class UnfoldedOGAMP(nn.Module):
             yield state
 
     def run(self, problem: Problem, atlas: Atlas, phases: NodePhases) -> JointState:
-        """One start from node phases [B, n, 1] to its end."""
-        for state in self.states(problem, atlas, phases):
-            last = state
-        return self.compete(self.refinement(last, problem, atlas), problem)
+        """One start from node phases [B, n, 1] to its end; only scenes that are not settled go through all blocks."""
+        first_exit = self.settings.first_exit
+        state = next(islice(self.states(problem, atlas, phases), first_exit - 1, None))
+        refined = self.refine(state, problem, atlas)
+        scenes = (~restarts.settled(refined, problem, self.settings.greedy)).nonzero()[:, 0]
+        if len(scenes) == 0 or first_exit == self.settings.blocks:
+            return refined
+        state, part, around = state[scenes], problem[scenes], atlas[scenes]
+        for block in self.blocks[first_exit:]:
+            state = block(state, part, around, phases)
+        return restarts.better(refined, self.refine(state, part, around), scenes, problem)[0]
+
+    def refine(self, state: ScreenedState, problem: Problem, atlas: Atlas) -> JointState:
+        """Joint refinement of the active candidates, and the competition between them."""
+        return self.compete(self.refinement(state, problem, atlas), problem)
 
     def compete(self, state: JointState, problem: Problem) -> JointState:
         """Take out what the competition does not believe in, one source of a scene at a time."""

@@ -109,7 +109,7 @@ def _after_network_blocks(
     states = network.states(problem, atlas, first_phases(problem))
     for count, state in enumerate(states, start=1):
         if count in counts:
-            refined = network.compete(network.refinement(state, problem, atlas), problem)
+            refined = network.refine(state, problem, atlas)
             yield count, network.conclude(refined, full, scene.grid.centre.dtype)
 
 

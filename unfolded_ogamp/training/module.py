@@ -75,16 +75,21 @@ class UnfoldedModule(lightning.LightningModule):
 
         Args:
             batch: scenes and CSI.
-            focused: start from phases in focus, as the second start of a scene does.
+            focused: start from phases in focus and go through all blocks, as the second start of a scene does; else
+                from those that are given, to the first exit.
         """
         scene, csi = batch
         _, problem, atlas = self.network.pose(csi, scene.array, scene.grid)
         phases = restarts.focused_phases(problem, self.network.settings.greedy)[1] if focused else first_phases(problem)
         states = list(self.network.states(problem, atlas, phases))
         blocks = [block_errors(state, scene, self.loss) for state in states]
-        refined = self.network.refinement(states[-1], problem, atlas)
+        last = states[-1 if focused else self.network.settings.first_exit - 1]
+        refined = self.network.refinement(last, problem, atlas)
         refinement = refinement_loss(refined, scene, bound_of(scene, problem), self.loss)
-        competition = competition_loss(self.network.log_odds(refined, problem), refined, scene, self.loss)
+        log_odds = self.network.log_odds(refined, problem)
+        competition = competition_loss(log_odds, refined, scene, self.loss)
+        # of a start that ended in a trap nothing can be told; it is started anew
+        competition = competition * restarts.settled(refined, problem, self.network.settings.greedy)
         loss = total_loss(blocks, self.loss)
         loss = loss + self.loss.refinement * refinement + self.loss.competition * competition
         parts = {"refinement": refinement, "competition": competition}

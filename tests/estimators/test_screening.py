@@ -1,0 +1,107 @@
+"""Screening: which positions stay in play, and imaging on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from unfolded_ogamp.data import Scenario, draw
+from unfolded_ogamp.estimators import alternating, screening
+from unfolded_ogamp.estimators.atlas import Atlas
+from unfolded_ogamp.estimators.greedy_starts import first_phases
+from unfolded_ogamp.estimators.imaging_settings import ImagingParameters
+from unfolded_ogamp.estimators.presets import screened_imaging
+from unfolded_ogamp.estimators.problem import Problem, pose
+from unfolded_ogamp.estimators.screening import ScreenedState, ScreeningSettings
+from unfolded_ogamp.networks import NetworkSettings
+from unfolded_ogamp.physics import Scene
+
+IMAGING = screened_imaging()
+PARAMETERS = ImagingParameters.of(IMAGING)
+SCREENING = ScreeningSettings()
+PLANE = Scenario(n_tx=14, n_rx=14, pixels=(9, 9), sparsity=0.05, phase_std=0.0, snr_db=40.0)
+SPACE = Scenario(n_tx=20, n_rx=20, pixels=(5, 5, 5), sparsity=0.02, node_radius=(1.0, 1.5), phase_std=0.0, snr_db=40.0)
+
+
+def posed(scenario: Scenario, batch: int, seed: int) -> tuple[Scene, Problem, Atlas]:
+    scene, csi = draw(scenario, batch, torch.Generator().manual_seed(seed))
+    problem = pose(csi, scene.array, scene.grid, torch.full_like(scene.grid.pixel, 5.0))
+    return scene, problem, Atlas.of(problem, SCREENING.spacing)
+
+
+def start(problem: Problem, atlas: Atlas) -> ScreenedState:
+    return screening.init(problem, atlas, first_phases(problem), PARAMETERS, IMAGING, SCREENING)
+
+
+def after(problem: Problem, atlas: Atlas, count: int) -> ScreenedState:
+    state = start(problem, atlas)
+    for block in range(count):
+        if block:
+            state = screening.screen(state, problem, atlas, PARAMETERS, IMAGING, SCREENING)
+        observation = alternating.observe(problem, state.phases)
+        for _ in range(4):
+            state = screening.image(state, problem, observation, PARAMETERS, IMAGING)
+        state = screening.synchronise(state, problem, NetworkSettings().synchronisation, 1.0, 0.0)
+    return state
+
+
+def test_peaks_are_the_local_maxima_one_by_one() -> None:
+    _, problem, atlas = posed(PLANE, 2, seed=1)
+    picture = atlas.back_project(problem.csi)
+    position, power = screening.peaks(atlas, picture, problem, SCREENING)
+    assert position.shape[1] == SCREENING.count(problem) == 40  # 2 sqrt(14 x 14 x 2)
+    for scene in range(2):
+        response = picture[scene].abs().square()
+        strongest = response.argsort(descending=True)[: 4 * 40]
+        radius = SCREENING.separation * float(problem.array.wavelength[scene])
+        expected = []
+        for index, one in enumerate(strongest):
+            distance = (atlas.position[scene, strongest[:index]] - atlas.position[scene, one]).norm(dim=1)
+            if bool((distance >= radius).all()):
+                expected.append(float(response[one]))
+        found = power[scene][power[scene] > 0]
+        torch.testing.assert_close(found, torch.tensor(expected[:40]).to(found), rtol=1e-4, atol=0)
+
+
+def test_screening_keeps_what_is_active_and_what_it_predicts() -> None:
+    _, problem, atlas = posed(PLANE, 3, seed=2)
+    state = after(problem, atlas, 1)
+    posterior = state.imaging.messages.posterior
+    again = screening.screen(state, problem, atlas, PARAMETERS, IMAGING, SCREENING)
+    active = posterior.log_odds[:, 0] > 0
+    assert bool(active.any(1).all())
+    radius = SCREENING.guard * problem.array.wavelength
+    for scene in range(3):
+        held = state.position[scene, active[scene]]
+        between = torch.cdist(held, again.position[scene])
+        assert float(between.amin(1).max()) == 0.0  # none is lost
+        others = (between.amin(0) > 0).nonzero()[:, 0]
+        assert bool((between[:, others] >= radius[scene]).all())  # none comes twice
+        kept = posterior.mean[scene, :, active[scene]].mT
+        now = again.imaging.messages.posterior.mean[scene].mT
+        for one, position in zip(kept, held, strict=True):
+            same = (again.position[scene] == position).all(1).nonzero()[0, 0]
+            assert torch.equal(now[same], one)
+
+
+def test_scatterers_are_found_wherever_they_lie_in_their_pixels() -> None:
+    for scenario, seed in ((PLANE, 3), (replace(PLANE, pixel=0.5, snr_db=40.0), 4), (SPACE, 5)):
+        scene, problem, atlas = posed(scenario, 4, seed)
+        sources = screening.active_sources(after(problem, atlas, 6))
+        for index in range(4):
+            found = sources.position[index, sources.used[index]]
+            nearest = torch.cdist(scene.position[index], found).amin(1) / problem.array.wavelength[index]
+            assert float(nearest.max()) < 0.1  # alternation is still on its way along the valley of shift and tilt
+
+
+def test_a_step_that_is_not_finite_is_not_taken() -> None:
+    _, problem, atlas = posed(PLANE, 2, seed=6)
+    state = start(problem, atlas)
+    observation = alternating.observe(problem, state.phases)
+    broken = observation.clone()
+    broken[0, 0, 0, 0] = torch.nan
+    moved = screening.image(state, problem, broken, PARAMETERS, IMAGING)
+    plain = screening.image(state, problem, observation, PARAMETERS, IMAGING)
+    assert torch.equal(moved.imaging.messages.posterior.mean[0], state.imaging.messages.posterior.mean[0])
+    torch.testing.assert_close(moved.imaging.messages.posterior.mean[1], plain.imaging.messages.posterior.mean[1])
