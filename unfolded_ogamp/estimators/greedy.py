@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators import joint, synchronisation
+from unfolded_ogamp.estimators import joint, mismatch, synchronisation
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.autofocus import AutofocusSettings
 from unfolded_ogamp.estimators.joint import Columns, JointState
@@ -34,6 +34,7 @@ class GreedySettings:
         share: candidates of a round have at least this share of the strongest one's matched-filter power.
         separation: least distance between two candidates of one round.
         merge_radius: scatterers closer than this are one.
+        size: where targets turn out to have size, weaker scatterers within this radius of one are no others.
         phase_count: scatterers without which the node phases are not fitted: fewer leave them too free.
         steps: largest number of joint steps in a round.
         final_steps: largest number of joint steps after the last round.
@@ -55,6 +56,7 @@ class GreedySettings:
     share: float = 0.5
     separation: float = 0.5
     merge_radius: float = 0.05
+    size: float = 0.5
     phase_count: int = 3
     steps: int = 4
     final_steps: int = 20
@@ -69,7 +71,7 @@ class GreedySettings:
     autofocus: AutofocusSettings = field(default_factory=AutofocusSettings)
 
     def __post_init__(self) -> None:
-        lengths = ("spacing", "separation", "merge_radius", "largest_move")
+        lengths = ("spacing", "separation", "merge_radius", "size", "largest_move")
         for name in (*lengths, "false_alarm", "share", "tolerance", "margin", "haze", "jitter"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
@@ -83,10 +85,11 @@ class GreedySettings:
 
 @dataclass(frozen=True)
 class GreedyState(Record):
-    """State between two rounds: the joint state, and which scenes go on, bool [B]."""
+    """State between two rounds: the joint state; which scenes go on, and in which targets have size, bool [B]."""
 
     joint: JointState
     running: Tensor
+    sized: Tensor
 
 
 def init(problem: Problem, phases: NodePhases) -> GreedyState:
@@ -96,16 +99,52 @@ def init(problem: Problem, phases: NodePhases) -> GreedyState:
     used = torch.zeros(batch, 0, dtype=torch.bool, device=problem.csi.device)
     sources = Sources(position, reflectivity, used, phases.tx[..., 0], phases.rx[..., 0])
     running = torch.ones(batch, dtype=torch.bool, device=problem.csi.device)
-    return GreedyState(joint.init(sources, problem), running)
+    return GreedyState(joint.init(sources, problem), running, ~running)
 
 
-def run(problem: Problem, atlas: Atlas, phases: NodePhases, settings: GreedySettings) -> JointState:
+def run(problem: Problem, atlas: Atlas, phases: NodePhases, settings: GreedySettings) -> GreedyState:
     """One start from node phases [B, n, 1] to its end.
 
     Sources that have converged leave a cleaner residual, in which something more may stand out: hence the second look.
     """
-    first = finish(grow(init(problem, phases), problem, atlas, settings), problem, settings)
-    return finish(grow(first, problem, atlas, settings), problem, settings).joint
+    state = init(problem, phases)
+    for _ in range(2):
+        state = finish(grow(state, problem, atlas, settings), problem, settings)
+        state = with_size(state, problem, settings)
+    return sure(state, problem, settings)
+
+
+def with_size(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
+    """One source per target where targets turn out to have size."""
+    sources = state.joint.sources
+    companion, clustered = companions(sources, problem, settings)
+    sized = state.sized | clustered
+    drops = companion & sized[:, None]
+    if not drops.any():
+        return replace(state, sized=sized)
+    alone = refine(joint.init(drop(sources, drops), problem), problem, settings, settings.final_steps)
+    return replace(state, joint=replace(alone, sources=compact(alone.sources)), sized=sized)
+
+
+def companions(sources: Sources, problem: Problem, settings: GreedySettings) -> tuple[Tensor, Tensor]:
+    """Sources next to stronger ones [B, S], and the scenes in which there are too many of them [B]."""
+    radius = settings.size * problem.array.wavelength
+    companion = mismatch.companions(sources, strength(sources, problem), radius)
+    return companion, mismatch.clustered(sources, companion, problem, radius, settings.false_alarm)
+
+
+def sure(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
+    """Without what does not stand out of the noise as nodes show it, where the residual is not the noise alone."""
+    least = detection_threshold(problem.grid.centre.shape[1], settings)
+    fitting = ~state.sized & (excess(state.joint, problem) < settings.margin)
+    now = state.joint
+    while True:
+        sources = now.sources
+        noise = noise_power(now.cost, sources, problem)[:, None].maximum(mismatch.node_noise(sources, problem))
+        doubtful = sources.used & (strength(sources, problem) < least * noise) & ~fitting[:, None]
+        if not doubtful.any():
+            return replace(state, joint=replace(now, sources=compact(sources)))
+        now = refine(joint.init(drop(sources, doubtful), problem), problem, settings, settings.final_steps)
 
 
 def grow(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySettings) -> GreedyState:
@@ -114,34 +153,48 @@ def grow(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySet
     for _ in range(settings.rounds):
         state = step(state, problem, atlas, settings)
         if 2 * int(state.running.sum()) <= len(scenes):
-            whole = replace(whole, joint=place_sources(state.joint, scenes, whole.joint))
+            whole = place_sources(state, scenes, whole)
             left = state.running.nonzero()[:, 0]
             if len(left) == 0:
                 return whole
             state, scenes, problem, atlas = state[left], scenes[left], problem[left], atlas[left]
-    return replace(whole, joint=place_sources(state.joint, scenes, whole.joint))
+    return place_sources(state, scenes, whole)
 
 
-def place_sources(part: JointState, scenes: Tensor, whole: JointState) -> JointState:
+def place_sources(part: GreedyState, scenes: Tensor, whole: GreedyState) -> GreedyState:
     """`whole` with the scenes `scenes` replaced by `part`, whatever their numbers of slots."""
-    n_slots = max(part.sources.used.shape[1], whole.sources.used.shape[1])
-    part, whole = (replace(one, sources=padded(one.sources, n_slots)) for one in (part, whole))
+    part, whole = as_many_slots(part, whole)
     return place(part, scenes, whole)
 
 
+def as_many_slots(first: GreedyState, second: GreedyState) -> tuple[GreedyState, GreedyState]:
+    """Both states with as many slots as the fuller one."""
+    n_slots = max(state.joint.sources.used.shape[1] for state in (first, second))
+    first, second = (
+        replace(state, joint=replace(state.joint, sources=padded(state.joint.sources, n_slots)))
+        for state in (first, second)
+    )
+    return first, second
+
+
 def step(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySettings) -> GreedyState:
-    """One round: look, add, fit the phases, move everything, merge and prune. Scenes in which nothing is added end."""
+    """One round: look, add, fit the phases, move everything, merge and prune.
+
+    Scenes in which nothing is added end, and those that turn out to hold targets with size, to be told so.
+    """
     sources = state.joint.sources
     count = sources.used.sum(1)
-    grown = add(sources, problem, atlas, settings, limit=1 + count // 3)
+    grown = add(state, problem, atlas, settings, limit=1 + count // 3)
     running = state.running & (grown.used.sum(1) > count)
     if not running.any():
         return replace(state, running=running)
     moved = refine(joint.init(align(grown, problem, settings), problem), problem, settings, settings.steps)
-    tidied = joint.init(tidy(moved.sources, problem, settings), problem)
-    n_slots = max(sources.used.shape[1], tidied.sources.used.shape[1])
-    before, after = (replace(one, sources=padded(one.sources, n_slots)) for one in (state.joint, tidied))
-    return GreedyState(choose(running, after, before), running)
+    tidied = tidy(moved.sources, problem, settings)
+    companion, clustered = companions(tidied, problem, settings)
+    tidied = compact(drop(tidied, companion & state.sized[:, None]))
+    after = GreedyState(joint.init(tidied, problem), running & (state.sized | ~clustered), state.sized)
+    before, after = as_many_slots(replace(state, running=running), after)
+    return choose(running, after, before)
 
 
 def finish(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
@@ -163,7 +216,8 @@ def finish(state: GreedyState, problem: Problem, settings: GreedySettings) -> Gr
         certainty = torch.where(sources.used & ~needed, certainty, torch.inf)
         doubtful = certainty < least
         if not doubtful.any():
-            return GreedyState(replace(moved, sources=compact(sources)), torch.ones_like(state.running))
+            joint_state = replace(moved, sources=compact(sources))
+            return replace(state, joint=joint_state, running=torch.ones_like(state.running))
         weakest = doubtful & (certainty <= certainty.amin(1, keepdim=True))
         without = refine(joint.init(drop(sources, weakest), problem), problem, settings, settings.final_steps)
         better = weakest.any(1) & (criterion(without, problem) < criterion(moved, problem))
@@ -195,6 +249,19 @@ def align(sources: Sources, problem: Problem, settings: GreedySettings) -> Sourc
         tx_phase=torch.where(free, fitted.tx[..., 0], sources.tx_phase),
         rx_phase=torch.where(free, fitted.rx[..., 0], sources.rx_phase),
     )
+
+
+def strength(sources: Sources, problem: Problem) -> Tensor:
+    """Matched-filter power of the sources [B, S]."""
+    return sources.reflectivity.abs().square() * Columns.at(sources, problem).energy(problem.link)
+
+
+def excess(state: JointState, problem: Problem) -> Tensor:
+    """By how many standard deviations the residual exceeds the noise [B]; inf where the noise is not known."""
+    if problem.noise_variance is None:
+        return torch.full_like(state.cost, torch.inf)
+    ratio = noise_power(state.cost, state.sources, problem) / problem.noise_variance
+    return (ratio - 1) * samples(problem).sqrt()
 
 
 def phases_free(sources: Sources, problem: Problem, settings: GreedySettings) -> Tensor:
@@ -236,11 +303,19 @@ def detection_threshold(n_positions: int, settings: GreedySettings) -> float:
     return math.log(n_positions / settings.false_alarm)
 
 
-def add(sources: Sources, problem: Problem, atlas: Atlas, settings: GreedySettings, limit: Tensor) -> Sources:
-    """The sources and at most `limit` [B] of the strongest echoes of the residual, as the matched filter sees them."""
+def add(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySettings, limit: Tensor) -> Sources:
+    """The sources and at most `limit` [B] of the strongest echoes of the residual, as the matched filter sees them.
+
+    Where targets have size, none next to a source.
+    """
+    sources = state.joint.sources
     difference, _ = joint.residual(sources, problem, Columns.at(sources, problem))
     image = atlas.back_project(difference)
     response = image.real.square() + image.imag.square()
+    if state.sized.any() and sources.used.any():
+        distance = torch.cdist(atlas.position, sources.position).masked_fill(~sources.used[:, None], torch.inf)
+        beside = distance.amin(2) < settings.size * problem.array.wavelength[:, None]
+        response = response.masked_fill(beside & state.sized[:, None], 0.0)
     noise = noise_power(joint.power(difference), sources, problem)
     least = (atlas.count / settings.false_alarm).log() * noise
     least = torch.maximum(least, settings.share * response.amax(1))

@@ -11,10 +11,10 @@ from torch import Tensor
 from unfolded_ogamp.estimate import Estimate, History, Scatterers
 from unfolded_ogamp.estimators import autofocus, conclusion, greedy, joint, synchronisation
 from unfolded_ogamp.estimators.atlas import Atlas
-from unfolded_ogamp.estimators.greedy import GreedySettings
+from unfolded_ogamp.estimators.greedy import GreedySettings, GreedyState
 from unfolded_ogamp.estimators.joint import Columns, JointState
 from unfolded_ogamp.estimators.problem import Problem, pose
-from unfolded_ogamp.estimators.sources import Sources, padded
+from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.estimators.synchronisation import NodePhases
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, link_phase, link_phase_error
 from unfolded_ogamp.records import choose
@@ -56,7 +56,7 @@ class GreedyEstimator:
         agreed = torch.zeros_like(hazy)
         generator = torch.Generator().manual_seed(settings.seed)
         for start in range(1, settings.starts):
-            scenes = (~agreed & (excess(best, problem) > settings.margin)).nonzero()[:, 0]
+            scenes = (~agreed & (greedy.excess(best.joint, problem) > settings.margin)).nonzero()[:, 0]
             if len(scenes) == 0:
                 break
             part = problem[scenes]
@@ -64,7 +64,7 @@ class GreedyEstimator:
                 phases = choose(hazy, given, focused)[scenes]
                 independent = apart(given, focused, csi.link) > settings.jitter
             elif start % 2 == 0:
-                phases = near_phases(best.sources, settings.jitter, generator)[scenes]
+                phases = near_phases(best.joint.sources, settings.jitter, generator)[scenes]
                 independent = torch.zeros_like(hazy)
             else:
                 phases = random_phases(part, generator)
@@ -74,7 +74,7 @@ class GreedyEstimator:
             best, same = better(best, other, scenes, problem)
             # a start near the best one ends where that did, trap or not
             agreed = agreed | (same & independent)
-        return conclude(best, problem, dtype)
+        return conclude(best.joint, problem, dtype)
 
 
 def first_phases(problem: Problem) -> NodePhases:
@@ -85,7 +85,7 @@ def first_phases(problem: Problem) -> NodePhases:
 
 def first_start(
     problem: Problem, atlas: Atlas, given: NodePhases, focused: NodePhases, hazy: Tensor, settings: GreedySettings
-) -> tuple[JointState, Tensor]:
+) -> tuple[GreedyState, Tensor]:
     """The start from the focused phases in scenes that are `hazy` [B], else from those that are given.
 
     Noise can be focused too. Where focused phases are not worth their number of unknowns, the given ones are taken.
@@ -95,7 +95,7 @@ def first_start(
     """
     state = greedy.run(problem, atlas, choose(hazy, focused, given), settings)
     without = 2 * greedy.samples(problem) * greedy.init(problem, given).joint.cost.log()
-    worthless = hazy & (greedy.criterion(state, problem) > without)
+    worthless = hazy & (greedy.criterion(state.joint, problem) > without)
     scenes = worthless.nonzero()[:, 0]
     if len(scenes) > 0:
         again = greedy.run(problem[scenes], atlas[scenes], given[scenes], settings)
@@ -123,26 +123,18 @@ def near_phases(sources: Sources, std: float, generator: torch.Generator) -> Nod
     return NodePhases(tx + noise[0], rx + noise[1], torch.zeros_like(tx), torch.zeros_like(rx))
 
 
-def excess(state: JointState, problem: Problem) -> Tensor:
-    """By how many standard deviations the residual exceeds the noise [B]; inf where the noise is not known."""
-    if problem.noise_variance is None:
-        return torch.full_like(state.cost, torch.inf)
-    ratio = greedy.noise_power(state.cost, state.sources, problem) / problem.noise_variance
-    return (ratio - 1) * greedy.samples(problem).sqrt()
-
-
-def better(best: JointState, other: JointState, scenes: Tensor, problem: Problem) -> tuple[JointState, Tensor]:
+def better(best: GreedyState, other: GreedyState, scenes: Tensor, problem: Problem) -> tuple[GreedyState, Tensor]:
     """Scene by scene the better of two starts, of which the second was made for `scenes` [B'] alone.
 
     Returns:
         The better ones, and the scenes in which both found something and ended in the same place, bool [B].
     """
-    tried = torch.zeros_like(best.sources.used.any(1))
+    tried = torch.zeros_like(best.running)
     tried[scenes] = True
-    other = greedy.place_sources(other, scenes, best)
-    best = replace(best, sources=padded(best.sources, other.sources.used.shape[1]))
-    same = tried & agree(best, other, problem)
-    return choose(tried & (greedy.criterion(other, problem) < greedy.criterion(best, problem)), other, best), same
+    best, other = greedy.as_many_slots(best, greedy.place_sources(other, scenes, best))
+    same = tried & agree(best.joint, other.joint, problem)
+    lower = greedy.criterion(other.joint, problem) < greedy.criterion(best.joint, problem)
+    return choose(tried & lower, other, best), same
 
 
 def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:

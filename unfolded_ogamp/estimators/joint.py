@@ -96,6 +96,13 @@ class Columns(Record):
         tx, rx = (side.real.square() + side.imag.square() for side in sides)
         return (tx * (link[..., 0][:, None] @ rx)).sum((1, 2))
 
+    def node_energies(self, link: Tensor) -> tuple[Tensor, Tensor]:
+        """|column|^2 over the subcarriers and the links of every node: [B, n_tx, S], [B, n_rx, S]."""
+        sides = (side[..., : self.n_slots] for side in (self.tx, self.rx))
+        tx, rx = (side.real.square() + side.imag.square() for side in sides)
+        every = link[..., 0][:, None]
+        return (tx * (every @ rx)).sum(1), (rx * (every.mT @ tx)).sum(1)
+
     def correlations(self, csi: Tensor) -> tuple[Tensor, Tensor]:
         """Sums of conj(csi) times the columns over the links of every node: [B, n_tx, (1 + D) S], [B, n_rx, ...]."""
         conjugate = csi.movedim(-1, 1).conj().resolve_conj()
