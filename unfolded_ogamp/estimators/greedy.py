@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators import joint, mismatch, synchronisation
+from unfolded_ogamp.estimators import directivity, joint, mismatch, synchronisation
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.autofocus import AutofocusSettings
 from unfolded_ogamp.estimators.joint import Columns, JointState
@@ -102,6 +102,11 @@ def init(problem: Problem, phases: NodePhases) -> GreedyState:
     return GreedyState(joint.init(sources, problem), running, ~running)
 
 
+def seen(state: GreedyState, problem: Problem) -> Problem:
+    """The problem with the directivity of targets that have size."""
+    return directivity.fitted(state.joint.sources, problem, state.sized)[1]
+
+
 def run(problem: Problem, atlas: Atlas, phases: NodePhases, settings: GreedySettings) -> GreedyState:
     """One start from node phases [B, n, 1] to its end.
 
@@ -115,15 +120,21 @@ def run(problem: Problem, atlas: Atlas, phases: NodePhases, settings: GreedySett
 
 
 def with_size(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
-    """One source per target where targets turn out to have size."""
-    sources = state.joint.sources
-    companion, clustered = companions(sources, problem, settings)
-    sized = state.sized | clustered
-    drops = companion & sized[:, None]
-    if not drops.any():
-        return replace(state, sized=sized)
-    alone = refine(joint.init(drop(sources, drops), problem), problem, settings, settings.final_steps)
-    return replace(state, joint=replace(alone, sources=compact(alone.sources)), sized=sized)
+    """One source per target with a directivity of its own, in scenes where that explains the CSI better than points.
+
+    So it does, too, where points gather although the noise is not all that is left: targets may be of any shape.
+    """
+    companion, clustered = companions(state.joint.sources, problem, settings)
+    left_over = excess(state.joint, problem) > settings.margin
+    trial = ~state.sized & (companion.any(1) | left_over)
+    if not trial.any():
+        return state
+    sources = drop(state.joint.sources, companion & trial[:, None])
+    alone, fitted = refine(joint.init(sources, problem), problem, settings, settings.final_steps, trial)
+    fits_better = criterion(alone, fitted) < criterion(state.joint, problem)
+    sized = trial & (fits_better | (clustered & left_over))
+    chosen = choose(sized, alone, state.joint)
+    return replace(state, joint=replace(chosen, sources=compact(chosen.sources)), sized=state.sized | sized)
 
 
 def companions(sources: Sources, problem: Problem, settings: GreedySettings) -> tuple[Tensor, Tensor]:
@@ -136,15 +147,17 @@ def companions(sources: Sources, problem: Problem, settings: GreedySettings) -> 
 def sure(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
     """Without what does not stand out of the noise as nodes show it, where the residual is not the noise alone."""
     least = detection_threshold(problem.grid.centre.shape[1], settings)
-    fitting = ~state.sized & (excess(state.joint, problem) < settings.margin)
-    now = state.joint
+    sources, seen = directivity.fitted(state.joint.sources, problem, state.sized)
+    now = joint.init(sources, seen)
+    fitting = ~state.sized & (excess(now, seen) < settings.margin)
     while True:
         sources = now.sources
-        noise = noise_power(now.cost, sources, problem)[:, None].maximum(mismatch.node_noise(sources, problem))
-        doubtful = sources.used & (strength(sources, problem) < least * noise) & ~fitting[:, None]
+        noise = noise_power(now.cost, sources, seen)[:, None].maximum(mismatch.node_noise(sources, seen))
+        doubtful = sources.used & (strength(sources, seen) < least * noise) & ~fitting[:, None]
         if not doubtful.any():
             return replace(state, joint=replace(now, sources=compact(sources)))
-        now = refine(joint.init(drop(sources, doubtful), problem), problem, settings, settings.final_steps)
+        fewer = joint.init(drop(sources, doubtful), seen)
+        now, seen = refine(fewer, problem, settings, settings.final_steps, state.sized)
 
 
 def grow(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySettings) -> GreedyState:
@@ -182,17 +195,18 @@ def step(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySet
 
     Scenes in which nothing is added end, and those that turn out to hold targets with size, to be told so.
     """
-    sources = state.joint.sources
+    sources, seen = directivity.fitted(state.joint.sources, problem, state.sized)
     count = sources.used.sum(1)
-    grown = add(state, problem, atlas, settings, limit=1 + count // 3)
+    grown = add(sources, seen, state.sized, atlas, settings, limit=1 + count // 3)
     running = state.running & (grown.used.sum(1) > count)
     if not running.any():
         return replace(state, running=running)
-    moved = refine(joint.init(align(grown, problem, settings), problem), problem, settings, settings.steps)
-    tidied = tidy(moved.sources, problem, settings)
-    companion, clustered = companions(tidied, problem, settings)
+    aligned = joint.init(align(grown, seen, settings), seen)
+    moved, seen = refine(aligned, problem, settings, settings.steps, state.sized)
+    tidied = tidy(moved.sources, seen, settings)
+    companion, clustered = companions(tidied, seen, settings)
     tidied = compact(drop(tidied, companion & state.sized[:, None]))
-    after = GreedyState(joint.init(tidied, problem), running & (state.sized | ~clustered), state.sized)
+    after = GreedyState(joint.init(tidied, seen), running & (state.sized | ~clustered), state.sized)
     before, after = as_many_slots(replace(state, running=running), after)
     return choose(running, after, before)
 
@@ -204,14 +218,14 @@ def finish(state: GreedyState, problem: Problem, settings: GreedySettings) -> Gr
     source measured against the others. The least certain one of a scene goes at a time, unless the rest, fitted anew,
     explains so much less that it comes back for good: two scatterers closer than the point response look the same.
     """
-    moved = refine(state.joint, problem, settings, settings.final_steps)
+    moved, seen = refine(state.joint, problem, settings, settings.final_steps, state.sized)
     needed = torch.zeros_like(moved.sources.used)
     # an amplitude alone in noise has half the noise for its variance
     least = 2 * detection_threshold(problem.grid.centre.shape[1], settings)
     while True:
         sources = moved.sources
-        noise = noise_power(moved.cost, sources, problem)
-        variance = joint.uncertainty(sources, problem)[1] * noise[:, None]
+        noise = noise_power(moved.cost, sources, seen)
+        variance = joint.uncertainty(sources, seen)[1] * noise[:, None]
         certainty = sources.reflectivity.abs().square() / variance.clamp(min=torch.finfo(variance.dtype).tiny)
         certainty = torch.where(sources.used & ~needed, certainty, torch.inf)
         doubtful = certainty < least
@@ -219,22 +233,32 @@ def finish(state: GreedyState, problem: Problem, settings: GreedySettings) -> Gr
             joint_state = replace(moved, sources=compact(sources))
             return replace(state, joint=joint_state, running=torch.ones_like(state.running))
         weakest = doubtful & (certainty <= certainty.amin(1, keepdim=True))
-        without = refine(joint.init(drop(sources, weakest), problem), problem, settings, settings.final_steps)
-        better = weakest.any(1) & (criterion(without, problem) < criterion(moved, problem))
-        moved = choose(better, without, moved)
+        fewer = joint.init(drop(sources, weakest), seen)
+        without, other = refine(fewer, problem, settings, settings.final_steps, state.sized)
+        better = weakest.any(1) & (criterion(without, other) < criterion(moved, seen))
+        moved, seen = choose(better, without, moved), choose(better, other, seen)
         needed = needed | (weakest & ~better[:, None])
 
 
-def refine(state: JointState, problem: Problem, settings: GreedySettings, steps: int) -> JointState:
-    """Joint steps, in each scene until it has converged, of the node phases only where they are free."""
+def refine(
+    state: JointState, problem: Problem, settings: GreedySettings, steps: int, sized: Tensor
+) -> tuple[JointState, Problem]:
+    """Joint steps, in each scene until it has converged, of the node phases only where they are free.
+
+    Returns:
+        The state, and the problem with the directivity of targets where these have size, bool [B].
+    """
     free = phases_free(state.sources, problem, settings)
-    converged = torch.zeros_like(free)
-    for _ in range(steps):
-        state = choose(converged, state, joint.step(state, problem, free, settings.largest_move))
+    converged, seen = torch.zeros_like(free), problem
+    for number in range(steps):
+        if number % 2 == 0:
+            sources, seen = directivity.fitted(state.sources, problem, sized)
+            state = choose(sized, replace(joint.init(sources, seen), damping=state.damping), state)
+        state = choose(converged, state, joint.step(state, seen, free, settings.largest_move))
         converged = converged | (state.decrease < settings.tolerance)
         if converged.all():
             break
-    return state
+    return state, seen
 
 
 def align(sources: Sources, problem: Problem, settings: GreedySettings) -> Sources:
@@ -289,7 +313,8 @@ def unknowns(sources: Sources, problem: Problem) -> Tensor:
     # all nodes turn together; without a line of sight so do all Tx against all reflectivities
     gauge = torch.where(has_los(problem), 1, 2)
     nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
-    return sources.used.sum(1) * (sources.position.shape[-1] + 2) + nodes - gauge
+    series = 2 * directivity.ORDERS * (problem.anisotropic != 0).any(-1).any(-1).any(-1)
+    return sources.used.sum(1) * (sources.position.shape[-1] + 2 + series) + nodes - gauge
 
 
 def criterion(state: JointState, problem: Problem) -> Tensor:
@@ -303,19 +328,20 @@ def detection_threshold(n_positions: int, settings: GreedySettings) -> float:
     return math.log(n_positions / settings.false_alarm)
 
 
-def add(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySettings, limit: Tensor) -> Sources:
+def add(
+    sources: Sources, problem: Problem, sized: Tensor, atlas: Atlas, settings: GreedySettings, limit: Tensor
+) -> Sources:
     """The sources and at most `limit` [B] of the strongest echoes of the residual, as the matched filter sees them.
 
-    Where targets have size, none next to a source.
+    Where targets have size, bool [B], none next to a source.
     """
-    sources = state.joint.sources
     difference, _ = joint.residual(sources, problem, Columns.at(sources, problem))
     image = atlas.back_project(difference)
     response = image.real.square() + image.imag.square()
-    if state.sized.any() and sources.used.any():
+    if sized.any() and sources.used.any():
         distance = torch.cdist(atlas.position, sources.position).masked_fill(~sources.used[:, None], torch.inf)
         beside = distance.amin(2) < settings.size * problem.array.wavelength[:, None]
-        response = response.masked_fill(beside & state.sized[:, None], 0.0)
+        response = response.masked_fill(beside & sized[:, None], 0.0)
     noise = noise_power(joint.power(difference), sources, problem)
     least = (atlas.count / settings.false_alarm).log() * noise
     least = torch.maximum(least, settings.share * response.amax(1))

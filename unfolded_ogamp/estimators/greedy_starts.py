@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate, History, Scatterers
-from unfolded_ogamp.estimators import autofocus, conclusion, greedy, joint, synchronisation
+from unfolded_ogamp.estimators import autofocus, conclusion, directivity, greedy, joint, synchronisation
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.greedy import GreedySettings, GreedyState
 from unfolded_ogamp.estimators.joint import Columns, JointState
@@ -74,7 +74,7 @@ class GreedyEstimator:
             best, same = better(best, other, scenes, problem)
             # a start near the best one ends where that did, trap or not
             agreed = agreed | (same & independent)
-        return conclude(best.joint, problem, dtype)
+        return conclude(best, problem, dtype)
 
 
 def first_phases(problem: Problem) -> NodePhases:
@@ -95,7 +95,7 @@ def first_start(
     """
     state = greedy.run(problem, atlas, choose(hazy, focused, given), settings)
     without = 2 * greedy.samples(problem) * greedy.init(problem, given).joint.cost.log()
-    worthless = hazy & (greedy.criterion(state.joint, problem) > without)
+    worthless = hazy & (greedy.criterion(state.joint, greedy.seen(state, problem)) > without)
     scenes = worthless.nonzero()[:, 0]
     if len(scenes) > 0:
         again = greedy.run(problem[scenes], atlas[scenes], given[scenes], settings)
@@ -133,8 +133,8 @@ def better(best: GreedyState, other: GreedyState, scenes: Tensor, problem: Probl
     tried[scenes] = True
     best, other = greedy.as_many_slots(best, greedy.place_sources(other, scenes, best))
     same = tried & agree(best.joint, other.joint, problem)
-    lower = greedy.criterion(other.joint, problem) < greedy.criterion(best.joint, problem)
-    return choose(tried & lower, other, best), same
+    scores = [greedy.criterion(state.joint, greedy.seen(state, problem)) for state in (best, other)]
+    return choose(tried & (scores[1] < scores[0]), other, best), same
 
 
 def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:
@@ -146,9 +146,10 @@ def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:
     return found & first.sources.used.any(1)
 
 
-def conclude(state: JointState, problem: Problem, dtype: torch.dtype) -> Estimate:
+def conclude(best: GreedyState, problem: Problem, dtype: torch.dtype) -> Estimate:
     """The estimate that a state stands for, in the units of the CSI and in the real precision `dtype`."""
-    sources = state.sources
+    sources, problem = directivity.fitted(best.joint.sources, problem, best.sized)
+    state = joint.init(sources, problem)
     columns = Columns.at(sources, problem)
     noise = greedy.noise_power(state.cost, sources, problem)
     std = (joint.uncertainty(sources, problem)[0] * noise[:, None, None]).sqrt()

@@ -133,7 +133,7 @@ class Columns(Record):
 
 def residual(sources: Sources, problem: Problem, columns: Columns) -> tuple[Tensor, Tensor]:
     """Residual y exp(j Phi) - h and modelled channel h, line of sight included, [B, n_tx, n_rx, K] each."""
-    channel = (columns.channel(sources.reflectivity) + problem.los) * problem.link
+    channel = (columns.channel(sources.reflectivity) + problem.los + problem.anisotropic) * problem.link
     return problem.csi * sources.rotation - channel, channel
 
 
