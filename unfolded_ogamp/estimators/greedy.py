@@ -112,29 +112,41 @@ def run(problem: Problem, atlas: Atlas, phases: NodePhases, settings: GreedySett
 
     Sources that have converged leave a cleaner residual, in which something more may stand out: hence the second look.
     """
-    state = init(problem, phases)
-    for _ in range(2):
-        state = finish(grow(state, problem, atlas, settings), problem, settings)
-        state = with_size(state, problem, settings)
-    return sure(state, problem, settings)
-
-
-def with_size(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
-    """One source per target with a directivity of its own, in scenes where that explains the CSI better than points.
-
-    So it does, too, where points gather although the noise is not all that is left: targets may be of any shape.
-    """
+    state = look(init(problem, phases), problem, atlas, settings)
     companion, clustered = companions(state.joint.sources, problem, settings)
-    left_over = excess(state.joint, problem) > settings.margin
-    trial = ~state.sized & (companion.any(1) | left_over)
-    if not trial.any():
+    state = look(with_size(state, problem, clustered, settings), problem, atlas, settings)
+    companion, _ = companions(state.joint.sources, problem, settings)
+    told = with_size(state, problem, companion.any(1) & ~state.sized, settings)
+    scenes = (told.sized & ~state.sized).nonzero()[:, 0]
+    if len(scenes) > 0:
+        again = look(told[scenes], problem[scenes], atlas[scenes], settings)
+        told = place_sources(again, scenes, told)
+    return sure(told, problem, settings)
+
+
+def look(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySettings) -> GreedyState:
+    """All that stands out of the noise, converged."""
+    return finish(grow(state, problem, atlas, settings), problem, settings)
+
+
+def with_size(state: GreedyState, problem: Problem, trial: Tensor, settings: GreedySettings) -> GreedyState:
+    """One source per target, with a directivity, where in `trial` [B] that explains the CSI better than points do.
+
+    Or where points gather although the noise is not all that is left: targets may be of any shape.
+    """
+    scenes = trial.nonzero()[:, 0]
+    if len(scenes) == 0:
         return state
-    sources = drop(state.joint.sources, companion & trial[:, None])
-    alone, fitted = refine(joint.init(sources, problem), problem, settings, settings.final_steps, trial)
-    fits_better = criterion(alone, fitted) < criterion(state.joint, problem)
-    sized = trial & (fits_better | (clustered & left_over))
-    chosen = choose(sized, alone, state.joint)
-    return replace(state, joint=replace(chosen, sources=compact(chosen.sources)), sized=state.sized | sized)
+    points, problem = state[scenes], problem[scenes]
+    companion, clustered = companions(points.joint.sources, problem, settings)
+    sources = drop(points.joint.sources, companion)
+    sized = torch.ones_like(clustered)
+    alone, fitted = refine(joint.init(sources, problem), problem, settings, settings.final_steps, sized)
+    fits_better = criterion(alone, fitted) < criterion(points.joint, problem)
+    sized = fits_better | (clustered & (excess(points.joint, problem) > settings.margin))
+    chosen = choose(sized, alone, points.joint)
+    told = replace(points, joint=replace(chosen, sources=compact(chosen.sources)), sized=sized)
+    return place_sources(told, scenes, state)
 
 
 def companions(sources: Sources, problem: Problem, settings: GreedySettings) -> tuple[Tensor, Tensor]:
@@ -147,17 +159,19 @@ def companions(sources: Sources, problem: Problem, settings: GreedySettings) -> 
 def sure(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
     """Without what does not stand out of the noise as nodes show it, where the residual is not the noise alone."""
     least = detection_threshold(problem.grid.centre.shape[1], settings)
-    sources, seen = directivity.fitted(state.joint.sources, problem, state.sized)
-    now = joint.init(sources, seen)
-    fitting = ~state.sized & (excess(now, seen) < settings.margin)
+    scenes = (state.sized | (excess(state.joint, problem) > settings.margin)).nonzero()[:, 0]
+    if len(scenes) == 0:
+        return state
+    doubted, problem = state[scenes], problem[scenes]
+    now, fitted = refine(doubted.joint, problem, settings, 1, doubted.sized)
     while True:
-        sources = now.sources
-        noise = noise_power(now.cost, sources, seen)[:, None].maximum(mismatch.node_noise(sources, seen))
-        doubtful = sources.used & (strength(sources, seen) < least * noise) & ~fitting[:, None]
+        noise = noise_power(now.cost, now.sources, fitted)[:, None]
+        noise = noise.maximum(mismatch.node_noise(now.sources, fitted))
+        doubtful = now.sources.used & (strength(now.sources, fitted) < least * noise)
         if not doubtful.any():
-            return replace(state, joint=replace(now, sources=compact(sources)))
-        fewer = joint.init(drop(sources, doubtful), seen)
-        now, seen = refine(fewer, problem, settings, settings.final_steps, state.sized)
+            return place_sources(replace(doubted, joint=now), scenes, state)
+        fewer = joint.init(drop(now.sources, doubtful), fitted)
+        now, fitted = refine(fewer, problem, settings, settings.final_steps, doubted.sized)
 
 
 def grow(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySettings) -> GreedyState:
@@ -177,7 +191,8 @@ def grow(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySet
 def place_sources(part: GreedyState, scenes: Tensor, whole: GreedyState) -> GreedyState:
     """`whole` with the scenes `scenes` replaced by `part`, whatever their numbers of slots."""
     part, whole = as_many_slots(part, whole)
-    return place(part, scenes, whole)
+    placed = place(part, scenes, whole)
+    return replace(placed, joint=replace(placed.joint, sources=compact(placed.joint.sources)))
 
 
 def as_many_slots(first: GreedyState, second: GreedyState) -> tuple[GreedyState, GreedyState]:
