@@ -113,8 +113,13 @@ def run(problem: Problem, atlas: Atlas, phases: NodePhases, settings: GreedySett
     Sources that have converged leave a cleaner residual, in which something more may stand out: hence the second look.
     """
     state = look(init(problem, phases), problem, atlas, settings)
-    companion, clustered = companions(state.joint.sources, problem, settings)
-    state = look(with_size(state, problem, clustered, settings), problem, atlas, settings)
+    _, clustered = companions(state.joint.sources, problem, settings)
+    return resume(with_size(state, problem, clustered, settings), problem, atlas, settings)
+
+
+def resume(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySettings) -> GreedyState:
+    """The end of a start from what was found so far: another look, and one more where targets turn out to have size."""
+    state = look(state, problem, atlas, settings)
     companion, _ = companions(state.joint.sources, problem, settings)
     told = with_size(state, problem, companion.any(1) & ~state.sized, settings)
     scenes = (told.sized & ~state.sized).nonzero()[:, 0]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate, History, Scatterers
-from unfolded_ogamp.estimators import autofocus, conclusion, directivity, greedy, joint, synchronisation
+from unfolded_ogamp.estimators import autofocus, conclusion, directivity, greedy, joint, line_of_sight, synchronisation
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.greedy import GreedySettings, GreedyState
 from unfolded_ogamp.estimators.joint import Columns, JointState
@@ -50,9 +50,11 @@ class GreedyEstimator:
         problem = pose(csi, array, grid, torch.ones_like(grid.pixel))
         atlas = Atlas.of(problem, settings.spacing)
         coarse = Atlas.of(problem, settings.autofocus.spacing)
-        given = first_phases(problem)
+        told = problem
+        problem, given = line_of_sight.fitted(told, first_phases(told), torch.zeros_like(told.csi))
         focused, gain = autofocus.focus(problem, given, coarse, settings.autofocus)
         best, hazy = first_start(problem, atlas, given, focused, gain > settings.haze, settings)
+        problem, best = with_line_of_sight(best, problem, told, atlas, settings)
         agreed = torch.zeros_like(hazy)
         generator = torch.Generator().manual_seed(settings.seed)
         for start in range(1, settings.starts):
@@ -101,6 +103,21 @@ def first_start(
         again = greedy.run(problem[scenes], atlas[scenes], given[scenes], settings)
         state = greedy.place_sources(again, scenes, state)
     return state, hazy & ~worthless
+
+
+def with_line_of_sight(
+    best: GreedyState, problem: Problem, told: Problem, atlas: Atlas, settings: GreedySettings
+) -> tuple[Problem, GreedyState]:
+    """The line of sight, of which `told` is what was said, fitted beside the sources, and these beside it."""
+    sources = best.joint.sources
+    channel = joint.residual(sources, greedy.seen(best, problem), Columns.at(sources, problem))[1] - problem.los
+    again, phases = line_of_sight.fitted(told, near_phases(sources, 0.0, torch.Generator()), channel)
+    scenes = (again.los != problem.los).any(-1).any(-1).any(-1).nonzero()[:, 0]
+    if len(scenes) > 0:
+        turned = replace(sources, tx_phase=phases.tx[..., 0], rx_phase=phases.rx[..., 0])
+        state = replace(best, joint=joint.init(turned, again))[scenes]
+        best = greedy.place_sources(greedy.resume(state, again[scenes], atlas[scenes], settings), scenes, best)
+    return again, best
 
 
 def apart(first: NodePhases, second: NodePhases, link: Tensor) -> Tensor:
