@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators import directivity, joint, mismatch, synchronisation
+from unfolded_ogamp.estimators import correction, joint, mismatch, synchronisation
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.autofocus import AutofocusSettings
 from unfolded_ogamp.estimators.joint import Columns, JointState
@@ -104,7 +104,7 @@ def init(problem: Problem, phases: NodePhases) -> GreedyState:
 
 def seen(state: GreedyState, problem: Problem) -> Problem:
     """The problem with the directivity of targets that have size."""
-    return directivity.fitted(state.joint.sources, problem, state.sized)[1]
+    return correction.fitted(state.joint.sources, problem, state.sized)[1]
 
 
 def run(problem: Problem, atlas: Atlas, phases: NodePhases, settings: GreedySettings) -> GreedyState:
@@ -215,7 +215,7 @@ def step(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySet
 
     Scenes in which nothing is added end, and those that turn out to hold targets with size, to be told so.
     """
-    sources, seen = directivity.fitted(state.joint.sources, problem, state.sized)
+    sources, seen = correction.fitted(state.joint.sources, problem, state.sized)
     count = sources.used.sum(1)
     grown = add(sources, seen, state.sized, atlas, settings, limit=1 + count // 3)
     running = state.running & (grown.used.sum(1) > count)
@@ -269,12 +269,21 @@ def refine(
         The state, and the problem with the directivity of targets where these have size, bool [B].
     """
     free = phases_free(state.sources, problem, settings)
-    converged, seen = torch.zeros_like(free), problem
-    for number in range(steps):
-        if number % 2 == 0:
-            sources, seen = directivity.fitted(state.sources, problem, sized)
-            state = choose(sized, replace(joint.init(sources, seen), damping=state.damping), state)
-        state = choose(converged, state, joint.step(state, seen, free, settings.largest_move))
+    converged = torch.zeros_like(free)
+    scenes = correction.corrected(state.sources, problem, sized).nonzero()[:, 0]
+    sources, seen = correction.fitted(state.sources, problem, sized)
+    if len(scenes) > 0:
+        corrected = replace(joint.init(sources, seen), damping=state.damping)
+        state = place(corrected[scenes], scenes, state)
+    for _ in range(steps):
+        moved = joint.step(state, seen, free, settings.largest_move)
+        if len(scenes) > 0:
+            some, fitted = correction.step(
+                state[scenes], seen[scenes], sized[scenes], free[scenes], settings.largest_move
+            )
+            moved, again = place(some, scenes, moved), place(fitted, scenes, seen)
+            seen = choose(converged, seen, again)
+        state = choose(converged, state, moved)
         converged = converged | (state.decrease < settings.tolerance)
         if converged.all():
             break
@@ -333,8 +342,7 @@ def unknowns(sources: Sources, problem: Problem) -> Tensor:
     # all nodes turn together; without a line of sight so do all Tx against all reflectivities
     gauge = torch.where(has_los(problem), 1, 2)
     nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
-    series = 2 * directivity.ORDERS * (problem.anisotropic != 0).any(-1).any(-1).any(-1)
-    return sources.used.sum(1) * (sources.position.shape[-1] + 2 + series) + nodes - gauge
+    return sources.used.sum(1) * (sources.position.shape[-1] + 2) + problem.n_corrections + nodes - gauge
 
 
 def criterion(state: JointState, problem: Problem) -> Tensor:

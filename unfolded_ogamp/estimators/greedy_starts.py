@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate, History, Scatterers
-from unfolded_ogamp.estimators import autofocus, conclusion, directivity, greedy, joint, line_of_sight, synchronisation
+from unfolded_ogamp.estimators import autofocus, conclusion, correction, greedy, joint, line_of_sight, synchronisation
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.greedy import GreedySettings, GreedyState
 from unfolded_ogamp.estimators.joint import Columns, JointState
 from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.estimators.synchronisation import NodePhases
-from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, link_phase, link_phase_error
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes, link_phase, link_phase_error
 from unfolded_ogamp.records import choose
 
 SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
@@ -50,12 +50,11 @@ class GreedyEstimator:
         problem = pose(csi, array, grid, torch.ones_like(grid.pixel))
         atlas = Atlas.of(problem, settings.spacing)
         coarse = Atlas.of(problem, settings.autofocus.spacing)
-        told = problem
-        problem, given = line_of_sight.fitted(told, first_phases(told), torch.zeros_like(told.csi))
+        problem, given = line_of_sight.fitted(problem, first_phases(problem))
         focused, gain = autofocus.focus(problem, given, coarse, settings.autofocus)
         best, hazy = first_start(problem, atlas, given, focused, gain > settings.haze, settings)
-        problem, best = with_line_of_sight(best, problem, told, atlas, settings)
-        agreed = torch.zeros_like(hazy)
+        # where every node has a trusted line of sight its phase is told, and another start finds the same
+        agreed = ~isolated_nodes(problem.trusted[..., 0] > 0).any(1)
         generator = torch.Generator().manual_seed(settings.seed)
         for start in range(1, settings.starts):
             scenes = (~agreed & (greedy.excess(best.joint, problem) > settings.margin)).nonzero()[:, 0]
@@ -105,21 +104,6 @@ def first_start(
     return state, hazy & ~worthless
 
 
-def with_line_of_sight(
-    best: GreedyState, problem: Problem, told: Problem, atlas: Atlas, settings: GreedySettings
-) -> tuple[Problem, GreedyState]:
-    """The line of sight, of which `told` is what was said, fitted beside the sources, and these beside it."""
-    sources = best.joint.sources
-    channel = joint.residual(sources, greedy.seen(best, problem), Columns.at(sources, problem))[1] - problem.los
-    again, phases = line_of_sight.fitted(told, near_phases(sources, 0.0, torch.Generator()), channel)
-    scenes = (again.los != problem.los).any(-1).any(-1).any(-1).nonzero()[:, 0]
-    if len(scenes) > 0:
-        turned = replace(sources, tx_phase=phases.tx[..., 0], rx_phase=phases.rx[..., 0])
-        state = replace(best, joint=joint.init(turned, again))[scenes]
-        best = greedy.place_sources(greedy.resume(state, again[scenes], atlas[scenes], settings), scenes, best)
-    return again, best
-
-
 def apart(first: NodePhases, second: NodePhases, link: Tensor) -> Tensor:
     """Root mean square difference of the link phases [B], gauge removed, over links [B, n_tx, n_rx] (bool), [rad]."""
     error = link_phase_error(link_phase(first.tx, first.rx), link_phase(second.tx, second.rx), link)
@@ -165,7 +149,7 @@ def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:
 
 def conclude(best: GreedyState, problem: Problem, dtype: torch.dtype) -> Estimate:
     """The estimate that a state stands for, in the units of the CSI and in the real precision `dtype`."""
-    sources, problem = directivity.fitted(best.joint.sources, problem, best.sized)
+    sources, problem = correction.fitted(best.joint.sources, problem, best.sized)
     state = joint.init(sources, problem)
     columns = Columns.at(sources, problem)
     noise = greedy.noise_power(state.cost, sources, problem)

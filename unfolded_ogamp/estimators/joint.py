@@ -126,14 +126,19 @@ class Columns(Record):
             mixed = (self.tx.mH @ plain_tx) * (plain_rx.mH @ self.rx)
             total = total + mixed + mixed.mH + (plain_tx.mH @ plain_tx) * (self.rx.mH @ self.rx)
             return self.once(self.once(total.sum(1), -1), -2)
-        columns = self.tx[:, :, :, None] * plain_rx[:, :, None] + plain_tx[:, :, :, None] * self.rx[:, :, None]
-        columns = self.once((columns * link[:, None]).flatten(2, 3), -1)
+        columns = self.written_out(link).flatten(2, 3)
         return (columns.mH @ columns).sum(1)
+
+    def written_out(self, link: Tensor) -> Tensor:
+        """The columns on the links [B, n_tx, n_rx, 1]: complex [B, K, n_tx, n_rx, (1 + D) S]."""
+        plain_tx, plain_rx = self.plain()
+        columns = self.tx[:, :, :, None] * plain_rx[:, :, None] + plain_tx[:, :, :, None] * self.rx[:, :, None]
+        return self.once(columns * link[:, None], -1)
 
 
 def residual(sources: Sources, problem: Problem, columns: Columns) -> tuple[Tensor, Tensor]:
     """Residual y exp(j Phi) - h and modelled channel h, line of sight included, [B, n_tx, n_rx, K] each."""
-    channel = (columns.channel(sources.reflectivity) + problem.los + problem.anisotropic) * problem.link
+    channel = (columns.channel(sources.reflectivity) + problem.los + problem.correction) * problem.link
     return problem.csi * sources.rotation - channel, channel
 
 
@@ -163,13 +168,34 @@ def step(state: JointState, problem: Problem, move_phases: Tensor, largest_move:
     gradient = log_likelihood_gradient(sources, columns, difference, channel)
     matrix = normal_matrix(sources, problem, columns, channel)
     change = solve(matrix, gradient, unknowns_in_play(sources, move_phases), state.damping)
-    limit = largest_move * problem.array.wavelength
-    moved = move(sources, change, limit)
-    cost = power(residual(moved, problem, Columns.at(moved, problem))[0])
+    moved = move(sources, change, largest_move * problem.array.wavelength)
+    return accept(state, moved, power(residual(moved, problem, Columns.at(moved, problem))[0]))
+
+
+def accept(state: JointState, moved: Sources, cost: Tensor) -> JointState:
+    """The moved sources with their cost [B] where that is lower, else the state with more damping."""
     better = cost < state.cost
     damping = torch.where(better, state.damping / 5, state.damping * 4).clamp(SMALLEST_DAMPING, LARGEST_DAMPING)
     decrease = torch.where(better, 1 - cost / state.cost, torch.inf)
-    return JointState(choose(better, moved, sources), torch.where(better, cost, state.cost), damping, decrease)
+    return JointState(choose(better, moved, state.sources), torch.where(better, cost, state.cost), damping, decrease)
+
+
+def jacobian(sources: Sources, problem: Problem, columns: Columns, channel: Tensor) -> Tensor:
+    """The Jacobian itself, links and subcarriers flattened: [B, n_tx * n_rx * K, P]."""
+    image = (
+        columns.written_out(problem.link).movedim(1, 3)[..., _order(sources)] * _slopes(sources)[:, None, None, None]
+    )
+    return torch.cat([image, turns(channel)], dim=-1).flatten(1, 3)
+
+
+def turns(channel: Tensor) -> Tensor:
+    """Derivatives of the modelled channel [B, n_tx, n_rx, K] by the phases of Tx and of Rx: [B, n_tx, n_rx, K, nodes].
+
+    As `normal_matrix` has them: phases turn the CSI, which is the channel but for its noise.
+    """
+    tx, rx = (torch.eye(count).to(channel) for count in channel.shape[1:3])
+    turned = -1j * channel[..., None]
+    return torch.cat([turned * tx[:, None, None], -turned * rx[:, None]], dim=-1)
 
 
 def unknowns_in_play(sources: Sources, move_phases: Tensor) -> Tensor:

@@ -11,9 +11,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.estimators import joint
 from unfolded_ogamp.estimators.problem import Problem, phasor
 from unfolded_ogamp.estimators.synchronisation import NodePhases
 from unfolded_ogamp.physics import distances, los_channel, wrap
+from unfolded_ogamp.records import choose
 
 ORDERS = 2  # of the series: all that there is of a dipole
 STEPS = 8  # of Gauss and Newton
@@ -21,31 +23,24 @@ RIDGE = 1e-9  # of the normal equations, relative to their diagonal
 SAME = 1e-6  # relative difference up to which a line of sight is that of free space
 
 
-def fitted(problem: Problem, phases: NodePhases, scattered: Tensor) -> tuple[Problem, NodePhases]:
+def fitted(problem: Problem, phases: NodePhases) -> tuple[Problem, NodePhases]:
     """Problem and node phases [B, n, 1] with the series of the line of sight, in scenes whose CSI asks for it.
 
     It does where a line of sight that is said to be that of free space leaves so much more than the series, phases
     fitted to both, that the Bayesian information criterion pays for its coefficients.
-
-    Args:
-        problem: geometry and CSI.
-        phases: where to start.
-        scattered: channel of all else [B, n_tx, n_rx, K].
     """
+    near = free_space(problem)
+    if not near.any():
+        return problem, phases
     basis = series(problem)
     told = torch.zeros_like(basis[:, 0, 0, 0])
     told[:, 0] = 1
-    _, _, before = _fit(problem, phases, scattered, basis, told, free=False)
-    coefficients, found, after = _fit(problem, phases, scattered, basis, told, free=True)
+    _, _, before = _fit(problem, phases, basis, told, free=False)
+    coefficients, found, after = _fit(problem, phases, basis, told, free=True)
     count = 2 * problem.link.sum((1, 2, 3)) * problem.csi.shape[-1]
-    # a real gain and complex coefficients
-    gain = count * (before / after).log() - (2 * ORDERS + 1) * count.log()
-    asked = free_space(problem) & (gain > 0)
-    los = torch.where(asked[:, None, None, None], (basis * coefficients[:, None, None, None]).sum(-1), problem.los)
-    tx, rx = (
-        torch.where(asked[:, None, None], new, old) for new, old in ((found.tx, phases.tx), (found.rx, phases.rx))
-    )
-    return replace(problem, los=los), replace(phases, tx=tx, rx=rx)
+    near = near & (count * (before / after).log() > 2 * basis.shape[-1] * count.log())
+    correction = (basis * (coefficients - told)[:, None, None, None]).sum(-1) * near[:, None, None, None]
+    return replace(problem, near=near, correction=correction), choose(near, found, phases)
 
 
 def series(problem: Problem) -> Tensor:
@@ -65,17 +60,17 @@ def free_space(problem: Problem) -> Tensor:
 
 
 def _fit(
-    problem: Problem, phases: NodePhases, scattered: Tensor, basis: Tensor, start: Tensor, free: bool
+    problem: Problem, phases: NodePhases, basis: Tensor, start: Tensor, free: bool
 ) -> tuple[Tensor, NodePhases, Tensor]:
     """Coefficients [B, 1 + ORDERS] from `start`, if they are `free`, and node phases; and the cost [B]."""
-    coefficients, scattered = start, scattered * problem.link
+    coefficients = start
     nodes = phases.tx.shape[1] + phases.rx.shape[1]
     moving = torch.ones(nodes + 2 * basis.shape[-1], dtype=basis.real.dtype, device=basis.device)
     moving[nodes:] = float(free)
     for _ in range(STEPS):
-        model = scattered + (basis * coefficients[:, None, None, None]).sum(-1)
+        model = (basis * coefficients[:, None, None, None]).sum(-1)
         difference = problem.csi * phasor(phases.tx, phases.rx) - model
-        jacobian = torch.cat([_turns(model), basis, 1j * basis], dim=-1).flatten(1, 3) * moving
+        jacobian = torch.cat([joint.turns(model), basis, 1j * basis], dim=-1).flatten(1, 3) * moving
         matrix, gradient = (jacobian.mH @ jacobian).real, (jacobian.mH @ difference.flatten(1)[..., None]).real
         scale = matrix.diagonal(dim1=1, dim2=2).clamp(min=torch.finfo(matrix.dtype).tiny).rsqrt() * moving
         # the ridge holds the phase common to all nodes, and the gain's against that of all Tx
@@ -86,13 +81,6 @@ def _fit(
         )
         coefficients = coefficients + torch.complex(real, imaginary)
         phases = replace(phases, tx=wrap(phases.tx + tx[..., None]), rx=wrap(phases.rx + rx[..., None]))
-    model = scattered + (basis * coefficients[:, None, None, None]).sum(-1)
+    model = (basis * coefficients[:, None, None, None]).sum(-1)
     cost = (problem.csi * phasor(phases.tx, phases.rx) - model).abs().square().sum((1, 2, 3))
     return coefficients, phases, cost
-
-
-def _turns(model: Tensor) -> Tensor:
-    """Derivatives of the model [B, n_tx, n_rx, K] by the phases of Tx and of Rx: [B, n_tx, n_rx, K, nodes]."""
-    tx, rx = (torch.eye(count).to(model) for count in model.shape[1:3])
-    turned = -1j * model[..., None]
-    return torch.cat([turned * tx[:, None, None], -turned * rx[:, None]], dim=-1)
