@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators import joint, synchronisation
+from unfolded_ogamp.estimators import correction, joint, mismatch, synchronisation
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.autofocus import AutofocusSettings
 from unfolded_ogamp.estimators.joint import Columns, JointState
@@ -34,6 +34,7 @@ class GreedySettings:
         share: candidates of a round have at least this share of the strongest one's matched-filter power.
         separation: least distance between two candidates of one round.
         merge_radius: scatterers closer than this are one.
+        size: where targets turn out to have size, weaker scatterers within this radius of one are no others.
         phase_count: scatterers without which the node phases are not fitted: fewer leave them too free.
         steps: largest number of joint steps in a round.
         final_steps: largest number of joint steps after the last round.
@@ -55,6 +56,7 @@ class GreedySettings:
     share: float = 0.5
     separation: float = 0.5
     merge_radius: float = 0.05
+    size: float = 0.5
     phase_count: int = 3
     steps: int = 4
     final_steps: int = 20
@@ -69,7 +71,7 @@ class GreedySettings:
     autofocus: AutofocusSettings = field(default_factory=AutofocusSettings)
 
     def __post_init__(self) -> None:
-        lengths = ("spacing", "separation", "merge_radius", "largest_move")
+        lengths = ("spacing", "separation", "merge_radius", "size", "largest_move")
         for name in (*lengths, "false_alarm", "share", "tolerance", "margin", "haze", "jitter"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
@@ -83,10 +85,11 @@ class GreedySettings:
 
 @dataclass(frozen=True)
 class GreedyState(Record):
-    """State between two rounds: the joint state, and which scenes go on, bool [B]."""
+    """State between two rounds: the joint state; which scenes go on, and in which targets have size, bool [B]."""
 
     joint: JointState
     running: Tensor
+    sized: Tensor
 
 
 def init(problem: Problem, phases: NodePhases) -> GreedyState:
@@ -96,16 +99,84 @@ def init(problem: Problem, phases: NodePhases) -> GreedyState:
     used = torch.zeros(batch, 0, dtype=torch.bool, device=problem.csi.device)
     sources = Sources(position, reflectivity, used, phases.tx[..., 0], phases.rx[..., 0])
     running = torch.ones(batch, dtype=torch.bool, device=problem.csi.device)
-    return GreedyState(joint.init(sources, problem), running)
+    return GreedyState(joint.init(sources, problem), running, ~running)
 
 
-def run(problem: Problem, atlas: Atlas, phases: NodePhases, settings: GreedySettings) -> JointState:
+def seen(state: GreedyState, problem: Problem) -> Problem:
+    """The problem with the directivity of targets that have size."""
+    return correction.fitted(state.joint.sources, problem, state.sized)[1]
+
+
+def run(problem: Problem, atlas: Atlas, phases: NodePhases, settings: GreedySettings) -> GreedyState:
     """One start from node phases [B, n, 1] to its end.
 
     Sources that have converged leave a cleaner residual, in which something more may stand out: hence the second look.
     """
-    first = finish(grow(init(problem, phases), problem, atlas, settings), problem, settings)
-    return finish(grow(first, problem, atlas, settings), problem, settings).joint
+    state = look(init(problem, phases), problem, atlas, settings)
+    _, clustered = companions(state.joint.sources, problem, settings)
+    return resume(with_size(state, problem, clustered, settings), problem, atlas, settings)
+
+
+def resume(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySettings) -> GreedyState:
+    """The end of a start from what was found so far: another look, and one more where targets turn out to have size."""
+    state = look(state, problem, atlas, settings)
+    companion, _ = companions(state.joint.sources, problem, settings)
+    told = with_size(state, problem, companion.any(1) & ~state.sized, settings)
+    scenes = (told.sized & ~state.sized).nonzero()[:, 0]
+    if len(scenes) > 0:
+        again = look(told[scenes], problem[scenes], atlas[scenes], settings)
+        told = place_sources(again, scenes, told)
+    return sure(told, problem, settings)
+
+
+def look(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySettings) -> GreedyState:
+    """All that stands out of the noise, converged."""
+    return finish(grow(state, problem, atlas, settings), problem, settings)
+
+
+def with_size(state: GreedyState, problem: Problem, trial: Tensor, settings: GreedySettings) -> GreedyState:
+    """One source per target, with a directivity, where in `trial` [B] that explains the CSI better than points do.
+
+    Or where points gather although the noise is not all that is left: targets may be of any shape.
+    """
+    scenes = trial.nonzero()[:, 0]
+    if len(scenes) == 0:
+        return state
+    points, problem = state[scenes], problem[scenes]
+    companion, clustered = companions(points.joint.sources, problem, settings)
+    sources = drop(points.joint.sources, companion)
+    sized = torch.ones_like(clustered)
+    alone, fitted = refine(joint.init(sources, problem), problem, settings, settings.final_steps, sized)
+    fits_better = criterion(alone, fitted) < criterion(points.joint, problem)
+    sized = fits_better | (clustered & (excess(points.joint, problem) > settings.margin))
+    chosen = choose(sized, alone, points.joint)
+    told = replace(points, joint=replace(chosen, sources=compact(chosen.sources)), sized=sized)
+    return place_sources(told, scenes, state)
+
+
+def companions(sources: Sources, problem: Problem, settings: GreedySettings) -> tuple[Tensor, Tensor]:
+    """Sources next to stronger ones [B, S], and the scenes in which there are too many of them [B]."""
+    radius = settings.size * problem.array.wavelength
+    companion = mismatch.companions(sources, strength(sources, problem), radius)
+    return companion, mismatch.clustered(sources, companion, problem, radius, settings.false_alarm)
+
+
+def sure(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
+    """Without what does not stand out of the noise as nodes show it, where the residual is not the noise alone."""
+    least = detection_threshold(problem.grid.centre.shape[1], settings)
+    scenes = (state.sized | (excess(state.joint, problem) > settings.margin)).nonzero()[:, 0]
+    if len(scenes) == 0:
+        return state
+    doubted, problem = state[scenes], problem[scenes]
+    now, fitted = refine(doubted.joint, problem, settings, 1, doubted.sized)
+    while True:
+        noise = noise_power(now.cost, now.sources, fitted)[:, None]
+        noise = noise.maximum(mismatch.node_noise(now.sources, fitted))
+        doubtful = now.sources.used & (strength(now.sources, fitted) < least * noise)
+        if not doubtful.any():
+            return place_sources(replace(doubted, joint=now), scenes, state)
+        fewer = joint.init(drop(now.sources, doubtful), fitted)
+        now, fitted = refine(fewer, problem, settings, settings.final_steps, doubted.sized)
 
 
 def grow(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySettings) -> GreedyState:
@@ -114,34 +185,50 @@ def grow(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySet
     for _ in range(settings.rounds):
         state = step(state, problem, atlas, settings)
         if 2 * int(state.running.sum()) <= len(scenes):
-            whole = replace(whole, joint=place_sources(state.joint, scenes, whole.joint))
+            whole = place_sources(state, scenes, whole)
             left = state.running.nonzero()[:, 0]
             if len(left) == 0:
                 return whole
             state, scenes, problem, atlas = state[left], scenes[left], problem[left], atlas[left]
-    return replace(whole, joint=place_sources(state.joint, scenes, whole.joint))
+    return place_sources(state, scenes, whole)
 
 
-def place_sources(part: JointState, scenes: Tensor, whole: JointState) -> JointState:
+def place_sources(part: GreedyState, scenes: Tensor, whole: GreedyState) -> GreedyState:
     """`whole` with the scenes `scenes` replaced by `part`, whatever their numbers of slots."""
-    n_slots = max(part.sources.used.shape[1], whole.sources.used.shape[1])
-    part, whole = (replace(one, sources=padded(one.sources, n_slots)) for one in (part, whole))
-    return place(part, scenes, whole)
+    part, whole = as_many_slots(part, whole)
+    placed = place(part, scenes, whole)
+    return replace(placed, joint=replace(placed.joint, sources=compact(placed.joint.sources)))
+
+
+def as_many_slots(first: GreedyState, second: GreedyState) -> tuple[GreedyState, GreedyState]:
+    """Both states with as many slots as the fuller one."""
+    n_slots = max(state.joint.sources.used.shape[1] for state in (first, second))
+    first, second = (
+        replace(state, joint=replace(state.joint, sources=padded(state.joint.sources, n_slots)))
+        for state in (first, second)
+    )
+    return first, second
 
 
 def step(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySettings) -> GreedyState:
-    """One round: look, add, fit the phases, move everything, merge and prune. Scenes in which nothing is added end."""
-    sources = state.joint.sources
+    """One round: look, add, fit the phases, move everything, merge and prune.
+
+    Scenes in which nothing is added end, and those that turn out to hold targets with size, to be told so.
+    """
+    sources, seen = correction.fitted(state.joint.sources, problem, state.sized)
     count = sources.used.sum(1)
-    grown = add(sources, problem, atlas, settings, limit=1 + count // 3)
+    grown = add(sources, seen, state.sized, atlas, settings, limit=1 + count // 3)
     running = state.running & (grown.used.sum(1) > count)
     if not running.any():
         return replace(state, running=running)
-    moved = refine(joint.init(align(grown, problem, settings), problem), problem, settings, settings.steps)
-    after = tidied(moved, problem, settings)
-    n_slots = max(sources.used.shape[1], after.sources.used.shape[1])
-    before, after = (replace(one, sources=padded(one.sources, n_slots)) for one in (state.joint, after))
-    return GreedyState(choose(running, after, before), running)
+    aligned = joint.init(align(grown, seen, settings), seen)
+    moved, seen = refine(aligned, problem, settings, settings.steps, state.sized)
+    tidied = tidy(moved.sources, seen, settings)
+    companion, clustered = companions(tidied, seen, settings)
+    tidied = compact(drop(tidied, companion & state.sized[:, None]))
+    after = GreedyState(joint.init(tidied, seen), running & (state.sized | ~clustered), state.sized)
+    before, after = as_many_slots(replace(state, running=running), after)
+    return choose(running, after, before)
 
 
 def finish(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
@@ -151,36 +238,56 @@ def finish(state: GreedyState, problem: Problem, settings: GreedySettings) -> Gr
     source measured against the others. The least certain one of a scene goes at a time, unless the rest, fitted anew,
     explains so much less that it comes back for good: two scatterers closer than the point response look the same.
     """
-    moved = refine(state.joint, problem, settings, settings.final_steps)
+    moved, seen = refine(state.joint, problem, settings, settings.final_steps, state.sized)
     needed = torch.zeros_like(moved.sources.used)
     # an amplitude alone in noise has half the noise for its variance
     least = 2 * detection_threshold(problem.grid.centre.shape[1], settings)
     while True:
         sources = moved.sources
-        noise = noise_power(moved.cost, sources, problem)
-        variance = joint.uncertainty(sources, problem).amplitude * noise[:, None]
+        noise = noise_power(moved.cost, sources, seen)
+        variance = joint.uncertainty(sources, seen).amplitude * noise[:, None]
         certainty = sources.reflectivity.abs().square() / variance.clamp(min=torch.finfo(variance.dtype).tiny)
         certainty = torch.where(sources.used & ~needed, certainty, torch.inf)
         doubtful = certainty < least
         if not doubtful.any():
-            return GreedyState(replace(moved, sources=compact(sources)), torch.ones_like(state.running))
+            joint_state = replace(moved, sources=compact(sources))
+            return replace(state, joint=joint_state, running=torch.ones_like(state.running))
         weakest = doubtful & (certainty <= certainty.amin(1, keepdim=True))
-        without = refine(joint.init(drop(sources, weakest), problem), problem, settings, settings.final_steps)
-        better = weakest.any(1) & (criterion(without, problem) < criterion(moved, problem))
-        moved = choose(better, without, moved)
+        fewer = joint.init(drop(sources, weakest), seen)
+        without, other = refine(fewer, problem, settings, settings.final_steps, state.sized)
+        better = weakest.any(1) & (criterion(without, other) < criterion(moved, seen))
+        moved, seen = choose(better, without, moved), choose(better, other, seen)
         needed = needed | (weakest & ~better[:, None])
 
 
-def refine(state: JointState, problem: Problem, settings: GreedySettings, steps: int) -> JointState:
-    """Joint steps, in each scene until it has converged, of the node phases only where they are free."""
+def refine(
+    state: JointState, problem: Problem, settings: GreedySettings, steps: int, sized: Tensor
+) -> tuple[JointState, Problem]:
+    """Joint steps, in each scene until it has converged, of the node phases only where they are free.
+
+    Returns:
+        The state, and the problem with the directivity of targets where these have size, bool [B].
+    """
     free = phases_free(state.sources, problem, settings)
     converged = torch.zeros_like(free)
+    scenes = correction.corrected(state.sources, problem, sized).nonzero()[:, 0]
+    sources, seen = correction.fitted(state.sources, problem, sized)
+    if len(scenes) > 0:
+        corrected = replace(joint.init(sources, seen), damping=state.damping)
+        state = place(corrected[scenes], scenes, state)
     for _ in range(steps):
-        state = choose(converged, state, joint.step(state, problem, free, settings.largest_move))
+        moved = joint.step(state, seen, free, settings.largest_move)
+        if len(scenes) > 0:
+            some, fitted = correction.step(
+                state[scenes], seen[scenes], sized[scenes], free[scenes], settings.largest_move
+            )
+            moved, again = place(some, scenes, moved), place(fitted, scenes, seen)
+            seen = choose(converged, seen, again)
+        state = choose(converged, state, moved)
         converged = converged | (state.decrease < settings.tolerance)
         if converged.all():
             break
-    return state
+    return state, seen
 
 
 def align(sources: Sources, problem: Problem, settings: GreedySettings) -> Sources:
@@ -195,6 +302,19 @@ def align(sources: Sources, problem: Problem, settings: GreedySettings) -> Sourc
         tx_phase=torch.where(free, fitted.tx[..., 0], sources.tx_phase),
         rx_phase=torch.where(free, fitted.rx[..., 0], sources.rx_phase),
     )
+
+
+def strength(sources: Sources, problem: Problem) -> Tensor:
+    """Matched-filter power of the sources [B, S]."""
+    return sources.reflectivity.abs().square() * Columns.at(sources, problem).energy(problem.link)
+
+
+def excess(state: JointState, problem: Problem) -> Tensor:
+    """By how many standard deviations the residual exceeds the noise [B]; inf where the noise is not known."""
+    if problem.noise_variance is None:
+        return torch.full_like(state.cost, torch.inf)
+    ratio = noise_power(state.cost, state.sources, problem) / problem.noise_variance
+    return (ratio - 1) * samples(problem).sqrt()
 
 
 def phases_free(sources: Sources, problem: Problem, settings: GreedySettings) -> Tensor:
@@ -217,7 +337,7 @@ def unknowns(sources: Sources, problem: Problem) -> Tensor:
     # all nodes turn together; without a line of sight so do all Tx against all reflectivities
     gauge = torch.where(joint.has_los(problem), 1, 2)
     nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
-    return sources.used.sum(1) * (sources.position.shape[-1] + 2) + nodes - gauge
+    return sources.used.sum(1) * (sources.position.shape[-1] + 2) + problem.n_corrections + nodes - gauge
 
 
 def criterion(state: JointState, problem: Problem) -> Tensor:
@@ -231,11 +351,20 @@ def detection_threshold(n_positions: int, settings: GreedySettings) -> float:
     return math.log(n_positions / settings.false_alarm)
 
 
-def add(sources: Sources, problem: Problem, atlas: Atlas, settings: GreedySettings, limit: Tensor) -> Sources:
-    """The sources and at most `limit` [B] of the strongest echoes of the residual, as the matched filter sees them."""
+def add(
+    sources: Sources, problem: Problem, sized: Tensor, atlas: Atlas, settings: GreedySettings, limit: Tensor
+) -> Sources:
+    """The sources and at most `limit` [B] of the strongest echoes of the residual, as the matched filter sees them.
+
+    Where targets have size, bool [B], none next to a source.
+    """
     difference, _ = joint.residual(sources, problem, Columns.at(sources, problem))
     image = atlas.back_project(difference)
     response = image.real.square() + image.imag.square()
+    if sized.any() and sources.used.any():
+        distance = torch.cdist(atlas.position, sources.position).masked_fill(~sources.used[:, None], torch.inf)
+        beside = distance.amin(2) < settings.size * problem.array.wavelength[:, None]
+        response = response.masked_fill(beside & sized[:, None], 0.0)
     noise = noise_power(joint.power(difference), sources, problem)
     least = (atlas.count / settings.false_alarm).log() * noise
     least = torch.maximum(least, settings.share * response.amax(1))

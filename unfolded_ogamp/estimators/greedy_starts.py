@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate
-from unfolded_ogamp.estimators import autofocus, conclusion, greedy, pruning, synchronisation
+from unfolded_ogamp.estimators import autofocus, conclusion, correction, greedy, joint, line_of_sight, synchronisation
 from unfolded_ogamp.estimators.atlas import Atlas
-from unfolded_ogamp.estimators.greedy import GreedySettings
+from unfolded_ogamp.estimators.greedy import GreedySettings, GreedyState
 from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem, pose
-from unfolded_ogamp.estimators.sources import Sources, padded
+from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.estimators.synchronisation import NodePhases
-from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, link_phase, link_phase_error
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes, link_phase, link_phase_error
 from unfolded_ogamp.records import choose
 
 SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
@@ -48,35 +48,39 @@ class GreedyEstimator:
         csi, array, grid = csi.to(dtype=double), array.to(dtype=double), grid.to(dtype=double)
         # the count sets the units alone, so that single precision suffices for the atlas
         problem = pose(csi, array, grid, torch.ones_like(grid.pixel))
-        atlas = Atlas.of(problem, settings.spacing)
-        coarse = Atlas.of(problem, settings.autofocus.spacing)
-        given = first_phases(problem)
-        focused, gain = autofocus.focus(problem, given, coarse, settings.autofocus)
-        best, hazy = first_start(problem, atlas, given, focused, gain > settings.haze, settings)
-        agreed = torch.zeros_like(hazy)
-        generator = torch.Generator().manual_seed(settings.seed)
-        for start in range(1, settings.starts):
-            scenes = (~agreed & (excess(best, problem) > settings.margin)).nonzero()[:, 0]
-            if len(scenes) == 0:
-                break
-            part = problem[scenes]
-            if start == 1:
-                phases = choose(hazy, given, focused)[scenes]
-                independent = apart(given, focused, csi.link) > settings.jitter
-            elif start % 2 == 0:
-                phases = near_phases(best.sources, settings.jitter, generator)[scenes]
-                independent = torch.zeros_like(hazy)
-            else:
-                phases = random_phases(part, generator)
-                phases, _ = autofocus.focus(part, phases, coarse[scenes], settings.autofocus)
-                independent = torch.ones_like(hazy)
-            other = greedy.run(part, atlas[scenes], phases, settings)
-            best, same = better(best, other, scenes, problem)
-            # a start near the best one ends where that did, trap or not
-            agreed = agreed | (same & independent)
-        above_noise = pruning.evidence(best, problem).alone
-        probability = conclusion.presence(above_noise, problem.grid.centre.shape[1])
-        return conclusion.of_sources(best, problem, probability, dtype)
+        problem, given = line_of_sight.fitted(problem, first_phases(problem))
+        return conclude(search(problem, given, settings), problem, dtype)
+
+
+def search(problem: Problem, given: NodePhases, settings: GreedySettings) -> GreedyState:
+    """The best of several starts of every scene, the first from the given node phases or from those in focus."""
+    atlas = Atlas.of(problem, settings.spacing)
+    coarse = Atlas.of(problem, settings.autofocus.spacing)
+    focused, gain = autofocus.focus(problem, given, coarse, settings.autofocus)
+    best, hazy = first_start(problem, atlas, given, focused, gain > settings.haze, settings)
+    # where every node has a trusted line of sight its phase is told, and another start finds the same
+    agreed = ~isolated_nodes(problem.trusted[..., 0] > 0).any(1)
+    generator = torch.Generator().manual_seed(settings.seed)
+    for start in range(1, settings.starts):
+        scenes = (~agreed & (greedy.excess(best.joint, problem) > settings.margin)).nonzero()[:, 0]
+        if len(scenes) == 0:
+            break
+        part = problem[scenes]
+        if start == 1:
+            phases = choose(hazy, given, focused)[scenes]
+            independent = apart(given, focused, problem.link[..., 0] > 0) > settings.jitter
+        elif start % 2 == 0:
+            phases = near_phases(best.joint.sources, settings.jitter, generator)[scenes]
+            independent = torch.zeros_like(hazy)
+        else:
+            phases = random_phases(part, generator)
+            phases, _ = autofocus.focus(part, phases, coarse[scenes], settings.autofocus)
+            independent = torch.ones_like(hazy)
+        other = greedy.run(part, atlas[scenes], phases, settings)
+        best, same = better(best, other, scenes, problem)
+        # a start near the best one ends where that did, trap or not
+        agreed = agreed | (same & independent)
+    return best
 
 
 def first_phases(problem: Problem) -> NodePhases:
@@ -87,7 +91,7 @@ def first_phases(problem: Problem) -> NodePhases:
 
 def first_start(
     problem: Problem, atlas: Atlas, given: NodePhases, focused: NodePhases, hazy: Tensor, settings: GreedySettings
-) -> tuple[JointState, Tensor]:
+) -> tuple[GreedyState, Tensor]:
     """The start from the focused phases in scenes that are `hazy` [B], else from those that are given.
 
     Noise can be focused too. Where focused phases are not worth their number of unknowns, the given ones are taken.
@@ -97,7 +101,7 @@ def first_start(
     """
     state = greedy.run(problem, atlas, choose(hazy, focused, given), settings)
     without = 2 * greedy.samples(problem) * greedy.init(problem, given).joint.cost.log()
-    worthless = hazy & (greedy.criterion(state, problem) > without)
+    worthless = hazy & (greedy.criterion(state.joint, greedy.seen(state, problem)) > without)
     scenes = worthless.nonzero()[:, 0]
     if len(scenes) > 0:
         again = greedy.run(problem[scenes], atlas[scenes], given[scenes], settings)
@@ -125,26 +129,18 @@ def near_phases(sources: Sources, std: float, generator: torch.Generator) -> Nod
     return NodePhases(tx + noise[0], rx + noise[1], torch.zeros_like(tx), torch.zeros_like(rx))
 
 
-def excess(state: JointState, problem: Problem) -> Tensor:
-    """By how many standard deviations the residual exceeds the noise [B]; inf where the noise is not known."""
-    if problem.noise_variance is None:
-        return torch.full_like(state.cost, torch.inf)
-    ratio = greedy.noise_power(state.cost, state.sources, problem) / problem.noise_variance
-    return (ratio - 1) * greedy.samples(problem).sqrt()
-
-
-def better(best: JointState, other: JointState, scenes: Tensor, problem: Problem) -> tuple[JointState, Tensor]:
+def better(best: GreedyState, other: GreedyState, scenes: Tensor, problem: Problem) -> tuple[GreedyState, Tensor]:
     """Scene by scene the better of two starts, of which the second was made for `scenes` [B'] alone.
 
     Returns:
         The better ones, and the scenes in which both found something and ended in the same place, bool [B].
     """
-    tried = torch.zeros_like(best.sources.used.any(1))
+    tried = torch.zeros_like(best.running)
     tried[scenes] = True
-    other = greedy.place_sources(other, scenes, best)
-    best = replace(best, sources=padded(best.sources, other.sources.used.shape[1]))
-    same = tried & agree(best, other, problem)
-    return choose(tried & (greedy.criterion(other, problem) < greedy.criterion(best, problem)), other, best), same
+    best, other = greedy.as_many_slots(best, greedy.place_sources(other, scenes, best))
+    same = tried & agree(best.joint, other.joint, problem)
+    scores = [greedy.criterion(state.joint, greedy.seen(state, problem)) for state in (best, other)]
+    return choose(tried & (scores[1] < scores[0]), other, best), same
 
 
 def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:
@@ -154,3 +150,12 @@ def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:
     near = both & (distance < SAME_PLACE * problem.array.wavelength[:, None, None])
     found = (near.any(2) == first.sources.used).all(1) & (near.any(1) == second.sources.used).all(1)
     return found & first.sources.used.any(1)
+
+
+def conclude(best: GreedyState, problem: Problem, dtype: torch.dtype) -> Estimate:
+    """The estimate that a state stands for, in the units of the CSI and in the real precision `dtype`."""
+    sources, problem = correction.fitted(best.joint.sources, problem, best.sized)
+    state = joint.init(sources, problem)
+    above_noise = greedy.strength(sources, problem) / greedy.noise_power(state.cost, sources, problem)[:, None]
+    probability = conclusion.presence(above_noise, problem.grid.centre.shape[1])
+    return conclusion.of_sources(state, problem, probability, dtype)

@@ -129,6 +129,13 @@ class Columns(Record):
         tx, rx = (side.real.square() + side.imag.square() for side in sides)
         return (tx * (link[..., 0][:, None] @ rx)).sum((1, 2))
 
+    def node_energies(self, link: Tensor) -> tuple[Tensor, Tensor]:
+        """|column|^2 over the subcarriers and the links of every node: [B, n_tx, S], [B, n_rx, S]."""
+        sides = (side[..., : self.n_slots] for side in (self.tx, self.rx))
+        tx, rx = (side.real.square() + side.imag.square() for side in sides)
+        every = link[..., 0][:, None]
+        return (tx * (every @ rx)).sum(1), (rx * (every.mT @ tx)).sum(1)
+
     def correlations(self, csi: Tensor) -> tuple[Tensor, Tensor]:
         """Sums of conj(csi) times the columns over the links of every node: [B, n_tx, (1 + D) S], [B, n_rx, ...]."""
         conjugate = csi.movedim(-1, 1).conj().resolve_conj()
@@ -152,14 +159,19 @@ class Columns(Record):
             mixed = (self.tx.mH @ plain_tx) * (plain_rx.mH @ self.rx)
             total = total + mixed + mixed.mH + (plain_tx.mH @ plain_tx) * (self.rx.mH @ self.rx)
             return self.once(self.once(total.sum(1), -1), -2)
-        columns = self.tx[:, :, :, None] * plain_rx[:, :, None] + plain_tx[:, :, :, None] * self.rx[:, :, None]
-        columns = self.once((columns * link[:, None]).flatten(2, 3), -1)
+        columns = self.written_out(link).flatten(2, 3)
         return (columns.mH @ columns).sum(1)
+
+    def written_out(self, link: Tensor) -> Tensor:
+        """The columns on the links [B, n_tx, n_rx, 1]: complex [B, K, n_tx, n_rx, (1 + D) S]."""
+        plain_tx, plain_rx = self.plain()
+        columns = self.tx[:, :, :, None] * plain_rx[:, :, None] + plain_tx[:, :, :, None] * self.rx[:, :, None]
+        return self.once(columns * link[:, None], -1)
 
 
 def residual(sources: Sources, problem: Problem, columns: Columns) -> tuple[Tensor, Tensor]:
     """Residual y exp(j Phi) - h and modelled channel h, line of sight included, [B, n_tx, n_rx, K] each."""
-    channel = (columns.channel(sources.reflectivity) + problem.los) * problem.link
+    channel = (columns.channel(sources.reflectivity) + problem.los + problem.correction) * problem.link
     return problem.csi * sources.rotation - channel, channel
 
 
@@ -201,13 +213,44 @@ def step(
     change = solve(matrix, gradient, moving, state.damping * parameters.damping) * parameters.step
     moved = move(sources, change, largest_move * problem.array.wavelength)
     cost = power(residual(moved, problem, Columns.at(moved, problem))[0])
-    better = cost + ridge * strength(moved) < state.cost + ridge * strength(sources)
+    return accept(state, moved, cost, ridge)
+
+
+def accept(state: JointState, moved: Sources, cost: Tensor, ridge: Tensor | float = 0.0) -> JointState:
+    """The moved sources with their cost [B] where they fit better, else the state with more damping.
+
+    Args:
+        state: where they come from.
+        moved: sources that are proposed.
+        cost: of those [B].
+        ridge: precision of the prior of the reflectivities, in units of the noise variance [B].
+    """
+    before, after = (reflectivity_power(sources) for sources in (state.sources, moved))
+    better = cost + ridge * after < state.cost + ridge * before
     damping = torch.where(better, state.damping / 5, state.damping * 4).clamp(SMALLEST_DAMPING, LARGEST_DAMPING)
     decrease = torch.where(better, 1 - cost / state.cost, torch.inf)
-    return JointState(choose(better, moved, sources), torch.where(better, cost, state.cost), damping, decrease)
+    return JointState(choose(better, moved, state.sources), torch.where(better, cost, state.cost), damping, decrease)
 
 
-def strength(sources: Sources) -> Tensor:
+def jacobian(sources: Sources, problem: Problem, columns: Columns, channel: Tensor) -> Tensor:
+    """The Jacobian itself, links and subcarriers flattened: [B, n_tx * n_rx * K, P]."""
+    image = (
+        columns.written_out(problem.link).movedim(1, 3)[..., _order(sources)] * _slopes(sources)[:, None, None, None]
+    )
+    return torch.cat([image, turns(channel)], dim=-1).flatten(1, 3)
+
+
+def turns(channel: Tensor) -> Tensor:
+    """Derivatives of the modelled channel [B, n_tx, n_rx, K] by the phases of Tx and of Rx: [B, n_tx, n_rx, K, nodes].
+
+    As `normal_matrix` has them: phases turn the CSI, which is the channel but for its noise.
+    """
+    tx, rx = (torch.eye(count).to(channel) for count in channel.shape[1:3])
+    turned = -1j * channel[..., None]
+    return torch.cat([turned * tx[:, None, None], -turned * rx[:, None]], dim=-1)
+
+
+def reflectivity_power(sources: Sources) -> Tensor:
     """Sum of |x|^2 over the sources [B]."""
     return (sources.reflectivity.real.square() + sources.reflectivity.imag.square()).sum(1)
 
@@ -215,7 +258,7 @@ def strength(sources: Sources) -> Tensor:
 def prior_precision(state: JointState, problem: Problem) -> Tensor:
     """Noise variance that the cost shows over the mean |x|^2 of the sources [B]; 0 where there are none."""
     samples = problem.link.sum((1, 2, 3)) * problem.csi.shape[-1]
-    total, count = strength(state.sources), state.sources.used.sum(1)
+    total, count = reflectivity_power(state.sources), state.sources.used.sum(1)
     return torch.where(total > 0, state.cost / samples * count / torch.where(total > 0, total, 1), 0).detach()
 
 

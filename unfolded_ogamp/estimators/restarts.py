@@ -7,27 +7,29 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators import autofocus, greedy_starts
+from unfolded_ogamp.estimators import autofocus, greedy, greedy_starts, joint
 from unfolded_ogamp.estimators.atlas import Atlas
-from unfolded_ogamp.estimators.greedy import GreedySettings
-from unfolded_ogamp.estimators.greedy_starts import better
-from unfolded_ogamp.estimators.joint import JointState
+from unfolded_ogamp.estimators.greedy import GreedySettings, GreedyState
+from unfolded_ogamp.estimators.greedy_starts import apart, better, near_phases, random_phases
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.synchronisation import NodePhases
+from unfolded_ogamp.physics import isolated_nodes
 
-Run = Callable[[Problem, Atlas, NodePhases], JointState]
+Run = Callable[[Problem, Atlas, NodePhases], GreedyState]
 
 
-def search(problem: Problem, atlas: Atlas, run: Run, settings: GreedySettings, starts: int) -> JointState:
+def search(
+    problem: Problem, atlas: Atlas, given: NodePhases, run: Run, settings: GreedySettings, starts: int
+) -> GreedyState:
     """The best of up to `starts` starts of every scene; a scene whose residual is what the noise allows is settled.
 
     The first start is from the node phases that are given, the second from those in focus; then by turns near the best
     one so far, and from uniform phases that autofocus improves. Where the noise is not known, or the model does not
     fit, a scene is settled when two independent starts end in the same place.
     """
-    given = greedy_starts.first_phases(problem)
     best = run(problem, atlas, given)
-    agreed = torch.zeros_like(best.cost, dtype=torch.bool)
+    # where every node has a trusted line of sight its phase is told, and another start finds the same
+    agreed = ~isolated_nodes(problem.trusted[..., 0] > 0).any(1)
     generator = torch.Generator().manual_seed(settings.seed)
     coarse: Atlas | None = None
     for start in range(1, starts):
@@ -37,31 +39,47 @@ def search(problem: Problem, atlas: Atlas, run: Run, settings: GreedySettings, s
         part = problem[scenes]
         independent = torch.ones_like(agreed)
         if start % 2 == 0:
-            phases = greedy_starts.near_phases(best.sources, settings.jitter, generator)[scenes]
+            phases = near_phases(best.joint.sources, settings.jitter, generator)[scenes]
             independent = torch.zeros_like(agreed)
         else:
-            if coarse is None:
-                coarse = Atlas.of(problem, settings.autofocus.spacing)
-            phases = given[scenes] if start == 1 else greedy_starts.random_phases(part, generator)
-            focused, _ = autofocus.focus(part, phases, coarse[scenes], settings.autofocus)
+            coarse = Atlas.of(problem, settings.autofocus.spacing) if coarse is None else coarse
+            begin = given[scenes] if start == 1 else random_phases(part, generator)
+            phases, _ = autofocus.focus(part, begin, coarse[scenes], settings.autofocus)
             if start == 1:
-                independent[scenes] = (
-                    greedy_starts.apart(given[scenes], focused, part.link[..., 0] > 0) > settings.jitter
-                )
-            phases = focused
+                independent[scenes] = apart(begin, phases, part.link[..., 0] > 0) > settings.jitter
         best, same = better(best, run(part, atlas[scenes], phases), scenes, problem)
+        # a start near the best one ends where that did, trap or not
         agreed = agreed | (same & independent)
     return best
 
 
-def settled(state: JointState, problem: Problem, settings: GreedySettings) -> Tensor:
+def settled(state: GreedyState, problem: Problem, settings: GreedySettings) -> Tensor:
     """Scenes whose residual is what the noise allows, bool [B]; none where the noise is not known."""
-    return greedy_starts.excess(state, problem) <= settings.margin
+    return greedy.excess(state.joint, problem) <= settings.margin
+
+
+def hand_over(state: GreedyState, problem: Problem, given: NodePhases, settings: GreedySettings) -> GreedyState:
+    """Where the noise is not all that is left, what the greedy estimator makes of it: from here and from nothing.
+
+    It sees targets with size, too; of the two ends the one is taken that the information criterion prefers.
+
+    Args:
+        state: what was found.
+        problem: on all subcarriers, in double precision.
+        given: node phases [B, n, 1] that are known to begin with.
+        settings: of the greedy estimator.
+    """
+    state = GreedyState(joint.init(state.joint.sources, problem), state.running, state.sized)
+    scenes = (~settled(state, problem, settings)).nonzero()[:, 0]
+    if len(scenes) == 0:
+        return state
+    part = problem[scenes]
+    resumed = greedy.resume(state[scenes], part, Atlas.of(part, settings.spacing), settings)
+    state = greedy.place_sources(resumed, scenes, state)
+    return better(state, greedy_starts.search(part, given[scenes], settings), scenes, problem)[0]
 
 
 @torch.no_grad()
-def focused_phases(problem: Problem, settings: GreedySettings) -> tuple[NodePhases, NodePhases]:
-    """The node phases that are given, and those that autofocus makes of them."""
-    given = greedy_starts.first_phases(problem)
-    coarse = Atlas.of(problem, settings.autofocus.spacing)
-    return given, autofocus.focus(problem, given, coarse, settings.autofocus)[0]
+def focused_phases(problem: Problem, given: NodePhases, settings: GreedySettings) -> NodePhases:
+    """The node phases that autofocus makes of those that are given."""
+    return autofocus.focus(problem, given, Atlas.of(problem, settings.autofocus.spacing), settings.autofocus)[0]

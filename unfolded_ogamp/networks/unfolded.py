@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import cast
 
@@ -11,10 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from unfolded_ogamp.estimate import Estimate
-from unfolded_ogamp.estimators import alternating, conclusion, greedy, joint, pruning, restarts, screening
+from unfolded_ogamp.estimators import (
+    alternating,
+    conclusion,
+    correction,
+    greedy,
+    joint,
+    line_of_sight,
+    pruning,
+    restarts,
+    screening,
+)
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.coherent import coherent
-from unfolded_ogamp.estimators.greedy import GreedySettings
+from unfolded_ogamp.estimators.greedy import GreedySettings, GreedyState
+from unfolded_ogamp.estimators.greedy_starts import better, first_phases
 from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
 from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.presets import screened_imaging
@@ -45,7 +56,8 @@ class NetworkSettings:
         final_layers: joint layers before the competition.
         prunings: largest number of scatterers that the competition takes out, one at a time.
         width: of the competition's hidden layers; 0 leaves the decision to the information criterion.
-        starts: largest number of node phases to start from; all but the first for scenes that are not settled.
+        starts: largest number of node phases to start from; all but the first for scenes that are not settled. Those
+            that still are not are handed over to the greedy estimator.
         imaging, synchronisation, screening, greedy: settings of the analytic steps that the layers call.
     """
 
@@ -58,7 +70,7 @@ class NetworkSettings:
     final_layers: int = 4
     prunings: int = 4
     width: int = 16
-    starts: int = 12
+    starts: int = 4
     imaging: ImagingSettings = field(default_factory=screened_imaging)
     synchronisation: SynchronisationSettings = SYNCHRONISATION
     screening: ScreeningSettings = field(default_factory=ScreeningSettings)
@@ -73,6 +85,23 @@ class NetworkSettings:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if not 1 <= self.first_exit <= self.blocks:
             raise ValueError(f"first_exit must lie in 1 ... blocks = {self.blocks}, got {self.first_exit}")
+
+
+@dataclass(frozen=True)
+class Posed:
+    """What the network works on.
+
+    Attributes:
+        full: the problem on all subcarriers, in double precision.
+        problem: the problem on as few subcarriers as say the same.
+        atlas: the positions that are searched.
+        phases: node phases to start from [B, n, 1].
+    """
+
+    full: Problem
+    problem: Problem
+    atlas: Atlas
+    phases: NodePhases
 
 
 class Block(nn.Module):
@@ -116,11 +145,12 @@ class Refinement(nn.Module):
         """Sources that have converged, before any is taken out for good."""
         thresholds = self.settings.greedy
         limit = torch.full_like(problem.csi[:, 0, 0, 0].real, self.settings.additions).long()
+        points = torch.zeros_like(limit, dtype=torch.bool)  # no target has size
         refined = joint.init(screening.active_sources(state), problem)
         first, *looks, final = (cast(nn.ModuleList, stage) for stage in self.stages)
         refined = greedy.tidied(self._run(first, refined, problem), problem, thresholds)
         for stage in looks:
-            grown = greedy.add(refined.sources, problem, atlas, thresholds, limit)
+            grown = greedy.add(refined.sources, problem, points, atlas, thresholds, limit)
             refined = greedy.tidied(self._run(stage, joint.init(grown, problem), problem), problem, thresholds)
         return greedy.tidied(self._run(final, refined, problem), problem, thresholds)
 
@@ -152,7 +182,7 @@ class UnfoldedOGAMP(nn.Module):
             assert state is not None
             yield state
 
-    def run(self, problem: Problem, atlas: Atlas, phases: NodePhases) -> JointState:
+    def run(self, problem: Problem, atlas: Atlas, phases: NodePhases) -> GreedyState:
         """One start from node phases [B, n, 1] to its end; only scenes that are not settled go through all blocks."""
         first_exit = self.settings.first_exit
         state = next(islice(self.states(problem, atlas, phases), first_exit - 1, None))
@@ -163,11 +193,13 @@ class UnfoldedOGAMP(nn.Module):
         state, part, around = state[scenes], problem[scenes], atlas[scenes]
         for block in self.blocks[first_exit:]:
             state = block(state, part, around, phases)
-        return restarts.better(refined, self.refine(state, part, around), scenes, problem)[0]
+        return better(refined, self.refine(state, part, around), scenes, problem)[0]
 
-    def refine(self, state: ScreenedState, problem: Problem, atlas: Atlas) -> JointState:
+    def refine(self, state: ScreenedState, problem: Problem, atlas: Atlas) -> GreedyState:
         """Joint refinement of the active candidates, and the competition between them."""
-        return self.compete(self.refinement(state, problem, atlas), problem)
+        refined = self.compete(self.refinement(state, problem, atlas), problem)
+        everywhere = torch.ones_like(refined.cost, dtype=torch.bool)
+        return GreedyState(refined, running=everywhere, sized=~everywhere)
 
     def compete(self, state: JointState, problem: Problem) -> JointState:
         """Take out what the competition does not believe in, one source of a scene at a time."""
@@ -186,11 +218,16 @@ class UnfoldedOGAMP(nn.Module):
             return pruning.log_odds(pruning.evidence(state, problem), state.sources, problem)
         return cast(Tensor, self.competition(state, problem))
 
-    def pose(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> tuple[Problem, Problem, Atlas]:
-        """The problem on all subcarriers, on as few as say the same, and the positions that are searched."""
-        full = pose(csi, array, grid, torch.full_like(grid.pixel, EXPECTED_SCATTERERS))
-        problem = coherent(full)
-        return full, problem, Atlas.of(problem, self.settings.screening.spacing)
+    def pose(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Posed:
+        """What the network works on, in the precision of `grid`."""
+        full = pose(csi, array, grid, torch.full_like(grid.pixel, EXPECTED_SCATTERERS)).to(dtype=torch.float64)
+        full, phases = line_of_sight.fitted(full, first_phases(full))
+        # the line of sight as it was fitted is the line of sight as told
+        told = replace(full, los=full.los + full.correction, correction=torch.zeros_like(full.correction))
+        problem = coherent(told).to(dtype=grid.centre.dtype)
+        return Posed(
+            full, problem, Atlas.of(problem, self.settings.screening.spacing), phases.to(dtype=grid.centre.dtype)
+        )
 
     def forward(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate:
         """Estimate scatterers and node phases of a batch of scenes.
@@ -198,14 +235,19 @@ class UnfoldedOGAMP(nn.Module):
         Raises:
             ValueError: if shapes do not fit one another.
         """
-        full, problem, atlas = self.pose(csi, array, grid)
-        best = restarts.search(problem, atlas, self.run, self.settings.greedy, self.settings.starts)
-        return self.conclude(best, full, grid.centre.dtype)
+        settings, posed = self.settings, self.pose(csi, array, grid)
+        best = restarts.search(posed.problem, posed.atlas, posed.phases, self.run, settings.greedy, settings.starts)
+        return self.conclude(best, posed, grid.centre.dtype)
 
-    def conclude(self, state: JointState, full: Problem, dtype: torch.dtype) -> Estimate:
+    def conclude(self, state: GreedyState, posed: Posed, dtype: torch.dtype) -> Estimate:
         """The estimate, on all subcarriers, that the end of a start stands for."""
-        state = joint.init(state.sources, full)
-        return conclusion.of_sources(state, full, self.log_odds(state, full).sigmoid(), dtype)
+        given, thresholds = posed.phases.to(dtype=torch.float64), self.settings.greedy
+        state = restarts.hand_over(state.to(dtype=torch.float64), posed.full, given, thresholds)
+        sources, full = correction.fitted(state.joint.sources, posed.full, state.sized)
+        last = joint.init(sources, full)
+        return conclusion.of_sources(
+            last, full, self.log_odds(last.to(dtype=dtype), full.to(dtype=dtype)).sigmoid(), dtype
+        )
 
     def curves(self) -> dict[str, Tensor]:
         """Value of every learned scalar along the layers, for figures."""

@@ -11,7 +11,6 @@ import torch
 from unfolded_ogamp.data import Scenario, evaluation_scenes
 from unfolded_ogamp.estimate import Estimate, History
 from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator, AlternatingSettings, GreedyEstimator, alternating
-from unfolded_ogamp.estimators.greedy_starts import first_phases
 from unfolded_ogamp.evaluation import SceneMetrics, joint_bound, scene_metrics, statistic_of
 from unfolded_ogamp.networks import UnfoldedOGAMP
 from unfolded_ogamp.physics import Csi, Scene
@@ -105,12 +104,12 @@ def after_blocks(
 def _after_network_blocks(
     network: UnfoldedOGAMP, scene: Scene, csi: Csi, counts: Collection[int]
 ) -> Iterator[tuple[int, Estimate]]:
-    full, problem, atlas = network.pose(csi, scene.array, scene.grid)
-    states = network.states(problem, atlas, first_phases(problem))
+    posed = network.pose(csi, scene.array, scene.grid)
+    states = network.states(posed.problem, posed.atlas, posed.phases)
     for count, state in enumerate(states, start=1):
         if count in counts:
-            refined = network.refine(state, problem, atlas)
-            yield count, network.conclude(refined, full, scene.grid.centre.dtype)
+            refined = network.refine(state, posed.problem, posed.atlas)
+            yield count, network.conclude(refined, posed, scene.grid.centre.dtype)
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -12,8 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate
-from unfolded_ogamp.estimators import restarts
-from unfolded_ogamp.estimators.greedy_starts import first_phases
+from unfolded_ogamp.estimators import greedy, restarts
 from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
 from unfolded_ogamp.training.datamodule import Batch, SceneDataModule
 from unfolded_ogamp.training.losses import (
@@ -79,8 +78,10 @@ class UnfoldedModule(lightning.LightningModule):
                 from those that are given, to the first exit.
         """
         scene, csi = batch
-        _, problem, atlas = self.network.pose(csi, scene.array, scene.grid)
-        phases = restarts.focused_phases(problem, self.network.settings.greedy)[1] if focused else first_phases(problem)
+        posed = self.network.pose(csi, scene.array, scene.grid)
+        problem, atlas, phases = posed.problem, posed.atlas, posed.phases
+        if focused:
+            phases = restarts.focused_phases(problem, phases, self.network.settings.greedy)
         states = list(self.network.states(problem, atlas, phases))
         blocks = [block_errors(state, scene, self.loss) for state in states]
         last = states[-1 if focused else self.network.settings.first_exit - 1]
@@ -89,7 +90,7 @@ class UnfoldedModule(lightning.LightningModule):
         log_odds = self.network.log_odds(refined, problem)
         competition = competition_loss(log_odds, refined, scene, self.loss)
         # of a start that ended in a trap nothing can be told; it is started anew
-        competition = competition * restarts.settled(refined, problem, self.network.settings.greedy)
+        competition = competition * (greedy.excess(refined, problem) <= self.network.settings.greedy.margin)
         loss = total_loss(blocks, self.loss)
         loss = loss + self.loss.refinement * refinement + self.loss.competition * competition
         parts = {"refinement": refinement, "competition": competition}

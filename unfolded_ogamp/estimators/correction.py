@@ -1,0 +1,126 @@
+"""What the channel holds beside the echoes of points and the line of sight as told, as far as physics says its form.
+
+Targets with size add multipoles: if they are round, their echo is a series in the cosine of the bistatic angle beta,
+reflectivity x + sum_m c_m cos(m beta). They echo to one another: after the first order (Foldy, 1945) the channel gains
+c sum_{s != t} x_s x_t exp(-j kappa d_st) / d_st over Tx, s, t and Rx. Both are linear in coefficients that nobody
+knows, and so is the series of a line of sight near its antennas: they are projected out (Kaufman, 1975).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.estimators import joint, line_of_sight
+from unfolded_ogamp.estimators.joint import Columns, JointState
+from unfolded_ogamp.estimators.problem import Problem
+from unfolded_ogamp.estimators.sources import Sources
+from unfolded_ogamp.operators import node_factor, unit_vectors
+from unfolded_ogamp.records import choose
+
+ORDERS = 2  # of the series: dipoles and quadrupoles, targets of up to about half a wavelength
+RIDGE = 1e-9  # of the normal equations, relative to their diagonal
+
+
+def fitted(sources: Sources, problem: Problem, sized: Tensor) -> tuple[Sources, Problem]:
+    """Reflectivities by least squares, and the problem with what corrects it.
+
+    In scenes in which neither targets have size, bool [B], nor the line of sight a series, nothing changes but that
+    the problem is one of points.
+    """
+    none = torch.zeros_like(problem.n_corrections)
+    plain = replace(problem, correction=torch.zeros_like(problem.csi), n_corrections=none)
+    scenes = corrected(sources, problem, sized).nonzero()[:, 0]
+    if len(scenes) == 0:
+        return sources, plain
+    reflectivity, channel, count = _least_squares(sources[scenes], plain[scenes], sized[scenes])
+    values = sources.reflectivity.index_copy(0, scenes, reflectivity)
+    corrections = plain.correction.index_copy(0, scenes, channel)
+    n_corrections = none.index_copy(0, scenes, count)
+    return replace(sources, reflectivity=values), replace(plain, correction=corrections, n_corrections=n_corrections)
+
+
+def corrected(sources: Sources, problem: Problem, sized: Tensor) -> Tensor:
+    """Scenes in which anything corrects the channel: bool [B]."""
+    return (sized & sources.used.any(1)) | problem.near
+
+
+def step(
+    state: JointState, problem: Problem, sized: Tensor, move_phases: Tensor, largest_move: float
+) -> tuple[JointState, Problem]:
+    """`joint.step` with the corrections free, too: the Jacobian is projected on what they cannot explain.
+
+    Args:
+        state: where it starts, fitted.
+        problem: geometry and CSI, with its corrections fitted.
+        sized: scenes in which targets have size, bool [B].
+        move_phases, largest_move: as in `joint.step`.
+    """
+    sources = state.sources
+    plain = Columns.at(sources, problem)
+    difference, channel = joint.residual(sources, problem, plain)
+    jacobian = joint.jacobian(sources, problem, plain, channel)
+    beside = _beside(sources, problem, sized)
+    jacobian = jacobian - beside @ torch.linalg.solve(_held_gram(beside), beside.mH @ jacobian)
+    gradient = (jacobian.mH @ difference.flatten(1)[..., None])[..., 0].real
+    moving = joint.unknowns_in_play(sources, move_phases)
+    change = joint.solve((jacobian.mH @ jacobian).real, gradient, moving, state.damping)
+    moved, again = fitted(joint.move(sources, change, largest_move * problem.array.wavelength), problem, sized)
+    accepted = joint.accept(state, moved, joint.init(moved, again).cost)
+    return accepted, choose(accepted.cost < state.cost, again, problem)
+
+
+def _least_squares(sources: Sources, problem: Problem, sized: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Reflectivities [B, S], the channel of all else [B, n_tx, n_rx, K], and its number of real coefficients [B]."""
+    points = columns(sources, problem)[..., 0].flatten(1, 3)
+    basis = torch.cat([points, _beside(sources, problem, sized)], dim=-1)
+    observation = ((problem.csi * sources.rotation - problem.los) * problem.link).flatten(1)[..., None]
+    solution = torch.linalg.solve(_held_gram(basis), basis.mH @ observation)
+    n_slots = sources.used.shape[1]
+    channel = (basis[..., n_slots:] @ solution[:, n_slots:])[..., 0].unflatten(1, problem.csi.shape[1:])
+    return solution[:, :n_slots, 0], channel, 2 * (basis[..., n_slots:] != 0).any(1).sum(1).to(channel.real)
+
+
+def _held_gram(basis: Tensor) -> Tensor:
+    """The normal matrix [B, C, C] of columns [B, L, C], which a ridge holds where they depend on one another."""
+    gram = basis.mH @ basis
+    power = gram.diagonal(dim1=1, dim2=2).real
+    return gram + torch.diag_embed(torch.where(power > 0, RIDGE * power, 1.0))
+
+
+def _beside(sources: Sources, problem: Problem, sized: Tensor) -> Tensor:
+    """All that corrects the channel, one column per coefficient, zero where it does not: [B, n_tx * n_rx * K, C]."""
+    targets = [columns(sources, problem)[..., 1:].flatten(-2), second_echoes(sources, problem)[..., None]]
+    beside = torch.cat(targets, dim=-1) * sized[:, None, None, None, None]
+    line = line_of_sight.series(problem) * (problem.near[:, None, None, None] * problem.link)[..., None]
+    return torch.cat([beside, line], dim=-1).flatten(1, 3)
+
+
+def columns(sources: Sources, problem: Problem) -> Tensor:
+    """Columns of the sources times cos(m beta), m = 0 ... `ORDERS`: complex [B, n_tx, n_rx, K, S, 1 + ORDERS].
+
+    beta is the angle between the directions from a source to Tx and to Rx; unused sources have zeros.
+    """
+    tx, rx = _sides(sources, problem)
+    point = (tx.movedim(1, 2)[:, :, None] * rx.movedim(1, 2)[:, None]) * problem.link[..., None]
+    towards = (unit_vectors(nodes, sources.position) for nodes in (problem.array.tx, problem.array.rx))
+    angle = torch.einsum("bdis,bdjs->bijs", *towards).clamp(-1, 1).acos()
+    order = torch.arange(ORDERS + 1, dtype=angle.dtype, device=angle.device)
+    return point[..., None] * (angle[..., None] * order).cos()[:, :, :, None]
+
+
+def second_echoes(sources: Sources, problem: Problem) -> Tensor:
+    """What goes over two of the sources, in units of its own: complex [B, n_tx, n_rx, K]."""
+    tx, rx = (side * sources.reflectivity[:, None, None] for side in _sides(sources, problem))
+    distance = torch.cdist(sources.position, sources.position)
+    apart = sources.used[:, :, None] & sources.used[:, None] & (distance > 0)
+    between = node_factor(torch.where(apart, distance, 1.0), problem.array.frequency) * apart[:, None]
+    return ((tx @ between) @ rx.mT).movedim(1, -1) * problem.link
+
+
+def _sides(sources: Sources, problem: Problem) -> tuple[Tensor, Tensor]:
+    """The factors of Tx [B, K, n_tx, S] and of Rx of the columns."""
+    plain = Columns.at(sources, problem)
+    return plain.tx[..., : plain.n_slots], plain.rx[..., : plain.n_slots]

@@ -1,0 +1,73 @@
+"""What the CSI itself shows of a model that does not fit it: targets with size, links and nodes with their own gain.
+
+Two signs need no noise level. Targets with size are covered by several points each: more of these lie next to one
+another than points spread over the region would. What misfit leaves adds up differently at every node: a scatterer that
+is there is seen by all of them, and one that is invented is not. A third one needs it: the residual exceeds the noise.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.estimators import joint
+from unfolded_ogamp.estimators.joint import Columns
+from unfolded_ogamp.estimators.problem import Problem
+from unfolded_ogamp.estimators.sources import Sources
+
+
+def companions(sources: Sources, strength: Tensor, radius: Tensor) -> Tensor:
+    """Sources within `radius` [B] [m] of a stronger one that is no companion itself, by `strength` [B, S]: bool [B, S].
+
+    There, a weak source cannot be told from what the strong one leaves because it is no point.
+    """
+    left = sources.used
+    companion = torch.zeros_like(left)
+    distance = torch.cdist(sources.position, sources.position)
+    for _ in range(left.shape[1]):
+        strongest = torch.where(left, strength, -torch.inf).argmax(1, keepdim=True)
+        near = distance.gather(1, strongest[..., None].expand(-1, -1, left.shape[1]))[:, 0] < radius[:, None]
+        left = left & ~torch.zeros_like(left).scatter(1, strongest, True)
+        companion = companion | (left & near)
+        left = left & ~near
+        if not left.any():
+            break
+    return companion
+
+
+def clustered(sources: Sources, companion: Tensor, problem: Problem, radius: Tensor, false_alarm: float) -> Tensor:
+    """Scenes with more companions than `false_alarm` allows among sources spread evenly over the region: bool [B].
+
+    That n of N sources fall into a share q of the region has at most the probability exp(-N D(n / N || q)), D the
+    divergence of the two (Chernoff's bound of the binomial distribution).
+    """
+    dimension = sources.position.shape[-1]
+    disc = torch.pi * radius.square() * (1 if dimension == 2 else 4 / 3 * radius)
+    region = problem.grid.centre.shape[1] * problem.grid.pixel.pow(dimension)
+    n_companions, n_sources = companion.sum(1), sources.used.sum(1)
+    share = ((n_sources - n_companions) * disc / region).clamp(max=1.0)
+    others = (n_sources - 1).clamp(min=1)
+    fraction = n_companions / others
+    divergence = torch.xlogy(fraction, fraction / share) + torch.xlogy(1 - fraction, (1 - fraction) / (1 - share))
+    surprising = others * divergence.nan_to_num(nan=0.0) > -torch.tensor(false_alarm).log()
+    return surprising & (fraction > share)
+
+
+def node_noise(sources: Sources, problem: Problem) -> Tensor:
+    """Noise variance along the column of each source [B, S] that leaving out one node at a time shows.
+
+    The jackknife variance of the reflectivity, times the power of the column, of Tx or of Rx, whichever is larger: it
+    holds for noise that differs between nodes and links or is correlated at a node.
+    """
+    columns = Columns.at(sources, problem)
+    difference, _ = joint.residual(sources, problem, columns)
+    energy = columns.energy(problem.link)
+    tiny = torch.finfo(energy.dtype).tiny
+    sides = columns.node_energies(problem.link)
+    scores = (score[..., : columns.n_slots] for score in columns.correlations(difference))
+    found = []
+    for score, part in zip(scores, sides, strict=True):
+        # without a node the rest has the share 1 - h of the energy, and its estimate moves by score / (1 - h)
+        rest = (1 - part / energy[:, None].clamp(min=tiny)).clamp(min=torch.finfo(energy.dtype).eps)
+        found.append(((score.real.square() + score.imag.square()) / rest.square()).sum(1))
+    return torch.maximum(*found) / energy.clamp(min=tiny)
