@@ -1,4 +1,4 @@
-"""The network is the analytic estimator until it is trained, and one set of weights serves every geometry."""
+"""The network is its analytic steps until it is trained, and one set of weights serves every geometry."""
 
 from __future__ import annotations
 
@@ -9,46 +9,70 @@ import pytest
 import torch
 
 from unfolded_ogamp.data import Scenario, draw
-from unfolded_ogamp.estimators import AlternatingEstimator
+from unfolded_ogamp.estimators import alternating, greedy, joint, restarts, screening
+from unfolded_ogamp.estimators.imaging_settings import ImagingParameters
+from unfolded_ogamp.evaluation import joint_bound, scene_metrics
 from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
 
 SCENARIOS = [
     Scenario(n_tx=8, n_rx=7, pixels=(8, 9), sparsity=0.05),
-    Scenario(n_tx=6, n_rx=6, pixels=(4, 4, 4), sparsity=0.05, node_radius=(1.0, 1.5), n_subcarriers=1),
+    Scenario(n_tx=9, n_rx=9, pixels=(4, 4, 4), sparsity=0.05, node_radius=(1.0, 1.5), n_subcarriers=1),
     Scenario(n_tx=7, n_rx=9, pixels=(7, 7), sparsity=0.05, los=True, missing_links=0.2, n_subcarriers=3),
 ]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=["plane", "volume", "los"])
-def test_untrained_network_equals_the_tuned_estimator(scenario: Scenario) -> None:
+def test_untrained_layers_are_the_analytic_steps(scenario: Scenario) -> None:
     scene, csi = draw(scenario, 3, torch.Generator().manual_seed(1))
-    settings = NetworkSettings(blocks=5, layers=2)
+    settings = NetworkSettings(blocks=3, layers=2, looks=0)
     network = UnfoldedOGAMP(settings).double()
-    analytic = AlternatingEstimator(replace(settings.analytic, blocks=5, iterations=2, tolerance=0, phase_tolerance=0))
-    learned, classic = network(csi, scene.array, scene.grid), analytic(csi, scene.array, scene.grid)
-    for name in ("tx_phase", "rx_phase", "pixel_probability", "noise_variance", "prediction", "residual"):
-        torch.testing.assert_close(getattr(learned, name), getattr(classic, name), rtol=1e-6, atol=1e-9)
-    for one, other in zip(learned.scatterers, classic.scatterers, strict=True):
-        torch.testing.assert_close(one.position, other.position, rtol=1e-6, atol=1e-9)
-        torch.testing.assert_close(one.reflectivity, other.reflectivity, rtol=1e-6, atol=1e-9)
+    posed = network.pose(csi, scene.array, scene.grid)
+    problem, imaging = posed.problem, settings.imaging
+    parameters = ImagingParameters.of(imaging)
+    state = screening.init(problem, posed.atlas, posed.phases, parameters, imaging, settings.screening)
+    for block, learned in enumerate(network.states(problem, posed.atlas, posed.phases)):
+        if block:
+            state = screening.screen(state, problem, posed.atlas, parameters, imaging, settings.screening)
+        observation = alternating.observe(problem, state.phases)
+        for _ in range(2):
+            state = screening.image(state, problem, observation, parameters, imaging)
+        refinement = settings.synchronisation
+        state = screening.synchronise(state, problem, refinement, refinement.phase_step, refinement.momentum)
+        torch.testing.assert_close(learned.position, state.position)
+        torch.testing.assert_close(learned.imaging.messages.posterior.mean, state.imaging.messages.posterior.mean)
+        torch.testing.assert_close(learned.phases.tx, state.phases.tx)
+    refined = joint.init(screening.active_sources(state), problem)
+    prior = joint.JointParameters(prior=1.0)
+    for count in (settings.joint_layers, settings.final_layers):
+        for _ in range(count):
+            free = greedy.phases_free(refined.sources, problem, settings.greedy)
+            refined = joint.step(refined, problem, free, settings.greedy.largest_move, prior)
+        refined = greedy.tidied(refined, problem, settings.greedy)
+    torch.testing.assert_close(network.refinement(learned, problem, posed.atlas).cost, refined.cost)
 
 
 def test_learned_scalars_change_the_estimate_and_receive_gradients() -> None:
-    scene, csi = draw(SCENARIOS[0], 2, torch.Generator().manual_seed(2))
+    scene, csi = draw(Scenario(n_tx=12, n_rx=12, pixels=(8, 8), sparsity=0.08), 2, torch.Generator().manual_seed(2))
     network = UnfoldedOGAMP(NetworkSettings(blocks=4, layers=2)).double()
-    prediction = network(csi, scene.array, scene.grid).prediction
-    (prediction - csi.value).abs().square().mean().backward()
-    reached = {name.split(".")[-1] for name, p in network.named_parameters() if p.grad is not None and p.grad != 0}
-    assert reached == {name.split(".")[-1] for name, _ in network.named_parameters()}
+    posed = network.pose(csi, scene.array, scene.grid)
+    *_, last = network.states(posed.problem, posed.atlas, posed.phases)
+    refined = network.refinement(last, posed.problem, posed.atlas)
+    (refined.cost.sum() + network.log_odds(refined, posed.problem).sum()).backward()
+    # of the competition only the last layer hears anything yet, as that is zero
+    named = [(name, p) for name, p in network.named_parameters() if not name.startswith("competition.neighbour")]
+    reached = {name.split(".")[-1] for name, p in named if p.grad is not None and p.grad.any()}
+    assert reached == {name.split(".")[-1] for name, _ in named}
+    prediction = last.imaging.messages.prediction()
     torch.nn.init.constant_(network.blocks[0].imaging[0].noise_share, 1.0)
-    changed = network(csi, scene.array, scene.grid).prediction
-    assert (changed - prediction).abs().max() > 1e-6 * prediction.abs().max()
+    *_, changed = network.states(posed.problem, posed.atlas, posed.phases)
+    difference = changed.imaging.messages.prediction() - prediction
+    assert difference.abs().max() > 1e-6 * prediction.abs().max()
 
 
 @pytest.mark.parametrize("value", [-1e3, 1e3])
 def test_learned_scalars_stay_near_their_analytic_meaning(value: float) -> None:
-    network = UnfoldedOGAMP(NetworkSettings(blocks=1, layers=1)).double()
-    start = {name: float(curve) for name, curve in network.curves().items()}
+    network = UnfoldedOGAMP(NetworkSettings(blocks=1, layers=1, looks=0, joint_layers=1, final_layers=1)).double()
+    start = {name: float(curve[0]) for name, curve in network.curves().items()}
     for parameter in network.parameters():
         torch.nn.init.constant_(parameter, value)
     sign = math.copysign(1, value)
@@ -61,32 +85,54 @@ def test_learned_scalars_stay_near_their_analytic_meaning(value: float) -> None:
             expected = 1 / (1 + math.exp(-(math.log(start[name] / (1 - start[name])) + 0.5 * sign)))
         else:
             expected = start[name] * 4**sign
-        assert float(curve) == pytest.approx(expected), name
+        assert float(curve[0]) == pytest.approx(expected), name
 
 
 def test_scenes_of_a_batch_do_not_see_one_another() -> None:
     scene, csi = draw(SCENARIOS[0], 3, torch.Generator().manual_seed(3))
-    network = UnfoldedOGAMP(NetworkSettings(blocks=3, layers=2)).double()
+    network = UnfoldedOGAMP(NetworkSettings()).double()
     together = network(csi, scene.array, scene.grid)
     alone = network(csi[1:2], scene.array[1:2], scene.grid[1:2])
-    torch.testing.assert_close(together.prediction[1:2], alone.prediction, rtol=1e-9, atol=1e-18)
+    torch.testing.assert_close(together.prediction[1:2], alone.prediction, rtol=1e-5, atol=1e-9)
 
 
 def test_csi_of_any_scale_gives_the_same_scatterers() -> None:
     scene, csi = draw(SCENARIOS[0], 2, torch.Generator().manual_seed(4))
-    network = UnfoldedOGAMP(NetworkSettings(blocks=4, layers=2)).double()
+    network = UnfoldedOGAMP(NetworkSettings()).double()
+    assert csi.noise_variance is not None
     louder = replace(csi, value=csi.value * 1e6, noise_variance=csi.noise_variance * 1e12)
     one, other = network(csi, scene.array, scene.grid), network(louder, scene.array, scene.grid)
     for quiet, loud in zip(one.scatterers, other.scatterers, strict=True):
-        torch.testing.assert_close(loud.position, quiet.position)
-        torch.testing.assert_close(loud.reflectivity, quiet.reflectivity * 1e6)
+        torch.testing.assert_close(loud.position, quiet.position, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(loud.reflectivity, quiet.reflectivity * 1e6, rtol=1e-4, atol=1e-3)
 
 
-def test_passes_repeat_the_blocks_after_the_search() -> None:
-    settings = NetworkSettings(blocks=6, layers=2, passes=3)
-    assert settings.order == [0, 1, 2, 3, 4, 5, 4, 5, 4, 5]
-    scene, csi = draw(SCENARIOS[0], 2, torch.Generator().manual_seed(5))
-    analytic = replace(settings.analytic, blocks=10, iterations=2, tolerance=0, phase_tolerance=0)
-    learned = UnfoldedOGAMP(settings).double()(csi, scene.array, scene.grid)
-    classic = AlternatingEstimator(analytic)(csi, scene.array, scene.grid)
-    torch.testing.assert_close(learned.prediction, classic.prediction, rtol=1e-6, atol=1e-9)
+@pytest.mark.parametrize("scenario", [replace(s, n_tx=14, n_rx=14) for s in SCENARIOS], ids=["plane", "volume", "los"])
+def test_untrained_network_finds_all_scatterers_on_the_bound(scenario: Scenario) -> None:
+    scene, csi = draw(scenario, 10, torch.Generator().manual_seed(5))
+    with torch.inference_mode():
+        estimate = UnfoldedOGAMP(NetworkSettings())(csi.to(torch.float32), *both(scene))
+    metrics = [scene_metrics(scene, estimate, index, joint_bound(scene, index)) for index in range(10)]
+    assert sum(m.success for m in metrics) >= 9
+    assert sorted(m.phase_efficiency for m in metrics)[5] < 1.3
+    assert sorted(m.position_efficiency for m in metrics)[5] < 1.3
+
+
+def both(scene):
+    return scene.array.to(torch.float32), scene.grid.to(torch.float32)
+
+
+def test_scenes_that_are_settled_are_not_started_again() -> None:
+    scene, csi = draw(Scenario(n_tx=12, n_rx=12, pixels=(8, 8), sparsity=0.06), 6, torch.Generator().manual_seed(6))
+    network = UnfoldedOGAMP(NetworkSettings()).double()
+    posed = network.pose(csi, scene.array, scene.grid)
+    sizes = []
+
+    def run(problem, atlas, phases):
+        sizes.append(len(problem.csi))
+        return network.run(problem, atlas, phases)
+
+    first = network.run(posed.problem, posed.atlas, posed.phases)
+    unsettled = int((~restarts.settled(first, posed.problem, network.settings.greedy)).sum())
+    restarts.search(posed.problem, posed.atlas, posed.phases, run, network.settings.greedy, 2)
+    assert sizes == [6, unsettled][: 1 + (unsettled > 0)]

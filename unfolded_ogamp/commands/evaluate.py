@@ -14,7 +14,9 @@ from unfolded_ogamp.commands.running import make_folder, progress_bar
 from unfolded_ogamp.data import Scenario, evaluation_scenes
 from unfolded_ogamp.estimate import Estimator
 from unfolded_ogamp.evaluation import Row, compare, summarise
+from unfolded_ogamp.evaluation.figures import reliability_figure
 from unfolded_ogamp.evaluation.report import results_tables, write_results, write_rows
+from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.physics import Csi, Scene
 
 
@@ -52,14 +54,16 @@ def run_evaluation(
     output: Path,
     console: Console,
 ) -> list[Row]:
-    """Compare estimators, show a table per scenario and write `output`/results.json and `output`/scenes.csv."""
+    """Compare estimators, show a table per scenario; write results.json, scenes.csv and reliability.png to `output`."""
     make_folder(output)
     rows = compare_estimators(estimators, scenarios, settings, console)
     for table in results_tables(summarise(rows)):
         console.print(table)
     write_results(rows, output / "results.json", asdict(settings))
     write_rows(rows, output / "scenes.csv")
-    for name in ("results.json", "scenes.csv"):
+    with written_at_once(output / "reliability.png") as path:
+        reliability_figure(summarise(rows)).savefig(path, format="png", dpi=100)
+    for name in ("results.json", "scenes.csv", "reliability.png"):
         console.print(str(output / name), markup=False, soft_wrap=True)
     return rows
 

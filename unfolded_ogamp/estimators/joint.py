@@ -259,7 +259,7 @@ def prior_precision(state: JointState, problem: Problem) -> Tensor:
     """Noise variance that the cost shows over the mean |x|^2 of the sources [B]; 0 where there are none."""
     samples = problem.link.sum((1, 2, 3)) * problem.csi.shape[-1]
     total, count = reflectivity_power(state.sources), state.sources.used.sum(1)
-    return torch.where(total > 0, state.cost / samples * count / torch.where(total > 0, total, 1), 0).detach()
+    return torch.where(total > 0, state.cost / samples * count / torch.where(total > 0, total, 1), 0)
 
 
 def with_prior(matrix: Tensor, gradient: Tensor, sources: Sources, ridge: Tensor) -> tuple[Tensor, Tensor]:

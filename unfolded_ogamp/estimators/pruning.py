@@ -72,8 +72,9 @@ def prune(
     Returns:
         The state without it, in which each such scene may be worse; and which scenes had one, bool [B].
     """
-    doubt = torch.where(state.sources.used, doubt, torch.inf)
-    worst = (doubt < 0) & (doubt <= doubt.amin(1, keepdim=True))
+    in_doubt = state.sources.used & (doubt < 0)
+    rank = torch.where(in_doubt, doubt, torch.inf).argsort(dim=1).argsort(dim=1)
+    worst = in_doubt & (rank == 0)
     scenes = worst.any(1).nonzero()[:, 0]
     if len(scenes) == 0:
         return state, worst.any(1)

@@ -105,8 +105,8 @@ def screen(
     messages, wavelength = state.imaging.messages, problem.array.wavelength
     position, response = peaks(atlas, atlas.back_project(observation - messages.prediction()), problem, screening)
     log_odds = messages.posterior.log_odds[:, 0].detach()
-    active, held = log_odds > 0, state.position.detach()
-    near = torch.cdist(position, held) < screening.guard * wavelength[:, None, None]
+    active, held = log_odds > 0, state.position
+    near = torch.cdist(position, held.detach()) < screening.guard * wavelength[:, None, None]
     response = torch.where((near & active[:, None]).any(2), 0, response)
     # peaks rank from 0 to 1, candidates that are active above them and those that are not below
     rank = response / response.amax(1, keepdim=True).clamp(min=torch.finfo(response.dtype).tiny)

@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate
+from unfolded_ogamp.evaluation import calibration
 from unfolded_ogamp.evaluation.bounds import Bound
 from unfolded_ogamp.physics import PixelGrid, Scene, link_phase, link_phase_error, noise_free_csi
 
@@ -36,6 +37,9 @@ class SceneMetrics:
         gospa: GOSPA distance of order 2 with cut-off lambda_c / 2 and alpha = 2 [m].
         channel_nmse_db: squared error of the predicted noise-free CSI over its power, on the links [dB]. The
             prediction carries the phases, so that no gauge is left in it. nan where the CSI has no power.
+        position_inside_50, _90, _99: share of the matched true positions inside the ellipse of that probability in per
+            cent that the estimate draws around its own; nan where nothing is matched.
+        phase_inside_50, _90, _99: share of the node phases alike, gauge removed.
     """
 
     n_true: int
@@ -51,6 +55,12 @@ class SceneMetrics:
     chamfer_squared: float
     gospa: float
     channel_nmse_db: float
+    position_inside_50: float
+    position_inside_90: float
+    position_inside_99: float
+    phase_inside_50: float
+    phase_inside_90: float
+    phase_inside_99: float
 
 
 def pairwise_distance(true: Tensor, estimated: Tensor, unknown: float) -> Tensor:
@@ -153,6 +163,7 @@ def scene_metrics(scene: Scene, estimate: Estimate, index: int, bound: Bound) ->
     prediction = estimate.prediction[index].detach().to(device="cpu", dtype=torch.complex128)
     error = ((prediction - clean) * one.link[0, ..., None]).abs().square().sum()
     power = clean.abs().square().sum()
+    inside = inside_regions(one, estimate, index, true, estimated)
     return SceneMetrics(
         n_true=n_true,
         n_estimated=n_estimated,
@@ -167,7 +178,34 @@ def scene_metrics(scene: Scene, estimate: Estimate, index: int, bound: Bound) ->
         chamfer_squared=chamfer_distance(distance.square(), diagonal**2),
         gospa=gospa_distance(distance, wavelength / 2),
         channel_nmse_db=float(10 * (error / power).log10()) if power > 0 else math.nan,
+        **inside,
     )
+
+
+def inside_regions(scene: Scene, estimate: Estimate, index: int, true: Tensor, estimated: Tensor) -> dict[str, float]:
+    """Shares of the matched true positions and of the node phases in their confidence regions, by name of the metric.
+
+    Args:
+        scene: that one scene, in float64.
+        estimate: of its batch.
+        index: of the scene in that batch.
+        true, estimated: indices of the matched pairs.
+    """
+    found = estimate.scatterers[index]
+    error = _plain(found.position)[estimated] - scene.position[0, true]
+    position = calibration.region_level(error, _plain(found.covariance)[estimated])
+    tx_phase, rx_phase = (
+        _plain(phase[index]) - truth[0]
+        for phase, truth in ((estimate.tx_phase, scene.tx_phase), (estimate.rx_phase, scene.rx_phase))
+    )
+    error = node_phase_error(tx_phase, rx_phase, scene.link[0])
+    std = _plain(torch.cat([estimate.tx_phase_std[index], estimate.rx_phase_std[index]]))
+    phase = calibration.interval_level(error, std)[torch.isfinite(error)]
+    return {
+        f"{name}_inside_{round(100 * nominal)}": calibration.share_inside(level, nominal)
+        for name, level in (("position", position), ("phase", phase))
+        for nominal in calibration.LEVELS
+    }
 
 
 def _plain(tensor: Tensor) -> Tensor:

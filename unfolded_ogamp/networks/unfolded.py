@@ -48,7 +48,7 @@ class NetworkSettings:
 
     Attributes:
         blocks: number of imaging blocks, each ending with a synchronisation layer.
-        first_exit: blocks after which scenes leave whose refined estimate leaves no more than noise.
+        first_exit: blocks after which scenes leave whose refined estimate leaves no more than noise; at most all.
         layers: imaging layers in a block.
         looks: times the residual is searched for further scatterers after imaging.
         additions: largest number of scatterers that a look adds.
@@ -77,14 +77,12 @@ class NetworkSettings:
     greedy: GreedySettings = field(default_factory=GreedySettings)
 
     def __post_init__(self) -> None:
-        for name in ("blocks", "layers", "additions", "joint_layers", "final_layers", "starts"):
+        for name in ("blocks", "first_exit", "layers", "additions", "joint_layers", "final_layers", "starts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("looks", "prunings", "width"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        if not 1 <= self.first_exit <= self.blocks:
-            raise ValueError(f"first_exit must lie in 1 ... blocks = {self.blocks}, got {self.first_exit}")
 
 
 @dataclass(frozen=True)
@@ -184,7 +182,7 @@ class UnfoldedOGAMP(nn.Module):
 
     def run(self, problem: Problem, atlas: Atlas, phases: NodePhases) -> GreedyState:
         """One start from node phases [B, n, 1] to its end; only scenes that are not settled go through all blocks."""
-        first_exit = self.settings.first_exit
+        first_exit = min(self.settings.first_exit, self.settings.blocks)
         state = next(islice(self.states(problem, atlas, phases), first_exit - 1, None))
         refined = self.refine(state, problem, atlas)
         scenes = (~restarts.settled(refined, problem, self.settings.greedy)).nonzero()[:, 0]

@@ -33,20 +33,23 @@ class LossSettings:
         phase_floor: link phase error after a block below which nothing is gained, [rad].
         position_floor: position error after a block below which nothing is gained, in wavelengths.
         gate: an estimate within this of a scatterer is one of it, in wavelengths.
+        saturation: loss of a scene above which it pulls less and less: of a start that ends in a trap there is little
+            to be learned but to find nothing at all.
     """
 
-    growth: float = 1.3
+    growth: float = 1.6
     phase: float = 1.0
     position: float = 1.0
-    detection: float = 5.0
+    detection: float = 2.0
     refinement: float = 1.0
     competition: float = 1.0
     phase_floor: float = 0.05
     position_floor: float = 0.02
     gate: float = 0.1
+    saturation: float = 3.0
 
     def __post_init__(self) -> None:
-        for name in ("growth", "phase_floor", "position_floor", "gate"):
+        for name in ("growth", "phase_floor", "position_floor", "gate", "saturation"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         for name in ("phase", "position", "detection", "refinement", "competition"):
@@ -107,6 +110,11 @@ def image_losses(state: ScreenedState, scene: Scene, settings: LossSettings) -> 
     missed = torch.log1p(softplus(-best)).sum(-1)
     false = (torch.log1p(softplus(log_odds)) * ~near.any(1)).sum(-1)
     return position_loss, (missed + false) / scene.position.shape[1]
+
+
+def saturated(loss: Tensor, settings: LossSettings) -> Tensor:
+    """The loss of a scene [B], bounded by the saturation, and itself where it is small."""
+    return loss / (1 + loss / settings.saturation)
 
 
 def block_errors(state: ScreenedState, scene: Scene, settings: LossSettings) -> BlockErrors:

@@ -21,6 +21,7 @@ from unfolded_ogamp.training.losses import (
     bound_of,
     competition_loss,
     refinement_loss,
+    saturated,
     total_loss,
 )
 
@@ -84,7 +85,7 @@ class UnfoldedModule(lightning.LightningModule):
             phases = restarts.focused_phases(problem, phases, self.network.settings.greedy)
         states = list(self.network.states(problem, atlas, phases))
         blocks = [block_errors(state, scene, self.loss) for state in states]
-        last = states[-1 if focused else self.network.settings.first_exit - 1]
+        last = states[-1] if focused else states[min(self.network.settings.first_exit, len(states)) - 1]
         refined = self.network.refinement(last, problem, atlas)
         refinement = refinement_loss(refined, scene, bound_of(scene, problem), self.loss)
         log_odds = self.network.log_odds(refined, problem)
@@ -95,7 +96,7 @@ class UnfoldedModule(lightning.LightningModule):
         loss = loss + self.loss.refinement * refinement + self.loss.competition * competition
         parts = {"refinement": refinement, "competition": competition}
         parts |= {name: getattr(blocks[-1], name) for name in ("phase", "position", "detection")}
-        return loss.mean(), {name: value.detach().nanmean() for name, value in parts.items()}
+        return saturated(loss, self.loss).mean(), {name: value.detach().nanmean() for name, value in parts.items()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss, parts = self.losses(batch, focused=batch_idx % 2 == 1)
