@@ -61,8 +61,8 @@ def test_configuration_holds_all_that_is_known(exported):
 
 def test_every_setting_survives(tmp_path):
     settings = NetworkSettings(blocks=1, layers=3)
-    imaging = replace(settings.analytic.imaging, sparsity=0.07, oversampling=2)
-    settings = replace(settings, analytic=replace(settings.analytic, imaging=imaging, warm_start=False))
+    imaging = replace(settings.imaging, sparsity=0.07, damping=0.4)
+    settings = replace(settings, imaging=imaging, screening=replace(settings.screening, spacing=0.3))
     export_network(UnfoldedOGAMP(settings), tmp_path / "network", DETAILS)
     assert load_pretrained(tmp_path / "network").settings == settings
 

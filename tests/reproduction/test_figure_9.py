@@ -17,14 +17,22 @@ SMALL = Scenario(name="small", n_tx=8, n_rx=8, pixels=(6, 6), sparsity=0.06)
 
 def test_estimates_after_blocks_are_the_classic_ones():
     paper = replace(paper_settings("og_amp_paper", SMALL.sparsity, 3), iterations=7, tolerance=0.0)
-    unfolded = UnfoldedOGAMP(NetworkSettings(blocks=3, layers=7, analytic=paper))
     scene, csi = next(evaluation_scenes(SMALL, 2, 2, 0, torch.float64))
-    unfolded.double()
     with torch.inference_mode():
-        estimates = dict(after_blocks(unfolded, scene, csi, {1, 3}))
+        estimates = dict(after_blocks(AlternatingEstimator(paper), scene, csi, {1, 3}))
     assert list(estimates) == [1, 3]
     for count, estimate in estimates.items():
         classic = AlternatingEstimator(replace(paper, blocks=count))(csi, scene.array, scene.grid)
         torch.testing.assert_close(estimate.prediction, classic.prediction)
         torch.testing.assert_close(estimate.tx_phase, classic.tx_phase)
         assert estimate.history.residual.shape[1] == 7 * count
+
+
+def test_the_last_estimate_of_the_network_is_that_of_one_start():
+    scene, csi = next(evaluation_scenes(SMALL, 2, 2, 0, torch.float64))
+    network = UnfoldedOGAMP(NetworkSettings(blocks=3, first_exit=3, starts=1)).double()
+    with torch.inference_mode():
+        estimates = dict(after_blocks(network, scene, csi, {2, 3}))
+        whole = network(csi, scene.array, scene.grid)
+    assert list(estimates) == [2, 3]
+    torch.testing.assert_close(estimates[3].prediction, whole.prediction)
