@@ -22,6 +22,7 @@ from unfolded_ogamp.estimators.synchronisation import NodePhases, Synchronisatio
 from unfolded_ogamp.records import Record, choose, place
 
 ALIGNMENT = SynchronisationSettings(method="alignment", alignment_iterations=20, node_phase="common")
+MISFIT_SHARE = 0.25  # of what is left beside noise that a scatterer has to exceed where targets have size
 
 
 @dataclass(frozen=True)
@@ -169,14 +170,23 @@ def sure(state: GreedyState, problem: Problem, settings: GreedySettings) -> Gree
         return state
     doubted, problem = state[scenes], problem[scenes]
     now, fitted = refine(doubted.joint, problem, settings, 1, doubted.sized)
+    # a point among what targets with size leave takes away a share of it, which all nodes agree on
+    share = MISFIT_SHARE * unexplained(now, fitted) * doubted.sized
     while True:
-        noise = noise_power(now.cost, now.sources, fitted)[:, None]
-        noise = noise.maximum(mismatch.node_noise(now.sources, fitted))
-        doubtful = now.sources.used & (strength(now.sources, fitted) < least * noise)
+        sources, echo = now.sources, strength(now.sources, fitted)
+        noise = noise_power(now.cost, sources, fitted)[:, None].maximum(mismatch.node_noise(sources, fitted))
+        doubtful = sources.used & (echo < torch.maximum(least * noise, share[:, None]))
         if not doubtful.any():
             return place_sources(replace(doubted, joint=now), scenes, state)
-        fewer = joint.init(drop(now.sources, doubtful), fitted)
+        fewer = joint.init(drop(sources, doubtful), fitted)
         now, fitted = refine(fewer, problem, settings, settings.final_steps, doubted.sized)
+
+
+def unexplained(state: JointState, problem: Problem) -> Tensor:
+    """What the residual holds beside noise [B]; all of it where the noise is not known."""
+    if problem.noise_variance is None:
+        return state.cost
+    return (state.cost - samples(problem) * problem.noise_variance).clamp(min=0)
 
 
 def grow(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySettings) -> GreedyState:

@@ -21,6 +21,8 @@ from unfolded_ogamp.records import choose
 
 SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
 SAME_PLACE = 0.05  # wavelengths between the scatterers of two starts that agree
+STARTS_WITH_SIZE = 6  # more are not worth their time where no residual can be as low as the noise
+NEGLIGIBLE = 0.01  # share of the power of all scatterers that two starts may not agree on
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class GreedyEstimator:
         agreed = ~isolated_nodes(problem.trusted[..., 0] > 0).any(1)
         generator = torch.Generator().manual_seed(settings.seed)
         for start in range(1, settings.starts):
-            scenes = (~agreed & (greedy.excess(best.joint, problem) > settings.margin)).nonzero()[:, 0]
+            settled = agreed | (best.sized & (start >= STARTS_WITH_SIZE))
+            scenes = (~settled & (greedy.excess(best.joint, problem) > settings.margin)).nonzero()[:, 0]
             if len(scenes) == 0:
                 break
             part = problem[scenes]
@@ -139,12 +142,15 @@ def better(best: GreedyState, other: GreedyState, scenes: Tensor, problem: Probl
 
 
 def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:
-    """Whether two starts have found the same scatterers, and some: bool [B]."""
+    """Whether two starts have found the same scatterers, but for some of next to no power, and any: bool [B]."""
     distance = torch.cdist(first.sources.position, second.sources.position)
     both = first.sources.used[:, :, None] & second.sources.used[:, None]
     near = both & (distance < SAME_PLACE * problem.array.wavelength[:, None, None])
-    found = (near.any(2) == first.sources.used).all(1) & (near.any(1) == second.sources.used).all(1)
-    return found & first.sources.used.any(1)
+    same = first.sources.used.any(1)
+    for state, matched in ((first, near.any(2)), (second, near.any(1))):
+        echo = torch.where(state.sources.used, greedy.strength(state.sources, problem), 0)
+        same = same & ((echo * ~matched).sum(1) <= NEGLIGIBLE * echo.sum(1))
+    return same
 
 
 def conclude(best: GreedyState, problem: Problem, dtype: torch.dtype) -> Estimate:
