@@ -52,7 +52,8 @@ class Estimate:
         scatterers: one list of scatterers per scene.
         tx_phase, rx_phase: node phases [B, n_tx, K], [B, n_rx, K], [rad], relative to the node with most links (7).
         pixel_probability: probability that a pixel holds a scatterer [B, N].
-        noise_variance: variance of the noise, as given with the CSI, else as the residual shows it [B].
+        noise_variance: variance of the noise, as given with the CSI, else as the residual shows it; with what the model
+            leaves unexplained where that is more than noise, and the estimator finds out [B].
         prediction: noise-free CSI that the estimate predicts, complex [B, n_tx, n_rx, K].
         residual: mean |y - prediction|^2 over the existing links [B].
         tx_without_los, rx_without_los: nodes without a trusted line of sight where others have one, bool [B, n_tx],

@@ -24,6 +24,7 @@ def conclude(
     finite: Tensor,
     history: History,
     noise: Tensor | None = None,
+    misfit: Tensor | None = None,
 ) -> Estimate:
     """The estimate in the units of the CSI.
 
@@ -36,10 +37,14 @@ def conclude(
         finite: see `Estimate`.
         history: in the units of the CSI.
         noise: variance of the noise that the residual shows [B], where the mean of the residual is not that.
+        misfit: scenes in which the residual is not the noise alone: it then adds to the noise variance; bool [B].
     """
     prediction = reference * phasor(tx_phase, rx_phase).conj() * problem.link
     residual = problem.mean_power(problem.csi - prediction)
     shown = residual if noise is None else noise
+    if problem.noise_variance is not None:
+        raised = torch.maximum(shown, problem.noise_variance)
+        shown = problem.noise_variance if misfit is None else torch.where(misfit, raised, problem.noise_variance)
     power, n_frequencies = problem.unit.square(), problem.csi.shape[-1]
     tx_phase, rx_phase = relative_to_reference(tx_phase, rx_phase, problem.link[..., 0] > 0)
     tx_without_los, rx_without_los = problem.without_los
@@ -48,7 +53,7 @@ def conclude(
         tx_phase=tx_phase.expand(-1, -1, n_frequencies),
         rx_phase=rx_phase.expand(-1, -1, n_frequencies),
         pixel_probability=pixel_probability,
-        noise_variance=(shown if problem.noise_variance is None else problem.noise_variance) * power,
+        noise_variance=shown * power,
         prediction=prediction * problem.unit[:, None, None, None],
         residual=residual * power,
         tx_without_los=tx_without_los,

@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate, History, Scatterers
-from unfolded_ogamp.estimators import autofocus, conclusion, correction, greedy, joint, line_of_sight, synchronisation
+from unfolded_ogamp.estimators import (
+    autofocus,
+    conclusion,
+    correction,
+    greedy,
+    joint,
+    line_of_sight,
+    mismatch,
+    synchronisation,
+)
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.greedy import GreedySettings, GreedyState
 from unfolded_ogamp.estimators.joint import Columns, JointState
@@ -78,7 +87,7 @@ class GreedyEstimator:
             best, same = better(best, other, scenes, problem)
             # a start near the best one ends where that did, trap or not
             agreed = agreed | (same & independent)
-        return conclude(best, problem, dtype)
+        return conclude(best, problem, settings, dtype)
 
 
 def first_phases(problem: Problem) -> NodePhases:
@@ -153,14 +162,24 @@ def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:
     return same
 
 
-def conclude(best: GreedyState, problem: Problem, dtype: torch.dtype) -> Estimate:
-    """The estimate that a state stands for, in the units of the CSI and in the real precision `dtype`."""
+def conclude(best: GreedyState, problem: Problem, settings: GreedySettings, dtype: torch.dtype) -> Estimate:
+    """The estimate that a state stands for, in the units of the CSI and in the real precision `dtype`.
+
+    Warns:
+        MismatchWarning: if the model does not fit the CSI; uncertainties then are those that nodes show.
+    """
     sources, problem = correction.fitted(best.joint.sources, problem, best.sized)
     state = joint.init(sources, problem)
     columns = Columns.at(sources, problem)
     noise = greedy.noise_power(state.cost, sources, problem)
-    std = (joint.uncertainty(sources, problem)[0] * noise[:, None, None]).sqrt()
-    above_noise = sources.reflectivity.abs().square() * columns.energy(problem.link) / noise[:, None]
+    # where the noise is not known it is what the residual shows
+    ratio = torch.ones_like(noise) if problem.noise_variance is None else noise / problem.noise_variance
+    misfit = (ratio > 1) & (greedy.excess(state, problem) > settings.margin)
+    mismatch.tell(best.sized, problem.near, ratio, misfit)
+    beside = torch.where((best.sized | misfit)[:, None], mismatch.node_noise(sources, problem), 0)
+    level = torch.maximum(noise[:, None], beside)
+    std = (joint.uncertainty(sources, problem)[0] * level[..., None]).sqrt()
+    above_noise = sources.reflectivity.abs().square() * columns.energy(problem.link) / level
     probability = conclusion.presence(above_noise, problem.grid.centre.shape[1])
     scatterers, pixels = [], []
     for scene, used in enumerate(sources.used):
@@ -188,4 +207,5 @@ def conclude(best: GreedyState, problem: Problem, dtype: torch.dtype) -> Estimat
         finite=torch.isfinite(state.cost),
         history=History(residual, torch.zeros_like(residual), sources.used.sum(1)[:, None]),
         noise=noise.to(dtype),
+        misfit=misfit,
     )
