@@ -26,7 +26,7 @@ from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.estimators.synchronisation import NodePhases
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes, link_phase, link_phase_error
-from unfolded_ogamp.records import choose
+from unfolded_ogamp.records import choose, place
 
 SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
 SAME_PLACE = 0.05  # wavelengths between the scatterers of two starts that agree
@@ -64,6 +64,7 @@ class GreedyEstimator:
         problem, given = line_of_sight.fitted(problem, first_phases(problem))
         focused, gain = autofocus.focus(problem, given, coarse, settings.autofocus)
         best, hazy = first_start(problem, atlas, given, focused, gain > settings.haze, settings)
+        problem, best = as_told(best, problem, settings)
         # where every node has a trusted line of sight its phase is told, and another start finds the same
         agreed = ~isolated_nodes(problem.trusted[..., 0] > 0).any(1)
         generator = torch.Generator().manual_seed(settings.seed)
@@ -114,6 +115,24 @@ def first_start(
         again = greedy.run(problem[scenes], atlas[scenes], given[scenes], settings)
         state = greedy.place_sources(again, scenes, state)
     return state, hazy & ~worthless
+
+
+def as_told(best: GreedyState, problem: Problem, settings: GreedySettings) -> tuple[Problem, GreedyState]:
+    """The line of sight as told after all where, beside the sources, its series is not worth its coefficients.
+
+    Before there were any, it may have explained echoes.
+    """
+    scenes = problem.near.nonzero()[:, 0]
+    if len(scenes) == 0:
+        return problem, best
+    state, with_series = best[scenes], problem[scenes]
+    told = replace(with_series, near=torch.zeros_like(with_series.near))
+    seen = greedy.seen(state, told)
+    start = joint.init(greedy.align(state.joint.sources, seen, settings), seen)
+    alone, fitted = greedy.refine(start, told, settings, settings.final_steps, state.sized)
+    needless = greedy.criterion(alone, fitted) < greedy.criterion(state.joint, greedy.seen(state, with_series))
+    state = replace(state, joint=choose(needless, alone, state.joint))
+    return place(choose(needless, told, with_series), scenes, problem), greedy.place_sources(state, scenes, best)
 
 
 def apart(first: NodePhases, second: NodePhases, link: Tensor) -> Tensor:
