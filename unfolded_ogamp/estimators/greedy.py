@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimators import correction, joint, mismatch, synchronisation
-from unfolded_ogamp.estimators.atlas import Atlas
+from unfolded_ogamp.estimators.atlas import Atlas, per_axis
 from unfolded_ogamp.estimators.autofocus import AutofocusSettings
 from unfolded_ogamp.estimators.joint import Columns, JointState
 from unfolded_ogamp.estimators.problem import Problem
@@ -164,18 +164,22 @@ def companions(sources: Sources, problem: Problem, settings: GreedySettings) -> 
 
 def sure(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
     """Without what does not stand out of the noise as nodes show it, where the residual is not the noise alone."""
-    least = detection_threshold(problem.grid.centre.shape[1], settings)
+    pixels = problem.grid.centre.shape[1]
+    count = pixels * per_axis(problem, settings.spacing).pow(problem.grid.centre.shape[2])
+    n_nodes = min(problem.link.shape[1:3])
     scenes = (state.sized | (excess(state.joint, problem) > settings.margin)).nonzero()[:, 0]
     if len(scenes) == 0:
         return state
     doubted, problem = state[scenes], problem[scenes]
+    chance = (settings.false_alarm / count[scenes])[:, None]
     now, fitted = refine(doubted.joint, problem, settings, 1, doubted.sized)
     # a point among what targets with size leave takes away a share of it, which all nodes agree on
     share = MISFIT_SHARE * unexplained(now, fitted) * doubted.sized
     while True:
         sources, echo = now.sources, strength(now.sources, fitted)
-        noise = noise_power(now.cost, sources, fitted)[:, None].maximum(mismatch.node_noise(sources, fitted))
-        doubtful = sources.used & (echo < torch.maximum(least * noise, share[:, None]))
+        white = -chance.log() * noise_power(now.cost, sources, fitted)[:, None]
+        of_nodes = mismatch.node_threshold(chance, n_nodes) * mismatch.node_noise(sources, fitted)
+        doubtful = sources.used & (echo < torch.maximum(white, of_nodes).maximum(share[:, None]))
         if not doubtful.any():
             return place_sources(replace(doubted, joint=now), scenes, state)
         fewer = joint.init(drop(sources, doubtful), fitted)

@@ -101,3 +101,12 @@ def node_noise(sources: Sources, problem: Problem) -> Tensor:
         rest = (1 - part / energy[:, None].clamp(min=tiny)).clamp(min=torch.finfo(energy.dtype).eps)
         found.append(((score.real.square() + score.imag.square()) / rest.square()).sum(1))
     return torch.maximum(*found) / energy.clamp(min=tiny)
+
+
+def node_threshold(chance: Tensor, n_nodes: int) -> Tensor:
+    """Power over `node_noise` that noise alone exceeds with probability `chance`: few nodes know their noise badly.
+
+    The ratio of the two has the F distribution of 2 and 2 (n - 1) degrees of freedom, n nodes.
+    """
+    degrees = max(n_nodes - 1, 1)
+    return degrees * (chance.pow(-1 / degrees) - 1)
