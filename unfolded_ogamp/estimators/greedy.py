@@ -172,7 +172,11 @@ def sure(state: GreedyState, problem: Problem, settings: GreedySettings) -> Gree
         return state
     doubted, problem = state[scenes], problem[scenes]
     chance = (settings.false_alarm / count[scenes])[:, None]
-    now, fitted = refine(doubted.joint, problem, settings, 1, doubted.sized)
+    fitted = seen(doubted, problem)
+    # two that are one, of opposite signs, are strong each
+    merged = tidy(doubted.joint.sources, fitted, settings)
+    merged = drop(merged, companions(merged, fitted, settings)[0] & doubted.sized[:, None])
+    now, fitted = refine(joint.init(merged, fitted), problem, settings, settings.final_steps, doubted.sized)
     # a point among what targets with size leave takes away a share of it, which all nodes agree on
     share = MISFIT_SHARE * unexplained(now, fitted) * doubted.sized
     while True:
