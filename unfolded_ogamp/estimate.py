@@ -59,7 +59,8 @@ class Estimate:
         tx_phase_std, rx_phase_std: standard deviation of the node phases [B, n_tx], [B, n_rx], [rad], after the mean of
             each side, or with a line of sight that of all nodes, is taken out: it cannot be observed.
         pixel_probability: probability that a pixel holds a scatterer [B, N].
-        noise_variance: variance of the noise, as given with the CSI, else as the residual shows it [B].
+        noise_variance: variance of the noise, as given with the CSI, else as the residual shows it; with what the model
+            leaves unexplained where that is more than noise, and the estimator finds out [B].
         prediction: noise-free CSI that the estimate predicts, complex [B, n_tx, n_rx, K].
         residual: mean |y - prediction|^2 over the existing links [B].
         tx_without_los, rx_without_los: nodes without a trusted line of sight where others have one, bool [B, n_tx],

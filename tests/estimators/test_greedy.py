@@ -124,7 +124,7 @@ def test_a_split_scatterer_is_made_one():
     reflectivity = torch.cat([scene.reflectivity, 0.3 * scene.reflectivity[:, :1]], dim=1).to(torch.complex128)
     used = torch.ones_like(reflectivity, dtype=torch.bool)
     split = Sources(position, reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
-    state = greedy.GreedyState(joint.init(split, problem), torch.ones(1, dtype=torch.bool))
+    state = greedy.GreedyState(joint.init(split, problem), *torch.tensor([[True], [False]]))
     one = greedy.finish(state, problem, GreedySettings()).joint
     assert int(one.sources.used.sum()) == scene.position.shape[1]
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from unfolded_ogamp.commands.failure import CommandError
 from unfolded_ogamp.data import CsiFile, load_csi, save_estimate
 from unfolded_ogamp.estimate import Estimate, Estimator
+from unfolded_ogamp.estimators import MismatchWarning
 from unfolded_ogamp.evaluation import matched_estimates
 from unfolded_ogamp.evaluation.figures import estimate_figure, headline
 from unfolded_ogamp.files import written_at_once
@@ -37,7 +38,8 @@ def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: 
         console.print(f"Note: {note.message}", markup=False, soft_wrap=True)
     console.print(_size(file), markup=False, soft_wrap=True)
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), warnings.catch_warnings(record=True) as notes:
+            warnings.simplefilter("always")
             estimate = estimator(file.csi, file.array, file.grid)
     except ValueError as error:
         raise CommandError(f"{input_path}: {error}") from error
@@ -55,8 +57,11 @@ def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: 
     if blocked := _nodes_without_los(estimate):
         line = f"No line of sight: {', '.join(blocked)}; their phases come from scattering alone."
         console.print(line, markup=False, soft_wrap=True)
+    for note in notes:
+        console.print(f"Note: {note.message}.", markup=False, soft_wrap=True)
     noise = file.csi.noise_variance
-    if noise is not None and float(estimate.residual[0]) > MISFIT * float(noise[0]):
+    told = any(issubclass(note.category, MismatchWarning) for note in notes)
+    if noise is not None and not told and float(estimate.residual[0]) > MISFIT * float(noise[0]):
         ratio = float(estimate.residual[0]) / float(noise[0])
         line = (
             f"Note: the residual is {ratio:.3g} times the noise: the model leaves something out, and scatterers in its"

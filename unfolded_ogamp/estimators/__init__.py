@@ -4,6 +4,7 @@ from unfolded_ogamp.estimators.alternating import AlternatingEstimator, Alternat
 from unfolded_ogamp.estimators.greedy import GreedySettings
 from unfolded_ogamp.estimators.greedy_starts import GreedyEstimator
 from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
+from unfolded_ogamp.estimators.mismatch import MismatchWarning
 from unfolded_ogamp.estimators.presets import PRESETS, paper, tuned
 from unfolded_ogamp.estimators.synchronisation import SynchronisationSettings
 
@@ -15,6 +16,7 @@ __all__ = [
     "GreedySettings",
     "ImagingParameters",
     "ImagingSettings",
+    "MismatchWarning",
     "SynchronisationSettings",
     "paper",
     "tuned",

@@ -27,6 +27,7 @@ def conclude(
     finite: Tensor,
     history: History,
     noise: Tensor | None = None,
+    misfit: Tensor | None = None,
 ) -> Estimate:
     """The estimate in the units of the CSI.
 
@@ -40,10 +41,14 @@ def conclude(
         finite: see `Estimate`.
         history: in the units of the CSI.
         noise: variance of the noise that the residual shows [B], where the mean of the residual is not that.
+        misfit: scenes in which the residual is not the noise alone: it then adds to the noise variance; bool [B].
     """
     prediction = reference * phasor(tx_phase, rx_phase).conj() * problem.link
     residual = problem.mean_power(problem.csi - prediction)
     shown = residual if noise is None else noise
+    if problem.noise_variance is not None:
+        raised = torch.maximum(shown, problem.noise_variance)
+        shown = problem.noise_variance if misfit is None else torch.where(misfit, raised, problem.noise_variance)
     power, n_frequencies = problem.unit.square(), problem.csi.shape[-1]
     tx_phase, rx_phase = relative_to_reference(tx_phase, rx_phase, problem.link[..., 0] > 0)
     tx_without_los, rx_without_los = problem.without_los
@@ -54,7 +59,7 @@ def conclude(
         tx_phase_std=phase_std[0],
         rx_phase_std=phase_std[1],
         pixel_probability=pixel_probability,
-        noise_variance=(shown if problem.noise_variance is None else problem.noise_variance) * power,
+        noise_variance=shown * power,
         prediction=prediction * problem.unit[:, None, None, None],
         residual=residual * power,
         tx_without_los=tx_without_los,
@@ -64,24 +69,29 @@ def conclude(
     )
 
 
-def of_sources(state: JointState, problem: Problem, probability: Tensor, dtype: torch.dtype) -> Estimate:
-    """The estimate that sources stand for, with the uncertainty of the joint likelihood, in double precision inside.
+def of_sources(
+    state: JointState, problem: Problem, level: Tensor, misfit: Tensor, probability: Tensor, dtype: torch.dtype
+) -> Estimate:
+    """The estimate that sources stand for, with the uncertainty of the joint likelihood.
 
     Args:
-        state: sources and their cost.
+        state: sources and their cost, in double precision.
         problem: geometry, CSI and units.
+        level: noise variance that counts for every source [B, S].
+        misfit: scenes in which the residual is not the noise alone, bool [B].
         probability: that a source is a scatterer [B, S].
         dtype: real precision of the estimate.
     """
-    problem, state, probability = problem.to(dtype=torch.float64), state.to(dtype=torch.float64), probability.double()
     sources = state.sources
     noise = greedy.noise_power(state.cost, sources, problem)
-    known = joint.uncertainty(sources, problem).map(lambda value: value * noise.reshape(-1, *[1] * (value.ndim - 1)))
+    known = joint.uncertainty(sources, problem)
+    covariance = known.position * level[..., None, None]
+    probability = probability.to(level)
     scatterers, pixels = [], []
     for scene, used in enumerate(sources.used):
         found = Scatterers(
             position=sources.position[scene, used],
-            covariance=known.position[scene, used],
+            covariance=covariance[scene, used],
             reflectivity=sources.reflectivity[scene, used] * problem.reflectivity_scale[scene],
             probability=probability[scene, used],
         )
@@ -96,7 +106,7 @@ def of_sources(state: JointState, problem: Problem, probability: Tensor, dtype: 
             )
         )
     residual = (state.cost / greedy.samples(problem) * problem.unit.square())[:, None].to(dtype)
-    tx_std, rx_std = known.tx_phase.sqrt(), known.rx_phase.sqrt()
+    tx_std, rx_std = ((variance * noise[:, None]).sqrt() for variance in (known.tx_phase, known.rx_phase))
     channel = joint.residual(sources, problem, Columns.at(sources, problem))[1]
     return conclude(
         problem.to(dtype=dtype),
@@ -108,6 +118,7 @@ def of_sources(state: JointState, problem: Problem, probability: Tensor, dtype: 
         finite=torch.isfinite(state.cost),
         history=History(residual, torch.zeros_like(residual), sources.used.sum(1)[:, None]),
         noise=noise.to(dtype),
+        misfit=misfit,
     )
 
 

@@ -3,7 +3,8 @@
 Targets with size add multipoles: if they are round, their echo is a series in the cosine of the bistatic angle beta,
 reflectivity x + sum_m c_m cos(m beta). They echo to one another: after the first order (Foldy, 1945) the channel gains
 c sum_{s != t} x_s x_t exp(-j kappa d_st) / d_st over Tx, s, t and Rx. Both are linear in coefficients that nobody
-knows, and so is the series of a line of sight near its antennas: they are projected out (Kaufman, 1975).
+knows, and so are the series of antennas whose near field the line of sight shows: they are projected out (Kaufman,
+"A variable projection method for solving separable nonlinear least squares problems", 1975).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from unfolded_ogamp.estimators.joint import Columns, JointState
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.operators import node_factor, unit_vectors
+from unfolded_ogamp.physics import distances
 from unfolded_ogamp.records import choose
 
 ORDERS = 2  # of the series: dipoles and quadrupoles, targets of up to about half a wavelength
@@ -93,9 +95,12 @@ def _held_gram(basis: Tensor) -> Tensor:
 def _beside(sources: Sources, problem: Problem, sized: Tensor) -> Tensor:
     """All that corrects the channel, one column per coefficient, zero where it does not: [B, n_tx * n_rx * K, C]."""
     targets = [columns(sources, problem)[..., 1:].flatten(-2), second_echoes(sources, problem)[..., None]]
-    beside = torch.cat(targets, dim=-1) * sized[:, None, None, None, None]
-    line = line_of_sight.series(problem) * (problem.near[:, None, None, None] * problem.link)[..., None]
-    return torch.cat([beside, line], dim=-1).flatten(1, 3)
+    antennas = [near_field(sources, problem), line_of_sight.series(problem) * problem.link[..., None]]
+    parts = [
+        torch.cat(part, dim=-1) * asked[:, None, None, None, None]
+        for part, asked in ((targets, sized), (antennas, problem.near))
+    ]
+    return torch.cat(parts, dim=-1).flatten(1, 3)
 
 
 def columns(sources: Sources, problem: Problem) -> Tensor:
@@ -118,6 +123,23 @@ def second_echoes(sources: Sources, problem: Problem) -> Tensor:
     apart = sources.used[:, :, None] & sources.used[:, None] & (distance > 0)
     between = node_factor(torch.where(apart, distance, 1.0), problem.array.frequency) * apart[:, None]
     return ((tx @ between) @ rx.mT).movedim(1, -1) * problem.link
+
+
+def near_field(sources: Sources, problem: Problem) -> Tensor:
+    """What antennas near the sources add, in units of its own: complex [B, n_tx, n_rx, K, 3].
+
+    Before and after a source the field is a series in u = 1 / (kappa d), as `line_of_sight` has it. Of the product of
+    two, the terms of the orders u, u^2 and of both ways are alike for all sources.
+    """
+    sides = []
+    for side, nodes in zip(_sides(sources, problem), (problem.array.tx, problem.array.rx), strict=True):
+        length = distances(nodes, sources.position)[:, None] * problem.array.wavenumber[:, :, None, None]
+        sides.append([side * length.pow(-order) for order in range(3)])
+    (tx, tx_1, tx_2), (rx, rx_1, rx_2) = sides
+    weight = sources.reflectivity[:, None, None]
+    terms = [((tx_1, rx), (tx, rx_1)), ((tx_2, rx), (tx, rx_2)), ((tx_1, rx_1),)]
+    parts = [torch.stack([(one * weight) @ other.mT for one, other in term]).sum(0) for term in terms]
+    return torch.stack(parts, dim=-1).movedim(1, 3) * problem.link[..., None]
 
 
 def _sides(sources: Sources, problem: Problem) -> tuple[Tensor, Tensor]:

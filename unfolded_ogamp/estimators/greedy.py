@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimators import correction, joint, mismatch, synchronisation
-from unfolded_ogamp.estimators.atlas import Atlas
+from unfolded_ogamp.estimators.atlas import Atlas, per_axis
 from unfolded_ogamp.estimators.autofocus import AutofocusSettings
 from unfolded_ogamp.estimators.joint import Columns, JointState
 from unfolded_ogamp.estimators.problem import Problem
@@ -22,6 +22,7 @@ from unfolded_ogamp.estimators.synchronisation import NodePhases, Synchronisatio
 from unfolded_ogamp.records import Record, choose, place
 
 ALIGNMENT = SynchronisationSettings(method="alignment", alignment_iterations=20, node_phase="common")
+MISFIT_SHARE = 0.25  # of what is left beside noise that a scatterer has to exceed where targets have size
 
 
 @dataclass(frozen=True)
@@ -163,20 +164,37 @@ def companions(sources: Sources, problem: Problem, settings: GreedySettings) -> 
 
 def sure(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
     """Without what does not stand out of the noise as nodes show it, where the residual is not the noise alone."""
-    least = detection_threshold(problem.grid.centre.shape[1], settings)
+    pixels = problem.grid.centre.shape[1]
+    count = pixels * per_axis(problem, settings.spacing).pow(problem.grid.centre.shape[2])
+    n_nodes = min(problem.link.shape[1:3])
     scenes = (state.sized | (excess(state.joint, problem) > settings.margin)).nonzero()[:, 0]
     if len(scenes) == 0:
         return state
     doubted, problem = state[scenes], problem[scenes]
-    now, fitted = refine(doubted.joint, problem, settings, 1, doubted.sized)
+    chance = (settings.false_alarm / count[scenes])[:, None]
+    fitted = seen(doubted, problem)
+    # two that are one, of opposite signs, are strong each
+    merged = tidy(doubted.joint.sources, fitted, settings)
+    merged = drop(merged, companions(merged, fitted, settings)[0] & doubted.sized[:, None])
+    now, fitted = refine(joint.init(merged, fitted), problem, settings, settings.final_steps, doubted.sized)
+    # a point among what targets with size leave takes away a share of it, which all nodes agree on
+    share = MISFIT_SHARE * unexplained(now, fitted) * doubted.sized
     while True:
-        noise = noise_power(now.cost, now.sources, fitted)[:, None]
-        noise = noise.maximum(mismatch.node_noise(now.sources, fitted))
-        doubtful = now.sources.used & (strength(now.sources, fitted) < least * noise)
+        sources, echo = now.sources, strength(now.sources, fitted)
+        white = -chance.log() * noise_power(now.cost, sources, fitted)[:, None]
+        of_nodes = mismatch.node_threshold(chance, n_nodes) * mismatch.node_noise(sources, fitted)
+        doubtful = sources.used & (echo < torch.maximum(white, of_nodes).maximum(share[:, None]))
         if not doubtful.any():
             return place_sources(replace(doubted, joint=now), scenes, state)
-        fewer = joint.init(drop(now.sources, doubtful), fitted)
+        fewer = joint.init(drop(sources, doubtful), fitted)
         now, fitted = refine(fewer, problem, settings, settings.final_steps, doubted.sized)
+
+
+def unexplained(state: JointState, problem: Problem) -> Tensor:
+    """What the residual holds beside noise [B]; all of it where the noise is not known."""
+    if problem.noise_variance is None:
+        return state.cost
+    return (state.cost - samples(problem) * problem.noise_variance).clamp(min=0)
 
 
 def grow(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySettings) -> GreedyState:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate
-from unfolded_ogamp.estimators import autofocus, conclusion, correction, greedy, joint, line_of_sight, synchronisation
+from unfolded_ogamp.estimators import (
+    autofocus,
+    conclusion,
+    correction,
+    greedy,
+    joint,
+    line_of_sight,
+    mismatch,
+    synchronisation,
+)
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.greedy import GreedySettings, GreedyState
 from unfolded_ogamp.estimators.joint import JointState
@@ -17,10 +27,12 @@ from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.estimators.synchronisation import NodePhases
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes, link_phase, link_phase_error
-from unfolded_ogamp.records import choose
+from unfolded_ogamp.records import choose, place
 
 SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
 SAME_PLACE = 0.05  # wavelengths between the scatterers of two starts that agree
+STARTS_WITH_SIZE = 6  # more are not worth their time where no residual can be as low as the noise
+NEGLIGIBLE = 0.01  # share of the power of all scatterers that two starts may not agree on
 
 
 @dataclass(frozen=True)
@@ -49,20 +61,27 @@ class GreedyEstimator:
         # the count sets the units alone, so that single precision suffices for the atlas
         problem = pose(csi, array, grid, torch.ones_like(grid.pixel))
         problem, given = line_of_sight.fitted(problem, first_phases(problem))
-        return conclude(search(problem, given, settings), problem, dtype)
+        best, problem = search(problem, given, settings)
+        return conclude(best, problem, settings, dtype)
 
 
-def search(problem: Problem, given: NodePhases, settings: GreedySettings) -> GreedyState:
-    """The best of several starts of every scene, the first from the given node phases or from those in focus."""
+def search(problem: Problem, given: NodePhases, settings: GreedySettings) -> tuple[GreedyState, Problem]:
+    """The best of several starts of every scene, the first from the given node phases or from those in focus.
+
+    Returns:
+        It, and the problem with the line of sight as it turned out to be.
+    """
     atlas = Atlas.of(problem, settings.spacing)
     coarse = Atlas.of(problem, settings.autofocus.spacing)
     focused, gain = autofocus.focus(problem, given, coarse, settings.autofocus)
     best, hazy = first_start(problem, atlas, given, focused, gain > settings.haze, settings)
+    problem, best = as_told(best, problem, settings)
     # where every node has a trusted line of sight its phase is told, and another start finds the same
     agreed = ~isolated_nodes(problem.trusted[..., 0] > 0).any(1)
     generator = torch.Generator().manual_seed(settings.seed)
     for start in range(1, settings.starts):
-        scenes = (~agreed & (greedy.excess(best.joint, problem) > settings.margin)).nonzero()[:, 0]
+        settled = agreed | (best.sized & (start >= STARTS_WITH_SIZE))
+        scenes = (~settled & (greedy.excess(best.joint, problem) > settings.margin)).nonzero()[:, 0]
         if len(scenes) == 0:
             break
         part = problem[scenes]
@@ -80,7 +99,7 @@ def search(problem: Problem, given: NodePhases, settings: GreedySettings) -> Gre
         best, same = better(best, other, scenes, problem)
         # a start near the best one ends where that did, trap or not
         agreed = agreed | (same & independent)
-    return best
+    return best, problem
 
 
 def first_phases(problem: Problem) -> NodePhases:
@@ -107,6 +126,24 @@ def first_start(
         again = greedy.run(problem[scenes], atlas[scenes], given[scenes], settings)
         state = greedy.place_sources(again, scenes, state)
     return state, hazy & ~worthless
+
+
+def as_told(best: GreedyState, problem: Problem, settings: GreedySettings) -> tuple[Problem, GreedyState]:
+    """The line of sight as told after all where, beside the sources, its series is not worth its coefficients.
+
+    Before there were any, it may have explained echoes.
+    """
+    scenes = problem.near.nonzero()[:, 0]
+    if len(scenes) == 0:
+        return problem, best
+    state, with_series = best[scenes], problem[scenes]
+    told = replace(with_series, near=torch.zeros_like(with_series.near))
+    seen = greedy.seen(state, told)
+    start = joint.init(greedy.align(state.joint.sources, seen, settings), seen)
+    alone, fitted = greedy.refine(start, told, settings, settings.final_steps, state.sized)
+    needless = greedy.criterion(alone, fitted) < greedy.criterion(state.joint, greedy.seen(state, with_series))
+    state = replace(state, joint=choose(needless, alone, state.joint))
+    return place(choose(needless, told, with_series), scenes, problem), greedy.place_sources(state, scenes, best)
 
 
 def apart(first: NodePhases, second: NodePhases, link: Tensor) -> Tensor:
@@ -144,18 +181,47 @@ def better(best: GreedyState, other: GreedyState, scenes: Tensor, problem: Probl
 
 
 def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:
-    """Whether two starts have found the same scatterers, and some: bool [B]."""
+    """Whether two starts have found the same scatterers, but for some of next to no power, and any: bool [B]."""
     distance = torch.cdist(first.sources.position, second.sources.position)
     both = first.sources.used[:, :, None] & second.sources.used[:, None]
     near = both & (distance < SAME_PLACE * problem.array.wavelength[:, None, None])
-    found = (near.any(2) == first.sources.used).all(1) & (near.any(1) == second.sources.used).all(1)
-    return found & first.sources.used.any(1)
+    same = first.sources.used.any(1)
+    for state, matched in ((first, near.any(2)), (second, near.any(1))):
+        echo = torch.where(state.sources.used, greedy.strength(state.sources, problem), 0)
+        same = same & ((echo * ~matched).sum(1) <= NEGLIGIBLE * echo.sum(1))
+    return same
 
 
-def conclude(best: GreedyState, problem: Problem, dtype: torch.dtype) -> Estimate:
-    """The estimate that a state stands for, in the units of the CSI and in the real precision `dtype`."""
+def conclude(
+    best: GreedyState,
+    problem: Problem,
+    settings: GreedySettings,
+    dtype: torch.dtype,
+    decide: Callable[[JointState, Problem], Tensor] | None = None,
+) -> Estimate:
+    """The estimate that a state stands for, in the units of the CSI.
+
+    Args:
+        best: what was found, in double precision.
+        problem: geometry, CSI and units.
+        settings: which residual is more than noise.
+        dtype: real precision of the estimate.
+        decide: probability that a source is a scatterer [B, S]; by default that of its echoes in noise.
+
+    Warns:
+        MismatchWarning: if the model does not fit the CSI; uncertainties then are those that nodes show.
+    """
     sources, problem = correction.fitted(best.joint.sources, problem, best.sized)
     state = joint.init(sources, problem)
-    above_noise = greedy.strength(sources, problem) / greedy.noise_power(state.cost, sources, problem)[:, None]
-    probability = conclusion.presence(above_noise, problem.grid.centre.shape[1])
-    return conclusion.of_sources(state, problem, probability, dtype)
+    # where the noise is not known it is what the residual shows
+    noise = greedy.noise_power(state.cost, sources, problem)
+    ratio = torch.ones_like(noise) if problem.noise_variance is None else noise / problem.noise_variance
+    misfit = (ratio > 1) & (greedy.excess(state, problem) > settings.margin)
+    mismatch.tell(best.sized, problem.near, ratio, misfit)
+    beside = torch.where((best.sized | misfit)[:, None], mismatch.node_noise(sources, problem), 0)
+    level = torch.maximum(noise[:, None], beside)
+    if decide is None:
+        probability = conclusion.presence(greedy.strength(sources, problem) / level, problem.grid.centre.shape[1])
+    else:
+        probability = decide(state, problem)
+    return conclusion.of_sources(state, problem, level, misfit, probability, dtype)

@@ -7,6 +7,8 @@ is there is seen by all of them, and one that is invented is not. A third one ne
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,34 @@ from unfolded_ogamp.estimators import joint
 from unfolded_ogamp.estimators.joint import Columns
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.sources import Sources
+
+
+class MismatchWarning(UserWarning):
+    """CSI that is not what points, the line of sight as told and noise make."""
+
+
+def tell(sized: Tensor, near: Tensor, ratio: Tensor, misfit: Tensor) -> None:
+    """Warn in one line of what was found out about a batch.
+
+    Args:
+        sized: scenes in which targets have size, bool [B].
+        near: scenes in which the line of sight is not that of free space, bool [B].
+        ratio: residual over noise [B].
+        misfit: scenes in which the residual is more than noise, bool [B].
+    """
+    found = []
+    if sized.any():
+        found.append("targets have size, and what echoes next to one is taken for part of it")
+    if near.any():
+        found.append("the line of sight is not that of free space")
+    if misfit.any():
+        found.append(f"the residual is {float(ratio[misfit].max()):.2g} times the noise, and its variance is raised")
+    if found:
+        scenes = int((sized | near | misfit).sum())
+        where = "" if len(sized) == 1 else f" in {scenes} of {len(sized)} scenes"
+        warnings.warn(
+            f"the CSI is not that of points and noise{where}: {'; '.join(found)}", MismatchWarning, stacklevel=2
+        )
 
 
 def companions(sources: Sources, strength: Tensor, radius: Tensor) -> Tensor:
@@ -71,3 +101,12 @@ def node_noise(sources: Sources, problem: Problem) -> Tensor:
         rest = (1 - part / energy[:, None].clamp(min=tiny)).clamp(min=torch.finfo(energy.dtype).eps)
         found.append(((score.real.square() + score.imag.square()) / rest.square()).sum(1))
     return torch.maximum(*found) / energy.clamp(min=tiny)
+
+
+def node_threshold(chance: Tensor, n_nodes: int) -> Tensor:
+    """Power over `node_noise` that noise alone exceeds with probability `chance`: few nodes know their noise badly.
+
+    The ratio of the two has the F distribution of 2 and 2 (n - 1) degrees of freedom, n nodes.
+    """
+    degrees = max(n_nodes - 1, 1)
+    return degrees * (chance.pow(-1 / degrees) - 1)

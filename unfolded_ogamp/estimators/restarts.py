@@ -14,6 +14,7 @@ from unfolded_ogamp.estimators.greedy_starts import apart, better, near_phases, 
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.synchronisation import NodePhases
 from unfolded_ogamp.physics import isolated_nodes
+from unfolded_ogamp.records import choose, place
 
 Run = Callable[[Problem, Atlas, NodePhases], GreedyState]
 
@@ -58,7 +59,9 @@ def settled(state: GreedyState, problem: Problem, settings: GreedySettings) -> T
     return greedy.excess(state.joint, problem) <= settings.margin
 
 
-def hand_over(state: GreedyState, problem: Problem, given: NodePhases, settings: GreedySettings) -> GreedyState:
+def hand_over(
+    state: GreedyState, problem: Problem, given: NodePhases, settings: GreedySettings
+) -> tuple[GreedyState, Problem]:
     """Where the noise is not all that is left, what the greedy estimator makes of it: from here and from nothing.
 
     It sees targets with size, too; of the two ends the one is taken that the information criterion prefers.
@@ -68,15 +71,26 @@ def hand_over(state: GreedyState, problem: Problem, given: NodePhases, settings:
         problem: on all subcarriers, in double precision.
         given: node phases [B, n, 1] that are known to begin with.
         settings: of the greedy estimator.
+
+    Returns:
+        The state, and the problem with the line of sight as it turned out to be.
     """
     state = GreedyState(joint.init(state.joint.sources, problem), state.running, state.sized)
     scenes = (~settled(state, problem, settings)).nonzero()[:, 0]
     if len(scenes) == 0:
-        return state
+        return state, problem
     part = problem[scenes]
     resumed = greedy.resume(state[scenes], part, Atlas.of(part, settings.spacing), settings)
-    state = greedy.place_sources(resumed, scenes, state)
-    return better(state, greedy_starts.search(part, given[scenes], settings), scenes, problem)[0]
+    anew, told = greedy_starts.search(part, given[scenes], settings)
+    resumed, anew = greedy.as_many_slots(resumed, anew)
+    better_anew = criterion(anew, told) < criterion(resumed, part)
+    state = greedy.place_sources(choose(better_anew, anew, resumed), scenes, state)
+    return state, place(choose(better_anew, told, part), scenes, problem)
+
+
+def criterion(state: GreedyState, problem: Problem) -> Tensor:
+    """Bayesian information criterion [B] of everything that is fitted."""
+    return greedy.criterion(state.joint, greedy.seen(state, problem))
 
 
 @torch.no_grad()

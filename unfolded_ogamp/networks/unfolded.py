@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from unfolded_ogamp.estimate import Estimate
 from unfolded_ogamp.estimators import (
     alternating,
-    conclusion,
-    correction,
     greedy,
     joint,
     line_of_sight,
@@ -25,7 +23,7 @@ from unfolded_ogamp.estimators import (
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.coherent import coherent
 from unfolded_ogamp.estimators.greedy import GreedySettings, GreedyState
-from unfolded_ogamp.estimators.greedy_starts import better, first_phases
+from unfolded_ogamp.estimators.greedy_starts import better, conclude, first_phases
 from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
 from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.presets import screened_imaging
@@ -238,14 +236,18 @@ class UnfoldedOGAMP(nn.Module):
         return self.conclude(best, posed, grid.centre.dtype)
 
     def conclude(self, state: GreedyState, posed: Posed, dtype: torch.dtype) -> Estimate:
-        """The estimate, on all subcarriers, that the end of a start stands for."""
-        given, thresholds = posed.phases.to(dtype=torch.float64), self.settings.greedy
-        state = restarts.hand_over(state.to(dtype=torch.float64), posed.full, given, thresholds)
-        sources, full = correction.fitted(state.joint.sources, posed.full, state.sized)
-        last = joint.init(sources, full)
-        return conclusion.of_sources(
-            last, full, self.log_odds(last.to(dtype=dtype), full.to(dtype=dtype)).sigmoid(), dtype
-        )
+        """The estimate, on all subcarriers, that the end of a start stands for.
+
+        Warns:
+            MismatchWarning: if the model does not fit the CSI.
+        """
+        thresholds, given = self.settings.greedy, posed.phases.to(dtype=torch.float64)
+        state, full = restarts.hand_over(state.to(dtype=torch.float64), posed.full, given, thresholds)
+
+        def decide(state: JointState, problem: Problem) -> Tensor:
+            return self.log_odds(state.to(dtype=dtype), problem.to(dtype=dtype)).sigmoid()
+
+        return conclude(state, full, thresholds, dtype, decide)
 
     def curves(self) -> dict[str, Tensor]:
         """Value of every learned scalar along the layers, for figures."""
