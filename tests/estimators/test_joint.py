@@ -14,7 +14,7 @@ from unfolded_ogamp.estimators.joint import Columns
 from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.evaluation import joint_bound
-from unfolded_ogamp.physics import Scene
+from unfolded_ogamp.physics import NodeArray, Scene
 
 PLANE = Scenario(name="plane", n_tx=7, n_rx=6, pixels=(6, 6), sparsity=0.1, snr_db=30.0)
 MISSING = replace(PLANE, name="missing", missing_links=0.3)
@@ -32,6 +32,16 @@ def posed(scenario: Scenario, n_scenes: int = 2, seed: int = 0) -> tuple[Scene, 
     used = torch.ones_like(reflectivity, dtype=torch.bool)
     used[:, -1] = False
     return scene, problem, Sources(position, reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
+
+
+def cylindrical_array(array: NodeArray) -> NodeArray:
+    """The same nodes with cylindrical waves and antennas of different gains."""
+    gains = [
+        torch.linspace(0.5, 2.0, nodes.shape[1], dtype=torch.float64).expand(len(nodes), -1)
+        for nodes in (array.tx, array.rx)
+    ]
+    exponent = torch.full_like(array.carrier_frequency, 0.5)
+    return replace(array, loss_exponent=exponent, tx_gain=gains[0], rx_gain=gains[1])
 
 
 def complex_sources(sources: Sources) -> Sources:
@@ -62,8 +72,12 @@ def jacobian(sources: Sources, problem: Problem) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("scenario", [PLANE, MISSING, LINE_OF_SIGHT, SPACE], ids=lambda s: s.name)
-def test_normal_equations_are_those_of_the_jacobian(scenario):
+@pytest.mark.parametrize("cylindrical", [False, True])
+def test_normal_equations_are_those_of_the_jacobian(scenario, cylindrical):
+    """Also where waves spread in a plane and antennas have gains."""
     _, problem, sources = posed(scenario)
+    if cylindrical:
+        problem = replace(problem, array=cylindrical_array(problem.array))
     sources = complex_sources(sources)
     columns = Columns.at(sources, problem)
     difference, channel = joint.residual(sources, problem, columns)

@@ -1,6 +1,7 @@
 """Where scenes come from: seeded draws of scenarios, and the user's own CSI files."""
 
-from unfolded_ogamp.data.csi_file import CsiFile, CsiFileError, Truth, load_csi, save_csi
+from unfolded_ogamp.data.arrays import CsiFile, Truth, from_arrays
+from unfolded_ogamp.data.csi_file import CsiFileError, load_csi, save_csi
 from unfolded_ogamp.data.dataset import CounterSampler, SceneDataset, Source
 from unfolded_ogamp.data.estimate_file import save_estimate
 from unfolded_ogamp.data.evaluation_scenes import evaluation_scenes
@@ -22,6 +23,7 @@ __all__ = [
     "draw",
     "draw_scene",
     "evaluation_scenes",
+    "from_arrays",
     "load_csi",
     "save_csi",
     "save_estimate",

@@ -50,8 +50,7 @@ class Atlas(Record):
         position = fine_positions(problem, spacing)
         constant = (gain_constant(problem.array) / problem.dictionary_scale).float()[:, None, None, None]
         tx, rx = (
-            node_factor(distances(nodes, position).float(), problem.array.frequency.float())
-            for nodes in (problem.array.tx, problem.array.rx)
+            node_factor(problem.array, distances(nodes, position).float(), gain) for nodes, gain in problem.array.sides
         )
         # a position on a node makes no echo
         far = torch.isfinite(tx.sum((1, 2), keepdim=True)) & torch.isfinite(rx.sum((1, 2), keepdim=True))

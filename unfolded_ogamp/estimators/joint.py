@@ -16,7 +16,7 @@ from torch import Tensor
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.operators import gain_constant, node_factor, unit_vectors
-from unfolded_ogamp.physics import distances
+from unfolded_ogamp.physics import amplitude_rate, distances
 from unfolded_ogamp.records import Record, choose
 
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-7, 1e7
@@ -58,11 +58,11 @@ class Columns(Record):
         constant = (gain_constant(problem.array) / problem.dictionary_scale)[:, None, None, None]
         used = sources.used[:, None, None, None]
         sides = []
-        for nodes in (problem.array.tx, problem.array.rx):
+        for nodes, gain in problem.array.sides:
             distance = distances(nodes, sources.position)
-            factor = node_factor(distance, problem.array.frequency)
+            factor = node_factor(problem.array, distance, gain)
             # d/dp exp(-j kappa d) / d = (-j kappa - 1 / d) u times itself
-            rate = -1j * problem.array.wavenumber[:, :, None, None] - distance.reciprocal()[:, None]
+            rate = -1j * problem.array.wavenumber[:, :, None, None] + amplitude_rate(problem.array, distance)[:, None]
             direction = unit_vectors(nodes, sources.position).movedim(1, 2)[:, None]
             side = torch.cat([factor[:, :, :, None], (factor * rate)[:, :, :, None] * direction], dim=3)
             # an unused slot may lie on a node
