@@ -1,0 +1,33 @@
+"""All checks of a file in order, the cheap ones first."""
+
+from __future__ import annotations
+
+from unfolded_ogamp.checks.check import Check, Verdict
+from unfolded_ogamp.checks.delays import check_delays
+from unfolded_ogamp.checks.fit import check_fit
+from unfolded_ogamp.checks.line_of_sight import check_lines_of_sight
+from unfolded_ogamp.checks.readings import Arrays
+from unfolded_ogamp.checks.units import check_axes, check_frequency, check_lengths, is_vast
+from unfolded_ogamp.data import from_arrays
+
+NUMBERS = {"tx": 2, "rx": 2, "frequency": 1, "csi": 3}  # how many axes they have
+
+
+def check_arrays(arrays: Arrays) -> list[Check]:
+    """Checks of the arrays of a CSI file; where the numbers themselves are wrong, no others.
+
+    Raises:
+        ValueError: if the arrays are none of a CSI file, with one line that says what was expected and what was found.
+    """
+    if any(key not in arrays or arrays[key].ndim != axes or not arrays[key].size for key, axes in NUMBERS.items()):
+        from_arrays(arrays)
+    checks = [check_axes(arrays), check_frequency(arrays), check_lengths(arrays)]
+    if any(check.verdict == Verdict.FAIL for check in checks):
+        return checks
+    vast = is_vast(arrays)
+    return [
+        *checks,
+        check_delays(from_arrays(arrays)),
+        *check_lines_of_sight(arrays, vast),
+        check_fit(arrays, vast),
+    ]
