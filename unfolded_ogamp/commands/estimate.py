@@ -10,10 +10,12 @@ import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from torch import Tensor
 
 from unfolded_ogamp.commands.failure import CommandError
 from unfolded_ogamp.data import CsiFile, load_csi, save_estimate
 from unfolded_ogamp.estimate import Estimate, Estimator
+from unfolded_ogamp.estimators.uncertainty import node_phase_std
 from unfolded_ogamp.evaluation import matched_estimates
 from unfolded_ogamp.evaluation.figures import estimate_figure, headline
 from unfolded_ogamp.files import written_at_once
@@ -42,7 +44,9 @@ def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: 
     except ValueError as error:
         raise CommandError(f"{input_path}: {error}") from error
     picture = io.BytesIO()
-    estimate_figure(file.csi, file.array, file.grid, estimate, file.truth).savefig(picture, format="png", dpi=120)
+    phase_std = node_phase_std(estimate, file.csi, file.array, file.grid)
+    figure = estimate_figure(file.csi, file.array, file.grid, estimate, phase_std, file.truth)
+    figure.savefig(picture, format="png", dpi=120)
     try:
         output.mkdir(parents=True, exist_ok=True)
         save_estimate(output / "estimate.npz", estimate, file.grid)
@@ -51,7 +55,7 @@ def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: 
     except OSError as error:
         found = error.strerror or str(error)
         raise CommandError(f"{output}: expected a folder that can be written, found {found.lower()}") from error
-    console.print(f"{_headline(file, estimate)}.", markup=False, soft_wrap=True)
+    console.print(f"{_headline(file, estimate, phase_std)}.", markup=False, soft_wrap=True)
     if blocked := _nodes_without_los(estimate):
         line = f"No line of sight: {', '.join(blocked)}; their phases come from scattering alone."
         console.print(line, markup=False, soft_wrap=True)
@@ -109,9 +113,9 @@ def _nodes_without_los(estimate: Estimate) -> list[str]:
     return [f"{side} {node}" for side, without in sides for node in without[0].nonzero()[:, 0].tolist()]
 
 
-def _headline(file: CsiFile, estimate: Estimate) -> str:
+def _headline(file: CsiFile, estimate: Estimate, phase_std: Tensor) -> str:
     if file.truth is None:
-        return headline(file.csi, estimate, None)
+        return headline(file.csi, estimate, phase_std, None)
     true_position = file.truth.position[0]
     found = matched_estimates(true_position, estimate.scatterers[0].position, float(file.array.wavelength))
-    return headline(file.csi, estimate, (len(true_position), found))
+    return headline(file.csi, estimate, phase_std, (len(true_position), found))

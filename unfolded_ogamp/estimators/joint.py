@@ -248,6 +248,41 @@ def uncertainty(sources: Sources, problem: Problem) -> tuple[Tensor, Tensor]:
         Of every coordinate [B, S, D] [m^2], and of the amplitude of the reflectivity [B, S]; its phase has none without
         a line of sight, as it cannot be told from that of all Tx.
     """
+    joint = covariance(sources, problem)
+    n_slots, dimension = sources.position.shape[1:]
+    first, second, third = n_slots * dimension, n_slots * (dimension + 1), n_slots * (dimension + 2)
+    diagonal = joint.diagonal(dim1=1, dim2=2)
+    mixed = joint[:, first:second, second:third].diagonal(dim1=1, dim2=2)
+    direction = sources.reflectivity / sources.reflectivity.abs().clamp(min=torch.finfo(joint.dtype).tiny)
+    amplitude = (
+        direction.real.square() * diagonal[:, first:second] + direction.imag.square() * diagonal[:, second:third]
+    )
+    amplitude = amplitude + 2 * direction.real * direction.imag * mixed
+    position = diagonal[:, :first].reshape(len(diagonal), dimension, n_slots).mT
+    return position.nan_to_num(nan=torch.inf).clamp(min=0), amplitude.nan_to_num(nan=torch.inf).clamp(min=0)
+
+
+def phase_uncertainty(sources: Sources, problem: Problem) -> Tensor:
+    """Variances of the node phases [B, n_tx + n_rx] [rad^2] per unit of noise variance, all else unknown too.
+
+    They are those of the phases without the means over Tx and over Rx, nodes weighted by their links, which cannot be
+    observed without a line of sight.
+    """
+    n_tx, n_rx = problem.link.shape[1:3]
+    nodes = covariance(sources, problem)[:, -(n_tx + n_rx) :, -(n_tx + n_rx) :]
+    link = problem.link[..., 0]
+    mean = torch.zeros_like(nodes)
+    mean[:, :n_tx, :n_tx], mean[:, n_tx:, n_tx:] = link.sum(2)[:, None], link.sum(1)[:, None]
+    rest = torch.eye(n_tx + n_rx).to(mean) - mean / link.sum((1, 2))[:, None, None]
+    variance = (rest @ nodes @ rest.mT).diagonal(dim1=1, dim2=2)
+    return variance.nan_to_num(nan=torch.inf).clamp(min=0)
+
+
+def covariance(sources: Sources, problem: Problem) -> Tensor:
+    """Covariance [B, P, P] of all unknowns per unit of noise variance, inf where the curvature does not hold them.
+
+    What cannot be observed is next to free in it.
+    """
     columns = Columns.at(sources, problem)
     matrix = normal_matrix(sources, problem, columns, residual(sources, problem, columns)[1])
     moving = unknowns_in_play(sources, torch.ones_like(sources.used.any(1)))
@@ -255,18 +290,7 @@ def uncertainty(sources: Sources, problem: Problem) -> tuple[Tensor, Tensor]:
     # complex noise of variance sigma^2 has the Fisher matrix 2 J^H J / sigma^2
     factor, failed = torch.linalg.cholesky_ex(scaled)
     inverse = torch.where(failed[:, None, None] > 0, torch.inf, torch.cholesky_inverse(factor))
-    covariance = inverse * scale[:, :, None] * scale[:, None] / 2
-    n_slots, dimension = sources.position.shape[1:]
-    first, second, third = n_slots * dimension, n_slots * (dimension + 1), n_slots * (dimension + 2)
-    diagonal = covariance.diagonal(dim1=1, dim2=2)
-    mixed = covariance[:, first:second, second:third].diagonal(dim1=1, dim2=2)
-    direction = sources.reflectivity / sources.reflectivity.abs().clamp(min=torch.finfo(scale.dtype).tiny)
-    amplitude = (
-        direction.real.square() * diagonal[:, first:second] + direction.imag.square() * diagonal[:, second:third]
-    )
-    amplitude = amplitude + 2 * direction.real * direction.imag * mixed
-    position = diagonal[:, :first].reshape(len(diagonal), dimension, n_slots).mT
-    return position.nan_to_num(nan=torch.inf).clamp(min=0), amplitude.nan_to_num(nan=torch.inf).clamp(min=0)
+    return inverse * scale[:, :, None] * scale[:, None] / 2
 
 
 def _scaled(matrix: Tensor, moving: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:

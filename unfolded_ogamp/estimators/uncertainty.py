@@ -12,11 +12,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimate import Scatterers
+from unfolded_ogamp.estimate import Estimate, Scatterers
 from unfolded_ogamp.estimators import joint
-from unfolded_ogamp.estimators.problem import Problem
+from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.estimators.synchronisation import NodePhases
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 
 
 @torch.no_grad()
@@ -36,20 +37,42 @@ def with_joint_std(
     result = []
     for scene, found in enumerate(scatterers):
         one = problem[scene : scene + 1].to(dtype=torch.float64)
-        position, reflectivity = found.position.double(), found.reflectivity / problem.reflectivity_scale[scene]
-        n_nodes = phases.tx.shape[1] + phases.rx.shape[1]
-        unknowns = len(position) * (position.shape[-1] + 2) + n_nodes
-        measurements = 2 * float(one.link.sum()) * one.csi.shape[-1]
-        if len(position) > 0 and unknowns < measurements:
-            sources = Sources(
-                position=position[None],
-                reflectivity=reflectivity[None].to(torch.complex128),
-                used=torch.ones(1, len(position), dtype=torch.bool, device=position.device),
-                tx_phase=phases.tx[scene : scene + 1, :, 0].double(),
-                rx_phase=phases.rx[scene : scene + 1, :, 0].double(),
-            )
-            noise = residual[scene].double() / (1 - unknowns / measurements)
+        sources = _sources(found, phases.tx[scene, :, 0], phases.rx[scene, :, 0], float(one.reflectivity_scale))
+        noise = _noise(sources, one, residual[scene].double())
+        if len(found.position) > 0 and noise is not None:
             std = (joint.uncertainty(sources, one)[0][0] * noise).sqrt()
             found = replace(found, position_std=std.to(found.position.dtype))
         result.append(found)
     return result
+
+
+@torch.no_grad()
+def node_phase_std(estimate: Estimate, csi: Csi, array: NodeArray, grid: PixelGrid) -> Tensor:
+    """Standard deviations of the node phases of a batch of one: [n_tx + n_rx], [rad], Tx first.
+
+    See `joint.phase_uncertainty`; inf where the measurements do not hold them.
+    """
+    problem = pose(csi, array, grid, None).to(dtype=torch.float64)
+    sources = _sources(estimate.scatterers[0], estimate.tx_phase[0, :, 0], estimate.rx_phase[0, :, 0], 1.0)
+    noise = _noise(sources, problem, estimate.residual[0].double() / problem.unit[0].square())
+    variance = joint.phase_uncertainty(sources, problem)[0]
+    return torch.full_like(variance, torch.inf) if noise is None else (variance * noise).sqrt()
+
+
+def _sources(scatterers: Scatterers, tx_phase: Tensor, rx_phase: Tensor, scale: float) -> Sources:
+    """Scatterers and node phases [n_tx], [n_rx] as a batch of one; `scale` is the reflectivity that is 1."""
+    return Sources(
+        position=scatterers.position[None].double(),
+        reflectivity=(scatterers.reflectivity[None] / scale).to(torch.complex128),
+        used=torch.ones_like(scatterers.probability[None], dtype=torch.bool),
+        tx_phase=tx_phase[None].double(),
+        rx_phase=rx_phase[None].double(),
+    )
+
+
+def _noise(sources: Sources, problem: Problem, residual: Tensor) -> Tensor | None:
+    """Noise variance that the mean residual of a batch of one shows; None if unknowns outnumber measurements."""
+    n_scatterers, dimension = sources.position.shape[1:]
+    unknowns = n_scatterers * (dimension + 2) + sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
+    measurements = 2 * float(problem.link.sum()) * problem.csi.shape[-1]
+    return residual / (1 - unknowns / measurements) if unknowns < measurements else None
