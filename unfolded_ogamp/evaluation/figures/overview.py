@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import Any, Protocol
 
 import torch
@@ -41,6 +42,7 @@ from unfolded_ogamp.evaluation.metrics import matched_estimates, node_phase_erro
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 
 UNKNOWN_PHASE = 1.0  # [rad] of standard deviation beyond which a phase is anything
+LINE = 120  # characters that fit on the page in one line
 
 
 class Truth(Protocol):
@@ -93,9 +95,7 @@ def estimate_figure(
     bar.set_label("phase of a node [rad]", fontsize=MIDDLE)
     bar.ax.tick_params(labelsize=SMALL)
     handles = [*image_legend(false=true_position is not None), ellipse_mark(enlarged, COLOURS[1])]
-    image.legend(
-        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, fontsize=SMALL, frameon=False
-    )
+    left.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=SMALL, frameon=False)
 
     top, bottom = right.subfigures(2, 1, squeeze=False, height_ratios=[3, 5])[:, 0]
     shown = {"estimate": phase}
@@ -113,10 +113,8 @@ def estimate_figure(
     residual, strength = bottom.subplots(1, 2, width_ratios=[1.15, 1])
     _draw_residual(residual, csi, estimate)
     _draw_strengths(strength, scatterers, found)
-    figure.suptitle(
-        headline(csi, estimate, phase_std, None if true_position is None else (len(true_position), found)),
-        fontsize=LARGE,
-    )
+    title = headline(csi, estimate, phase_std, None if true_position is None else (len(true_position), found))
+    figure.suptitle(textwrap.fill(title, LINE), fontsize=LARGE)
     return figure
 
 
@@ -183,7 +181,7 @@ def _draw_strengths(axes: Axes, scatterers: Scatterers, found: Tensor) -> None:
     axes.set_ylim(max(len(level), 1) + 0.7, 0.3)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlim(min(-10.0, float(level.min()) - 2) if len(level) else -10.0, 2)
-    axes.set_xlabel("strength, to the strongest [dB]", fontsize=MIDDLE)
+    axes.set_xlabel("to the strongest [dB]", fontsize=MIDDLE)
     axes.set_ylabel("scatterer", fontsize=MIDDLE)
     axes.grid(axis="x", color=FRAME, linewidth=0.8, alpha=0.6)
     soft_frame(axes)
