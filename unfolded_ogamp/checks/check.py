@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from unfolded_ogamp.checks.readings import AS_IT_IS, Reading
 
-CLEARLY = 2.0  # times the misfit of another reading that a wrong one has at least
 MUCH = 0.5  # misfit of a reading that does not fit at all
 
 
@@ -36,20 +35,21 @@ class Check:
     sentence: str
 
 
-def compare_readings(name: str, misfits: Mapping[Reading, float]) -> Check:
+def compare_readings(name: str, misfits: Mapping[Reading, float], clearly: float) -> Check:
     """The check that a file is best read as it is.
 
     Args:
         name: of the check.
         misfits: what a fit leaves over of each reading, `AS_IT_IS` and at least one other, as a share.
+        clearly: times the misfit of the right reading that a wrong one has at least.
     """
     own = misfits[AS_IT_IS]
     rival, other = min((pair for pair in misfits.items() if pair[0] != AS_IT_IS), key=lambda pair: pair[1])
     found = f"misfit {100 * own:.3g} % as it is, {100 * other:.3g} % if {rival.name}"
-    if own * CLEARLY < other:
+    if own * clearly < other:
         return Check(name, Verdict.PASS, f"{found}, the next best.")
-    if other * CLEARLY < own:
+    if other * clearly < own:
         return Check(name, Verdict.FAIL, f"{found}: {rival.advice}.")
     if min(own, other) < MUCH:
-        return Check(name, Verdict.UNTOLD, f"{found}: both fit.")
+        return Check(name, Verdict.UNTOLD, f"{found}: not told apart.")
     return Check(name, Verdict.DOUBT, f"{found}: neither fits; check positions, los, roi and pixel.")

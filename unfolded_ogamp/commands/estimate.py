@@ -43,15 +43,13 @@ def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: 
             estimate = estimator(file.csi, file.array, file.grid)
     except ValueError as error:
         raise CommandError(f"{input_path}: {error}") from error
-    picture = io.BytesIO()
     phase_std = node_phase_std(estimate, file.csi, file.array, file.grid)
-    figure = estimate_figure(file.csi, file.array, file.grid, estimate, phase_std, file.truth)
-    figure.savefig(picture, format="png", dpi=120)
+    picture = picture_of(file, estimate, phase_std)
     try:
         output.mkdir(parents=True, exist_ok=True)
         save_estimate(output / "estimate.npz", estimate, file.grid)
         with written_at_once(output / "estimate.png") as path:
-            path.write_bytes(picture.getvalue())
+            path.write_bytes(picture)
     except OSError as error:
         found = error.strerror or str(error)
         raise CommandError(f"{output}: expected a folder that can be written, found {found.lower()}") from error
@@ -77,6 +75,14 @@ def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: 
         console.print(scatterer_table(estimate))
     for name in ("estimate.npz", "estimate.png"):
         console.print(str(output / name), markup=False, soft_wrap=True)
+
+
+def picture_of(file: CsiFile, estimate: Estimate, phase_std: Tensor) -> bytes:
+    """The page on an estimate, as a PNG."""
+    picture = io.BytesIO()
+    figure = estimate_figure(file.csi, file.array, file.grid, estimate, phase_std, file.truth)
+    figure.savefig(picture, format="png", dpi=120)
+    return picture.getvalue()
 
 
 def scatterer_table(estimate: Estimate) -> Table:

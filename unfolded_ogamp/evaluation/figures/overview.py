@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from matplotlib import colormaps
@@ -38,22 +38,12 @@ from unfolded_ogamp.evaluation.figures.panels import (
     plain,
     soft_frame,
 )
+from unfolded_ogamp.evaluation.measured import Truth
 from unfolded_ogamp.evaluation.metrics import matched_estimates, node_phase_error
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 
 UNKNOWN_PHASE = 1.0  # [rad] of standard deviation beyond which a phase is anything
 LINE = 120  # characters that fit on the page in one line
-
-
-class Truth(Protocol):
-    """What a picture shows of the truth of a batch of one: a `Scene` has it, and a CSI file as far as it is known."""
-
-    @property
-    def position(self) -> Tensor: ...
-    @property
-    def tx_phase(self) -> Tensor | None: ...
-    @property
-    def rx_phase(self) -> Tensor | None: ...
 
 
 def estimate_figure(
