@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hand_made import make_scene, truth_as_estimate, with_positions
+from hand_made import make_scene, truth_as_estimate
 
 from unfolded_ogamp.estimate import Scatterers
 from unfolded_ogamp.evaluation.measured import measured_metrics
@@ -36,7 +36,9 @@ def test_what_is_moved_is_false_beyond_a_quarter_of_a_wavelength():
     position = scene.position[0].clone()
     position[first, 0] += 0.07  # the wavelength is 0.2998 m
     position[second, 1] += 0.08
-    metrics = measured_metrics(csi, scene.array, with_positions(truth_as_estimate(scene), [position]), scene)
+    exact = truth_as_estimate(scene)
+    moved = replace(exact, scatterers=[replace(exact.scatterers[0], position=position)])
+    metrics = measured_metrics(csi, scene.array, moved, scene)
     assert (metrics.found, metrics.false) == (2, 1)
     assert metrics.strongest == pytest.approx(0.07)
     assert metrics.strongest_false_db == pytest.approx(20 * math.log10(float(strength[second] / strength[first])))
