@@ -32,7 +32,7 @@ def marks(axes, label=None):
 
 
 def legend_of(figure):
-    (legend,) = figure.subfigs[0].legends
+    (legend,) = figure.legends
     return [text.get_text() for text in legend.get_texts()]
 
 
@@ -42,8 +42,7 @@ def assert_nothing_is_cut_off(figure):
     canvas.draw()
     page = figure.bbox.padded(1.0)
     titles = [text for text in (figure._suptitle, figure._supxlabel) if text is not None]
-    legends = [legend for part in (figure, *figure.subfigs) for legend in part.legends]
-    for artist in (*figure.axes, *legends, *titles):
+    for artist in (*figure.axes, *figure.legends, *titles):
         box = artist.get_tightbbox(canvas.get_renderer())
         assert page.x0 <= box.x0 <= box.x1 <= page.x1, artist
         assert page.y0 <= box.y0 <= box.y1 <= page.y1, artist
@@ -195,7 +194,7 @@ def test_ellipses_hold_a_known_share_and_say_how_much_they_are_enlarged():
     figure = estimate_figure(csi, scene.array, scene.grid, estimate)
     ellipses = [patch for patch in figure.axes[0].patches if isinstance(patch, Ellipse)]
     assert len(ellipses) == 2  # one is not known at all
-    assert "95 % ellipse, 10 times enlarged" in legend_of(figure)
+    assert "95 % ellipse x 10" in legend_of(figure)
     error = torch.randn(40000, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * std[0]
     for ellipse, position in zip(ellipses, scene.position[0], strict=False):
         np.testing.assert_allclose(ellipse.center, position)

@@ -43,7 +43,7 @@ from unfolded_ogamp.evaluation.metrics import matched_estimates, node_phase_erro
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 
 UNKNOWN_PHASE = 1.0  # [rad] of standard deviation beyond which a phase is anything
-LINE = 120  # characters that fit on the page in one line
+LINE = 115  # characters that fit on the page in one line
 
 
 def estimate_figure(
@@ -85,7 +85,7 @@ def estimate_figure(
     bar.set_label("phase of a node [rad]", fontsize=MIDDLE)
     bar.ax.tick_params(labelsize=SMALL)
     handles = [*image_legend(false=true_position is not None), ellipse_mark(enlarged, COLOURS[1])]
-    left.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=SMALL, frameon=False)
+    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), fontsize=SMALL, frameon=False)
 
     top, bottom = right.subfigures(2, 1, squeeze=False, height_ratios=[3, 5])[:, 0]
     shown = {"estimate": phase}
@@ -104,7 +104,8 @@ def estimate_figure(
     _draw_residual(residual, csi, estimate)
     _draw_strengths(strength, scatterers, found)
     title = headline(csi, estimate, phase_std, None if true_position is None else (len(true_position), found))
-    figure.suptitle(textwrap.fill(title, LINE), fontsize=LARGE)
+    width = LINE if len(title) <= LINE else len(title) // 2 + 12
+    figure.suptitle(textwrap.fill(title, width), fontsize=LARGE)
     return figure
 
 

@@ -129,7 +129,7 @@ def draw_ellipses(axes: Axes, scatterers: Scatterers, grid: PixelGrid, colour: s
 
 def ellipse_mark(enlarged: int, colour: str) -> Line2D:
     """Legend of the ellipses."""
-    label = "95 % ellipse" if enlarged == 1 else f"95 % ellipse, {enlarged} times enlarged"
+    label = "95 % ellipse" if enlarged == 1 else f"95 % ellipse x {enlarged}"
     return Line2D([], [], color=colour, linewidth=1.6, label=label)
 
 
