@@ -143,11 +143,18 @@ def test_numbers_that_cannot_be_meant_end_the_checks(case, tmp_path):
     assert set(checks) == {"axes", "frequency", "lengths"}
 
 
-def test_a_file_without_csi_is_refused(tmp_path):
-    arrays = arrays_of(SCENARIO, tmp_path)
-    del arrays["csi"]
-    with pytest.raises(ValueError, match="csi: expected this key"):
-        check_arrays(arrays)
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("csi", np.ones((10, 10), complex), r"csi: expected shape \[n_tx, n_rx, K\], found \[10, 10\]"),
+        ("tx", np.ones((10, 2), complex), "tx: expected real numbers, found complex128"),
+        ("pixel", np.ones(2), "pixel: expected a positive number, found an array"),
+        ("csi", np.ones((10, 10, 2)), "csi: expected complex numbers, found float64"),
+    ],
+)
+def test_what_is_no_measurement_is_refused(key, value, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        check_arrays(arrays_of(SCENARIO, tmp_path) | {key: value})
 
 
 @pytest.mark.parametrize(

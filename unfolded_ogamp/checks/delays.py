@@ -11,8 +11,7 @@ from torch import Tensor
 from unfolded_ogamp.checks.check import Check, Verdict
 from unfolded_ogamp.checks.readings import CONJUGATED
 from unfolded_ogamp.data import CsiFile
-from unfolded_ogamp.physics import bistatic_delay, distances
-from unfolded_ogamp.physics.geometry import SPEED_OF_LIGHT
+from unfolded_ogamp.physics import SPEED_OF_LIGHT, bistatic_delay, distances
 
 SURE = 3.0  # standard deviations
 NAME = "delays"
@@ -24,7 +23,7 @@ def check_delays(file: CsiFile) -> Check:
     if len(frequency) < 2:
         return Check(NAME, Verdict.UNTOLD, "one frequency shows no delay.")
     shortest, longest = possible_delays(file)
-    spacing = float((frequency[1:] - frequency[:-1]).abs().min())
+    spacing = float(frequency.sort().values.diff().min())
     if longest * spacing > 0.5:
         return Check(NAME, Verdict.UNTOLD, f"subcarriers {spacing:.3g} Hz apart do not tell delays of {longest:.3g} s.")
     mean, deviation = mean_delay(file)
@@ -49,9 +48,8 @@ def mean_delay(file: CsiFile) -> tuple[float, float]:
     order = file.array.frequency[0].argsort()
     frequency, value = file.array.frequency[0][order], file.csi.value[0][..., order]
     spacing = frequency.diff()
-    widest = value[..., 1:] * value[..., :-1].conj()
     closest = (spacing - spacing.min()).abs() < 1e-3 * spacing.min()
-    turn = widest[..., closest][file.csi.link[0]].flatten()
+    turn = (value[..., 1:] * value[..., :-1].conj())[..., closest][file.csi.link[0]].flatten()
     total = turn.sum()
     across = (turn * total.conj() / total.abs()).imag
     deviation = float(across.square().sum().sqrt() / total.abs())

@@ -9,8 +9,7 @@ from unfolded_ogamp.checks.line_of_sight import check_lines_of_sight
 from unfolded_ogamp.checks.readings import Arrays
 from unfolded_ogamp.checks.units import check_axes, check_frequency, check_lengths, is_vast
 from unfolded_ogamp.data import from_arrays
-
-NUMBERS = {"tx": 2, "rx": 2, "frequency": 1, "csi": 3}  # how many axes they have
+from unfolded_ogamp.data.fields import Fields
 
 
 def check_arrays(arrays: Arrays) -> list[Check]:
@@ -19,8 +18,7 @@ def check_arrays(arrays: Arrays) -> list[Check]:
     Raises:
         ValueError: if the arrays are none of a CSI file, with one line that says what was expected and what was found.
     """
-    if any(key not in arrays or arrays[key].ndim != axes or not arrays[key].size for key, axes in NUMBERS.items()):
-        from_arrays(arrays)
+    _expect_numbers(Fields(arrays))
     checks = [check_axes(arrays), check_frequency(arrays), check_lengths(arrays)]
     if any(check.verdict == Verdict.FAIL for check in checks):
         return checks
@@ -31,3 +29,13 @@ def check_arrays(arrays: Arrays) -> list[Check]:
         *check_lines_of_sight(arrays, vast),
         check_fit(arrays, vast),
     ]
+
+
+def _expect_numbers(fields: Fields) -> None:
+    """Refuse what the first checks cannot work on: no numbers, or arrays with other axes."""
+    for key, axes in (("tx", ("n_tx", "D")), ("rx", ("n_rx", "D")), ("frequency", ("K",))):
+        fields.real(key, axes)
+    for key in ("carrier_frequency", "pixel"):
+        fields.positive(key)
+    shape = fields.required("csi").shape
+    fields.expect(len(shape) == 3, "csi", "shape [n_tx, n_rx, K]", list(shape))
