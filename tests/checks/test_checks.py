@@ -113,6 +113,8 @@ def test_delays_are_untold_by_one_frequency_and_doubted_where_clocks_are_apart(t
     arrays = arrays_of(SCENARIO, tmp_path)
     one = arrays | {"frequency": arrays["frequency"][:1], "csi": arrays["csi"][..., :1]}
     assert check_delays(from_arrays(one)).verdict == Verdict.UNTOLD
+    twice = arrays | {"frequency": arrays["frequency"][[0, 0]]}
+    assert check_delays(from_arrays(twice)).verdict == Verdict.UNTOLD
     turn = np.exp(-2j * np.pi * 2e-7 * (arrays["frequency"] - arrays["frequency"][0]))  # 200 ns late
     assert check_delays(from_arrays(arrays | {"csi": arrays["csi"] * turn})).verdict == Verdict.DOUBT
 
@@ -126,8 +128,16 @@ def test_a_scatterer_alone_does_not_tell_the_sign(tmp_path):
 NUMBERS = {
     "axes": (lambda a: {"csi": np.moveaxis(a["csi"], -1, 0)}, "axes", "its axes are in the order [1, 2, 0]"),
     "shape": (lambda a: {"csi": a["csi"][:7]}, "axes", "they do not fit one another"),
-    "GHz": (lambda a: {"frequency": a["frequency"] / 1e9, "carrier_frequency": 1.0}, "frequency", "looks like GHz"),
-    "MHz": (lambda a: {"frequency": a["frequency"] / 1e6, "carrier_frequency": 1e3}, "frequency", "looks like MHz"),
+    "GHz": (
+        lambda a: {"frequency": a["frequency"] / 1e9, "carrier_frequency": np.array(1.0)},
+        "frequency",
+        "looks like GHz",
+    ),
+    "MHz": (
+        lambda a: {"frequency": a["frequency"] / 1e6, "carrier_frequency": np.array(1e3)},
+        "frequency",
+        "looks like MHz",
+    ),
     "carrier": (lambda _: {"carrier_frequency": np.array(1.0)}, "frequency", "carrier_frequency 1 is far from them"),
     "kilometres": (lambda a: {"tx": a["tx"] / 1e3, "rx": a["rx"] / 1e3}, "lengths", "metres are expected"),
 }

@@ -20,10 +20,10 @@ NAME = "delays"
 def check_delays(file: CsiFile) -> Check:
     """Whether the mean delay lies between that of the shortest link and that of the longest detour over the region."""
     frequency = file.array.frequency[0]
-    if len(frequency) < 2:
+    spacing = float(frequency.sort().values.diff().min()) if len(frequency) > 1 else 0.0
+    if spacing == 0:
         return Check(NAME, Verdict.UNTOLD, "one frequency shows no delay.")
     shortest, longest = possible_delays(file)
-    spacing = float(frequency.sort().values.diff().min())
     if longest * spacing > 0.5:
         return Check(NAME, Verdict.UNTOLD, f"subcarriers {spacing:.3g} Hz apart do not tell delays of {longest:.3g} s.")
     mean, deviation = mean_delay(file)
