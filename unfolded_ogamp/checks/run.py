@@ -1,4 +1,4 @@
-"""All checks of a file in order, the cheap ones first."""
+"""All checks of a file in order, the cheap ones first; what a line of sight has told is not asked again."""
 
 from __future__ import annotations
 
@@ -23,12 +23,9 @@ def check_arrays(arrays: Arrays) -> list[Check]:
     if any(check.verdict == Verdict.FAIL for check in checks):
         return checks
     vast = is_vast(arrays)
-    return [
-        *checks,
-        check_delays(from_arrays(arrays)),
-        *check_lines_of_sight(arrays, vast),
-        check_fit(arrays, vast),
-    ]
+    direct = check_lines_of_sight(arrays, vast)
+    told = all(check.verdict in (Verdict.PASS, Verdict.FAIL) for check in direct)
+    return [*checks, check_delays(from_arrays(arrays)), *direct, *([] if told else [check_fit(arrays, vast)])]
 
 
 def _expect_numbers(fields: Fields) -> None:
