@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from unfolded_ogamp.data import Scenario, draw
+from unfolded_ogamp.estimate import Scatterers
 from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator, GreedyEstimator
 from unfolded_ogamp.estimators.uncertainty import node_phase_std
 from unfolded_ogamp.evaluation import match, node_phase_error, pairwise_distance
@@ -50,3 +51,13 @@ def test_node_phases_are_unknown_where_unknowns_outnumber_measurements():
     one_link = torch.zeros_like(csi.link)
     one_link[:, 0, 0] = True
     assert bool(node_phase_std(estimate, replace(csi, link=one_link), scene.array, scene.grid).isinf().all())
+
+
+def test_node_phases_are_unknown_where_nothing_was_found():
+    scene, csi = draw(Scenario(n_tx=5, n_rx=4, pixels=(6, 6)), 1, torch.Generator().manual_seed(0))
+    scene, csi = scene.to(torch.float64), csi.to(torch.float64)
+    estimate = GreedyEstimator()(csi, scene.array, scene.grid)
+    found = estimate.scatterers[0]
+    none = Scatterers(found.position[:0], found.position_std[:0], found.reflectivity[:0], found.probability[:0])
+    std = node_phase_std(replace(estimate, scatterers=[none]), csi, scene.array, scene.grid)
+    assert bool(std.isinf().all())

@@ -214,6 +214,23 @@ def test_estimate_figure_without_truth_calls_nothing_false():
     assert legend_of(figure)[:3] == ["estimated", "Tx", "Rx"]
 
 
+def test_nothing_found_is_drawn_as_that():
+    scene = make_scene()
+    csi = measure(scene, torch.Generator().manual_seed(0))
+    exact = truth_as_estimate(scene)
+    none = exact.scatterers[0]
+    none = type(none)(none.position[:0], none.position_std[:0], none.reflectivity[:0], none.probability[:0])
+    std = torch.full((11,), torch.inf, dtype=torch.float64)
+    figure = estimate_figure(csi, scene.array, scene.grid, replace(exact, scatterers=[none]), std, scene)
+    title = figure.get_suptitle().replace("\n", " ")
+    assert title.startswith("0 scatterers, 0 of 3 true ones")
+    assert "node phases not determined" in title
+    by_label = {axes.get_ylabel(): axes for axes in figure.axes}
+    assert len(by_label["scatterer"].lines) == 0
+    assert len(by_label["node phase [rad]"].containers) == 0
+    assert_nothing_is_cut_off(figure)
+
+
 def test_headline_says_what_matters():
     scene = make_scene(n_scatterers=1)
     csi = measure(scene, torch.Generator().manual_seed(0))

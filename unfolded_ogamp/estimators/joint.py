@@ -266,7 +266,7 @@ def phase_uncertainty(sources: Sources, problem: Problem) -> Tensor:
     """Variances of the node phases [B, n_tx + n_rx] [rad^2] per unit of noise variance, all else unknown too.
 
     They are those of the phases without the means over Tx and over Rx, nodes weighted by their links, which cannot be
-    observed without a line of sight.
+    observed without a line of sight. A node of which the model says nothing has an infinite one.
     """
     n_tx, n_rx = problem.link.shape[1:3]
     nodes = covariance(sources, problem)[:, -(n_tx + n_rx) :, -(n_tx + n_rx) :]
@@ -275,13 +275,14 @@ def phase_uncertainty(sources: Sources, problem: Problem) -> Tensor:
     mean[:, :n_tx, :n_tx], mean[:, n_tx:, n_tx:] = link.sum(2)[:, None], link.sum(1)[:, None]
     rest = torch.eye(n_tx + n_rx).to(mean) - mean / link.sum((1, 2))[:, None, None]
     variance = (rest @ nodes @ rest.mT).diagonal(dim1=1, dim2=2)
-    return variance.nan_to_num(nan=torch.inf).clamp(min=0)
+    unseen = nodes.diagonal(dim1=1, dim2=2) == 0
+    return torch.where(unseen, torch.inf, variance.nan_to_num(nan=torch.inf).clamp(min=0))
 
 
 def covariance(sources: Sources, problem: Problem) -> Tensor:
     """Covariance [B, P, P] of all unknowns per unit of noise variance, inf where the curvature does not hold them.
 
-    What cannot be observed is next to free in it.
+    What cannot be observed is next to free in it; an unknown that the model does not contain has no variance.
     """
     columns = Columns.at(sources, problem)
     matrix = normal_matrix(sources, problem, columns, residual(sources, problem, columns)[1])
