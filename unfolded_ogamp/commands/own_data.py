@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -51,14 +52,16 @@ def run_own_data(
             continue
         for name, estimator in estimators.items():
             start = time.perf_counter()
-            with torch.inference_mode():
+            with torch.inference_mode(), warnings.catch_warnings(record=True) as notes:
+                warnings.simplefilter("always")
                 estimate = estimator(file.csi, file.array, file.grid)
             seconds = time.perf_counter() - start
             metrics = measured_metrics(file.csi, file.array, estimate, file.truth)
             results.append(metrics)
             lines.append([path.stem, name, *_cells(metrics), f"{seconds:.1f}"])
             _draw(file, estimate, output / f"{path.stem}_{name}.png")
-            console.print(f"{path.stem}, {name}: {seconds:.1f} s", markup=False, soft_wrap=True)
+            said = "".join(f"; {note.message}" for note in notes)
+            console.print(f"{path.stem}, {name}: {seconds:.1f} s{said}", markup=False, soft_wrap=True)
     if not lines:
         raise CommandError(f"{folder}: expected CSI files with truth_position, found none")
     table = markdown(HEADER, lines)
@@ -72,10 +75,14 @@ def run_own_data(
 def _load(path: Path, console: Console) -> CsiFile | None:
     """The file, or None after a line that says why not."""
     try:
-        file = load_csi(path)
+        with warnings.catch_warnings(record=True) as notes:
+            warnings.simplefilter("always")
+            file = load_csi(path)
     except CsiFileError as error:
         console.print(f"Skipped: {error}", markup=False, soft_wrap=True)
         return None
+    for note in notes:
+        console.print(f"{path.stem}: {note.message}", markup=False, soft_wrap=True)
     if file.truth is None:
         console.print(f"Skipped: {path}: no truth_position to compare with", markup=False, soft_wrap=True)
     return file
