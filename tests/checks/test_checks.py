@@ -169,7 +169,14 @@ def test_what_is_no_measurement_is_refused(key, value, message, tmp_path):
 
 @pytest.mark.parametrize(
     ("own", "other", "verdict"),
-    [(0.1, 0.5, "pass"), (0.5, 0.1, "fail"), (0.1, 0.15, "untold"), (0.7, 0.8, "doubt"), (0.0, 0.0, "untold")],
+    [
+        (0.1, 0.5, "pass"),
+        (0.5, 0.1, "fail"),
+        (0.1, 0.15, "untold"),
+        (0.7, 0.8, "doubt"),
+        (0.0, 0.0, "untold"),
+        (0.001, 0.04, "untold"),
+    ],
 )
 def test_readings_are_told_apart_by_a_factor(own, other, verdict):
     assert compare_readings("name", {AS_IT_IS: own, SWAPPED: 0.9, CONJUGATED: other}, clearly=2.0).verdict == verdict

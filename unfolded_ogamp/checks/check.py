@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from unfolded_ogamp.checks.readings import AS_IT_IS, Reading
 
-MUCH = 0.5  # misfit of a reading that does not fit at all
+LITTLE, MUCH = 0.05, 0.5  # misfit of a reading that fits, and of one that does not fit at all
 
 
 class Verdict(StrEnum):
@@ -36,7 +36,7 @@ class Check:
 
 
 def compare_readings(name: str, misfits: Mapping[Reading, float], clearly: float) -> Check:
-    """The check that a file is best read as it is.
+    """The check that a file is best read as it is; a reading is wrong if it fits clearly worse, and not well.
 
     Args:
         name: of the check.
@@ -46,6 +46,8 @@ def compare_readings(name: str, misfits: Mapping[Reading, float], clearly: float
     own = misfits[AS_IT_IS]
     rival, other = min((pair for pair in misfits.items() if pair[0] != AS_IT_IS), key=lambda pair: pair[1])
     found = f"misfit {100 * own:.3g} % as it is, {100 * other:.3g} % if {rival.name}"
+    if max(own, other) < LITTLE:
+        return Check(name, Verdict.UNTOLD, f"{found}: both fit.")
     if own * clearly < other:
         return Check(name, Verdict.PASS, f"{found}, the next best.")
     if other * clearly < own:
