@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "coarse": {"records", "physics"},
     "data": {"records", "files", "physics", "coarse", "estimate"},
     "estimators": {"records", "physics", "operators", "coarse", "estimate"},
+    "checks": {"physics", "coarse", "data", "estimators"},
     "rivals": {"records", "physics", "operators", "estimate", "estimators"},
     "networks": {"records", "physics", "operators", "estimate", "estimators"},
     "evaluation": {"records", "files", "physics", "operators", "estimate"},
@@ -31,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {*BOTTOM, "physics", "data", "estimate", "estimators", "networks", "evaluation", "pretrained"},
     "reproduction": {"records", "physics", "coarse", "data", "estimate", "estimators", "networks", "evaluation"},
     "commands": {*BOTTOM, "physics", "data", "estimate", "estimators", "networks", "evaluation"}
-    | {"pretrained", "export", "catalogue", "training", "reproduction"},
+    | {"pretrained", "export", "catalogue", "training", "reproduction", "checks"},
     "__init__": {"pretrained"},
 }
 

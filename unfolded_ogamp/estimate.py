@@ -56,8 +56,8 @@ class Estimate:
     Attributes:
         scatterers: one list of scatterers per scene.
         tx_phase, rx_phase: node phases [B, n_tx, K], [B, n_rx, K], [rad], relative to the node with most links (7).
-        tx_phase_std, rx_phase_std: standard deviation of the node phases [B, n_tx], [B, n_rx], [rad], after the mean of
-            each side, or with a line of sight that of all nodes, is taken out: it cannot be observed.
+        tx_phase_std, rx_phase_std: standard deviation of the node phases [B, n_tx], [B, n_rx], [rad], without the mean
+            of each side, which cannot be observed without a line of sight; inf where the CSI does not tell them.
         pixel_probability: probability that a pixel holds a scatterer [B, N].
         noise_variance: variance of the noise, as given with the CSI, else as the residual shows it; with what the model
             leaves unexplained where that is more than noise, and the estimator finds out [B].

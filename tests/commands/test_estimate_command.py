@@ -48,7 +48,9 @@ def test_csi_file_gives_estimate_and_picture(folder, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     size, headline = done.stdout.splitlines()[:2]
     assert size.startswith("10 x 9 nodes, 2 frequencies; 64 pixels of 0.2 m, centres -0.7 ... 0.7 x -0.7 ... 0.7 m")
-    assert headline.startswith("3 scatterers, 3 of 3 true ones within a tenth of a wavelength; residual ")
+    assert headline.startswith(
+        "3 scatterers, 3 of 3 true ones within a tenth of a wavelength; node phases known to 0.0"
+    )
     assert sorted(path.name for path in output.iterdir()) == ["estimate.npz", "estimate.png"]
     assert (output / "estimate.png").read_bytes().startswith(PNG)
     truth = load_csi(folder / "scene.npz").truth

@@ -117,7 +117,7 @@ def test_demo_shows_all_beside_the_bound(network, tmp_path, capfd):
     rows = [line for line in body.splitlines() if line.strip()]
     # a name that does not fit a line goes on in the next
     names = " ".join(line[:14].strip() for line in rows)
-    classic = "OG-AMP as in the paper GAMP on pixel centres OG-AMP, 4 iterations OG-AMP, converged greedy"
+    classic = "OG-AMP as in the paper GAMP on pixel centres OG-AMP, 40 iterations OG-AMP, converged greedy"
     assert names == f"{classic} unfolded network joint bound"
     assert "[mm]" in output
     position, phase = bound_on_average(TOY, EvaluationSettings(n_scenes=2, batch_size=2, seed=2))

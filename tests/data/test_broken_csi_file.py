@@ -88,6 +88,12 @@ BROKEN: dict[str, tuple[dict[str, object] | Build, str]] = {
     ),
     "huge grid": ({"pixel": 2e-4}, "roi and pixel: expected at most 1.1e+07 pixels with 9 nodes, found 4.8e+07"),
     "huge count": ({"pixel": 1e-300}, "roi and pixel: expected at most 1.1e+07 pixels with 9 nodes, found inf"),
+    "loss law": ({"loss": "flat"}, "loss: expected one of spherical, cylindrical, found 'flat'"),
+    "gain of zero": ({"tx_gain": np.arange(5.0)}, "tx_gain: expected positive values, found 0.0"),
+    "gains of others": (
+        {"rx_gain": np.ones(5)},
+        "rx_gain: expected shape [n_rx] with n_rx = 4 along axis 0, found 5 in [5]",
+    ),
     "zero csi": (
         lambda a: {"csi": 0 * a["csi"]},
         "csi: expected a value other than zero, found zero on every measured link",

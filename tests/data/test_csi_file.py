@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from csi_arrays import SCENARIO, edited, write
 
-from unfolded_ogamp.data import Scenario, draw, load_csi, save_csi
+from unfolded_ogamp.data import Scenario, draw, from_arrays, load_csi, save_csi
 from unfolded_ogamp.physics import SPEED_OF_LIGHT, los_channel
 
 FOREIGN = sorted((Path(__file__).parents[2].parent / "shared" / "data").glob("*.npz"))
@@ -36,6 +37,27 @@ def test_truth_may_stay_out(tmp_path):
     assert load_csi(tmp_path / "scene.npz").truth is None
     with np.load(tmp_path / "scene.npz") as archive:
         assert not [key for key in archive.files if key.startswith("truth")]
+
+
+def test_spreading_and_gains_are_kept_and_shape_the_line_of_sight(tmp_path):
+    scene, csi = draw(SCENARIO, 1, torch.Generator().manual_seed(1))
+    gains = [torch.linspace(0.5, 2.0, n, dtype=torch.float64)[None] for n in (SCENARIO.n_tx, SCENARIO.n_rx)]
+    half = torch.tensor([0.5], dtype=torch.float64)
+    array = replace(scene.array, loss_exponent=half, tx_gain=gains[0], rx_gain=gains[1])
+    save_csi(tmp_path / "scene.npz", replace(scene, array=array), replace(csi, los=torch.zeros_like(csi.los)))
+    with np.load(tmp_path / "scene.npz") as archive:
+        arrays = dict(archive)
+    assert str(arrays["loss"]) == "cylindrical"
+    arrays["los"], arrays["csi"] = arrays["link"], los_channel(array)[0].numpy()
+    loaded = from_arrays(arrays)
+    for key in ("loss_exponent", "tx_gain", "rx_gain"):
+        assert torch.equal(getattr(loaded.array, key), getattr(array, key)), key
+    torch.testing.assert_close(loaded.csi.los_channel, los_channel(array) * csi.link[..., None])
+
+
+def test_only_known_arrays_are_taken(saved):
+    with pytest.raises(ValueError, match=r"expected keys among tx, .*, found wavelength, TX"):
+        from_arrays(saved | {"wavelength": saved["pixel"], "TX": saved["tx"]})
 
 
 def test_only_one_scene_is_saved(tmp_path):

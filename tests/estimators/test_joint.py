@@ -14,7 +14,7 @@ from unfolded_ogamp.estimators.joint import Columns
 from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.evaluation import joint_bound
-from unfolded_ogamp.physics import Scene
+from unfolded_ogamp.physics import NodeArray, Scene
 
 PLANE = Scenario(name="plane", n_tx=7, n_rx=6, pixels=(6, 6), sparsity=0.1, snr_db=30.0)
 MISSING = replace(PLANE, name="missing", missing_links=0.3)
@@ -32,6 +32,16 @@ def posed(scenario: Scenario, n_scenes: int = 2, seed: int = 0) -> tuple[Scene, 
     used = torch.ones_like(reflectivity, dtype=torch.bool)
     used[:, -1] = False
     return scene, problem, Sources(position, reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
+
+
+def cylindrical_array(array: NodeArray) -> NodeArray:
+    """The same nodes with cylindrical waves and antennas of different gains."""
+    gains = [
+        torch.linspace(0.5, 2.0, nodes.shape[1], dtype=torch.float64).expand(len(nodes), -1)
+        for nodes in (array.tx, array.rx)
+    ]
+    exponent = torch.full_like(array.carrier_frequency, 0.5)
+    return replace(array, loss_exponent=exponent, tx_gain=gains[0], rx_gain=gains[1])
 
 
 def complex_sources(sources: Sources) -> Sources:
@@ -62,8 +72,12 @@ def jacobian(sources: Sources, problem: Problem) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("scenario", [PLANE, MISSING, LINE_OF_SIGHT, SPACE], ids=lambda s: s.name)
-def test_normal_equations_are_those_of_the_jacobian(scenario):
+@pytest.mark.parametrize("cylindrical", [False, True])
+def test_normal_equations_are_those_of_the_jacobian(scenario, cylindrical):
+    """Also where waves spread in a plane and antennas have gains."""
     _, problem, sources = posed(scenario)
+    if cylindrical:
+        problem = replace(problem, array=cylindrical_array(problem.array))
     sources = complex_sources(sources)
     columns = Columns.at(sources, problem)
     difference, channel = joint.residual(sources, problem, columns)
@@ -179,6 +193,10 @@ def test_uncertainty_is_the_inverse_of_the_information():
             known.position[:, slot, 0, 1], mixed, rtol=1e-3, atol=1e-3 * float(mixed.abs().max())
         )
     phases = covariance[:, n_slots * (dimension + 2) :, n_slots * (dimension + 2) :]
-    centred = torch.eye(phases.shape[1]).double() - 1 / phases.shape[1]
-    expected = (centred @ phases @ centred).diagonal(dim1=1, dim2=2)
+    link, n_tx = problem.link[..., 0], problem.link.shape[1]
+    mean = torch.zeros_like(phases)
+    mean[:, :n_tx, :n_tx] = (link.sum(2) / link.sum((1, 2))[:, None])[:, None]
+    mean[:, n_tx:, n_tx:] = (link.sum(1) / link.sum((1, 2))[:, None])[:, None]
+    rest = torch.eye(phases.shape[1]).double() - mean
+    expected = (rest @ phases @ rest.mT).diagonal(dim1=1, dim2=2)
     torch.testing.assert_close(torch.cat([known.tx_phase, known.rx_phase], 1), expected, rtol=1e-3, atol=0)

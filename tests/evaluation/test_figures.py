@@ -13,8 +13,8 @@ import torch
 from hand_made import make_scene, truth_as_estimate, with_positions
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
+from matplotlib.patches import Ellipse
 
-from unfolded_ogamp.estimate import History
 from unfolded_ogamp.evaluation import node_phase_error
 from unfolded_ogamp.evaluation.figures import comparison_figure, estimate_figure, headline, parameter_figure
 from unfolded_ogamp.evaluation.figures.panels import COLOURS, drawn_nodes
@@ -29,6 +29,11 @@ def titled(figure, text):
 
 def marks(axes, label=None):
     return [collection for collection in axes.collections if label is None or collection.get_label() == label]
+
+
+def legend_of(figure):
+    (legend,) = figure.legends
+    return [text.get_text() for text in legend.get_texts()]
 
 
 def assert_nothing_is_cut_off(figure):
@@ -141,12 +146,12 @@ def test_nodes_keep_their_direction_and_stay_outside_the_region():
     torch.testing.assert_close(drawn_nodes(inside, scene.grid)[0], inside.tx[0])
 
 
-def test_estimate_figure_shows_residuals_phases_and_history():
+def test_estimate_figure_shows_residuals_phases_and_strengths():
     scene = make_scene(missing=0.3, n_tx=6, n_rx=5)
     csi = measure(scene, torch.Generator().manual_seed(0))
-    history = History(*(torch.tensor([values], dtype=torch.float64) for values in ([3e-6, 2e-6], [1, 1], [40, 3])))
-    estimate = replace(truth_as_estimate(scene), history=history)
-    figure = estimate_figure(csi, scene.array, scene.grid, estimate, scene)
+    estimate = truth_as_estimate(scene)
+    std = torch.linspace(0.01, 0.2, 11, dtype=torch.float64)
+    figure = estimate_figure(csi, scene.array, scene.grid, estimate, std, scene)
     by_label = {axes.get_ylabel(): axes for axes in figure.axes}
 
     (image,) = by_label["Tx"].images
@@ -164,44 +169,90 @@ def test_estimate_figure_shows_residuals_phases_and_history():
     np.testing.assert_allclose(estimated, node_phase_error(scene.tx_phase[0], scene.rx_phase[0], scene.link[0]))
     np.testing.assert_allclose(truth, estimated, atol=1e-12)
 
-    np.testing.assert_allclose(by_label["residual (dashed: noise)"].lines[0].get_ydata(), [3e-6, 2e-6])
-    np.testing.assert_allclose(by_label["residual (dashed: noise)"].lines[1].get_ydata(), float(csi.noise_variance))
-    np.testing.assert_allclose(by_label["active pixels"].lines[0].get_ydata(), [40, 3])
+    (bars,) = by_label["node phase [rad]"].containers[0].lines[2]
+    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+    np.testing.assert_allclose(ends.mean(1), estimated)
+    np.testing.assert_allclose(np.diff(ends)[:, 0], 4 * std)  # two standard deviations up and down
+
+    strength = scene.reflectivity[0].abs().sort(descending=True).values
+    points = np.array([line.get_xydata()[0] for line in by_label["scatterer"].lines])
+    np.testing.assert_allclose(points[:, 0], 20 * np.log10(strength / strength[0]), atol=1e-12)
+    np.testing.assert_array_equal(points[:, 1], [1, 2, 3])
+    numbers = {text.get_text(): text.xy for text in figure.axes[0].texts}
+    for rank, index in enumerate(scene.reflectivity[0].abs().argsort(descending=True), start=1):
+        np.testing.assert_allclose(numbers[str(rank)], scene.position[0, index])
     assert figure.get_suptitle().startswith("3 scatterers, 3 of 3 true ones")
+
+
+def test_ellipses_hold_a_known_share_and_say_how_much_they_are_enlarged():
+    """Axes of sqrt(-2 log 0.05) standard deviations hold 95 % of a normal error in the plane."""
+    scene = make_scene()
+    csi = measure(scene, torch.Generator().manual_seed(0))
+    exact = truth_as_estimate(scene)
+    std = torch.tensor([[1e-3, 2e-3], [1e-4, 1e-3], [math.inf, 1e-3]], dtype=torch.float64)
+    estimate = replace(exact, scatterers=[replace(exact.scatterers[0], position_std=std)])
+    figure = estimate_figure(csi, scene.array, scene.grid, estimate)
+    ellipses = [patch for patch in figure.axes[0].patches if isinstance(patch, Ellipse)]
+    assert len(ellipses) == 2  # one is not known at all
+    assert "95 % ellipse x 10" in legend_of(figure)
+    error = torch.randn(40000, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * std[0]
+    for ellipse, position in zip(ellipses, scene.position[0], strict=False):
+        np.testing.assert_allclose(ellipse.center, position)
+    half = np.array([ellipses[0].width, ellipses[0].height]) / 2 / 10
+    assert float((error.numpy() / half).__pow__(2).sum(1).__lt__(1).mean()) == pytest.approx(0.95, abs=0.005)
 
 
 def test_estimate_figure_without_truth_calls_nothing_false():
     scene = make_scene()
     csi = measure(scene, torch.Generator().manual_seed(0))
     estimate = with_positions(truth_as_estimate(scene), [scene.position[0] + 0.3])
-    estimate = replace(estimate, history=estimate.history.map(lambda tensor: tensor[:, :0]))
     figure = estimate_figure(csi, scene.array, scene.grid, estimate)
-    assert sum(not axes.axison for axes in figure.axes) == 1  # no iterations, no history
     image = figure.axes[0]
     assert not marks(image, "true")
     assert len(image.collections[-2].get_offsets()) == 3
     assert len(image.collections[-1].get_offsets()) == 0
-    assert [text.get_text() for text in image.get_legend().get_texts()] == ["estimated", "Tx", "Rx"]
+    assert legend_of(figure)[:3] == ["estimated", "Tx", "Rx"]
+
+
+def test_nothing_found_is_drawn_as_that():
+    scene = make_scene()
+    csi = measure(scene, torch.Generator().manual_seed(0))
+    exact = truth_as_estimate(scene)
+    none = exact.scatterers[0]
+    none = type(none)(none.position[:0], none.position_std[:0], none.reflectivity[:0], none.probability[:0])
+    std = torch.full((11,), torch.inf, dtype=torch.float64)
+    figure = estimate_figure(csi, scene.array, scene.grid, replace(exact, scatterers=[none]), std, scene)
+    title = figure.get_suptitle().replace("\n", " ")
+    assert title.startswith("0 scatterers, 0 of 3 true ones")
+    assert "node phases not determined" in title
+    by_label = {axes.get_ylabel(): axes for axes in figure.axes}
+    assert len(by_label["scatterer"].lines) == 0
+    assert len(by_label["node phase [rad]"].containers) == 0
+    assert_nothing_is_cut_off(figure)
 
 
 def test_headline_says_what_matters():
     scene = make_scene(n_scatterers=1)
     csi = measure(scene, torch.Generator().manual_seed(0))
     estimate = replace(truth_as_estimate(scene), residual=1.25 * scene.noise_variance)
-    assert headline(csi, estimate, None) == "1 scatterer; residual 1.25 times the noise"
+    assert headline(csi, estimate, None, None) == "1 scatterer; residual 1.25 times the noise"
+    std = torch.tensor([0.03, 0.04, 0.05, 0.0], dtype=torch.float64)  # their root mean square is told
+    known = "1 scatterer; node phases known to 0.035 rad; residual 1.25 times the noise"
+    assert headline(csi, estimate, std, None) == known
+    assert "node phases not determined" in headline(csi, estimate, torch.inf * std.clamp(min=1), None)
     found = torch.tensor([True])
-    assert headline(csi, estimate, (2, found)).startswith(
+    assert headline(csi, estimate, None, (2, found)).startswith(
         "1 scatterer, 1 of 2 true ones within a tenth of a wavelength;"
     )
     power = csi.value.abs().square().mean()
     unknown = replace(csi, noise_variance=None)
     quiet = replace(estimate, residual=0.01 * power[None])
-    assert headline(unknown, quiet, None) == "1 scatterer; residual 20.0 dB below the CSI"
+    assert headline(unknown, quiet, None, None) == "1 scatterer; residual 20.0 dB below the CSI"
     link = csi.link.clone()
     link[0, :3] = False
     stopped = replace(estimate, finite=torch.tensor([False]))
     ending = "; 50 % of the links missing; stopped early at a non-finite state"
-    assert headline(replace(csi, link=link), stopped, None).endswith(ending)
+    assert headline(replace(csi, link=link), stopped, None, None).endswith(ending)
 
 
 def test_parameters_are_drawn_over_the_layers_beside_their_start():
@@ -230,7 +281,7 @@ def test_nothing_is_cut_off(count):
     assert_nothing_is_cut_off(comparison)
     assert_panels_are_apart(comparison)
     if count == 1:
-        assert_nothing_is_cut_off(estimate_figure(csi, scene.array, scene.grid, estimate, scene))
+        assert_nothing_is_cut_off(estimate_figure(csi, scene.array, scene.grid, estimate, None, scene))
         curves = {f"parameter {number}": [0.1, 0.2] for number in range(6)}
         assert_nothing_is_cut_off(parameter_figure(curves, curves))
     assert dict(matplotlib.rcParams) == settings

@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from torch import Tensor
 
 from unfolded_ogamp.commands.failure import CommandError
 from unfolded_ogamp.data import CsiFile, load_csi, save_estimate
@@ -43,17 +44,17 @@ def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: 
             estimate = estimator(file.csi, file.array, file.grid)
     except ValueError as error:
         raise CommandError(f"{input_path}: {error}") from error
-    picture = io.BytesIO()
-    estimate_figure(file.csi, file.array, file.grid, estimate, file.truth).savefig(picture, format="png", dpi=120)
+    phase_std = torch.cat([estimate.tx_phase_std[0], estimate.rx_phase_std[0]])
+    picture = picture_of(file, estimate, phase_std)
     try:
         output.mkdir(parents=True, exist_ok=True)
         save_estimate(output / "estimate.npz", estimate, file.grid)
         with written_at_once(output / "estimate.png") as path:
-            path.write_bytes(picture.getvalue())
+            path.write_bytes(picture)
     except OSError as error:
         found = error.strerror or str(error)
         raise CommandError(f"{output}: expected a folder that can be written, found {found.lower()}") from error
-    console.print(f"{_headline(file, estimate)}.", markup=False, soft_wrap=True)
+    console.print(f"{_headline(file, estimate, phase_std)}.", markup=False, soft_wrap=True)
     if blocked := _nodes_without_los(estimate):
         line = f"No line of sight: {', '.join(blocked)}; their phases come from scattering alone."
         console.print(line, markup=False, soft_wrap=True)
@@ -78,6 +79,14 @@ def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: 
         console.print(scatterer_table(estimate))
     for name in ("estimate.npz", "estimate.png"):
         console.print(str(output / name), markup=False, soft_wrap=True)
+
+
+def picture_of(file: CsiFile, estimate: Estimate, phase_std: Tensor) -> bytes:
+    """The page on an estimate, as a PNG."""
+    picture = io.BytesIO()
+    figure = estimate_figure(file.csi, file.array, file.grid, estimate, phase_std, file.truth)
+    figure.savefig(picture, format="png", dpi=120)
+    return picture.getvalue()
 
 
 def scatterer_table(estimate: Estimate) -> Table:
@@ -114,9 +123,9 @@ def _nodes_without_los(estimate: Estimate) -> list[str]:
     return [f"{side} {node}" for side, without in sides for node in without[0].nonzero()[:, 0].tolist()]
 
 
-def _headline(file: CsiFile, estimate: Estimate) -> str:
+def _headline(file: CsiFile, estimate: Estimate, phase_std: Tensor) -> str:
     if file.truth is None:
-        return headline(file.csi, estimate, None)
+        return headline(file.csi, estimate, phase_std, None)
     true_position = file.truth.position[0]
     found = matched_estimates(true_position, estimate.scatterers[0].position, float(file.array.wavelength))
-    return headline(file.csi, estimate, (len(true_position), found))
+    return headline(file.csi, estimate, phase_std, (len(true_position), found))

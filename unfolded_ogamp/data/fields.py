@@ -43,6 +43,21 @@ class Fields:
         self.fit(key, axes)
         return self._finite(key, torch.from_numpy(array.astype(np.float64)), None, "everywhere")
 
+    def optional_positive(self, key: str, axes: Axes) -> Tensor | None:
+        """An optional array of positive numbers."""
+        values = self.optional_real(key, axes)
+        if values is not None and values.numel():
+            self.expect(bool((values > 0).all()), key, "positive values", float(values.min()))
+        return values
+
+    def choice(self, key: str, names: tuple[str, ...]) -> str | None:
+        """An optional word, one of `names`."""
+        if key not in self.arrays:
+            return None
+        word = str(self.arrays[key])
+        self.expect(word in names, key, f"one of {', '.join(names)}", repr(word))
+        return word
+
     def optional_complex(self, key: str, axes: Axes, where: Tensor | None, place: str) -> Tensor | None:
         """An optional array of complex numbers, finite where `where` (no last axis) holds and set to zero elsewhere."""
         if key not in self.arrays:

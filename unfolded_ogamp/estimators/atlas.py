@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.operators import gain_constant
-from unfolded_ogamp.physics import SPEED_OF_LIGHT, distances
+from unfolded_ogamp.physics import SPEED_OF_LIGHT, NodeArray, amplitude, distances
 from unfolded_ogamp.records import Record
 
 SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
@@ -58,13 +58,15 @@ class Atlas(Record):
         """The atlas of `fine_positions`."""
         position = fine_positions(problem, spacing)
         constant = (gain_constant(problem.array) / problem.dictionary_scale).float()[:, None, None, None]
-        frequency = problem.array.frequency
-        tx, tx_far = _waves(distances(problem.array.tx, position), frequency)
-        rx, rx_far = _waves(distances(problem.array.rx, position), frequency)
+        sides = []
+        for nodes, gain in problem.array.sides:
+            distance = distances(nodes, position)
+            sides.append((_waves(problem.array, distance, gain), (distance > 0).all(1)))
+        (tx, tx_far), (rx, rx_far) = sides
         far = (tx_far & rx_far)[:, None, None]  # a position on a node makes no echo
         tx, rx = torch.where(far, tx * constant, 0), torch.where(far, rx, 0)
         tx_power, rx_power = (_power(side[:, 0]) for side in (tx, rx))
-        energy = (tx_power * (problem.link[..., 0].float() @ rx_power)).sum(1) * frequency.shape[1]
+        energy = (tx_power * (problem.link[..., 0].float() @ rx_power)).sum(1) * problem.csi.shape[3]
         count = problem.grid.centre.shape[1] * per_axis(problem, spacing) ** position.shape[2]
         return cls(position, tx, rx, torch.where(energy > 0, energy, 1), count)
 
@@ -99,12 +101,12 @@ class Atlas(Record):
         return torch.complex(real, imaginary).movedim(1, -1)
 
 
-def _waves(distance: Tensor, frequency: Tensor) -> tuple[Tensor, Tensor]:
-    """cos and sin of 2 pi f d / c over d, [B, K, 2 n, Q], of distances [B, n, Q] [m]; and where none is zero [B, Q]."""
-    turns = frequency[:, :, None, None] * (distance / SPEED_OF_LIGHT)[:, None]
+def _waves(array: NodeArray, distance: Tensor, gain: Tensor | None) -> Tensor:
+    """cos and sin of 2 pi f d / c times the amplitude [B, K, 2 n, Q] of distances [B, n, Q] [m] and gains [B, n]."""
+    turns = array.frequency[:, :, None, None] * (distance / SPEED_OF_LIGHT)[:, None]
     angle = (2 * torch.pi * (turns - turns.round())).float()
-    loss = distance.float().reciprocal()[:, None]
-    return torch.cat([angle.cos() * loss, angle.sin() * loss], dim=2), (distance > 0).all(1)
+    level = amplitude(array, distance, gain).float()[:, None]
+    return torch.cat([angle.cos() * level, angle.sin() * level], dim=2)
 
 
 def _power(side: Tensor) -> Tensor:

@@ -106,7 +106,11 @@ def of_sources(
             )
         )
     residual = (state.cost / greedy.samples(problem) * problem.unit.square())[:, None].to(dtype)
-    tx_std, rx_std = ((variance * noise[:, None]).sqrt() for variance in (known.tx_phase, known.rx_phase))
+    # what is not told at all stays so without any noise
+    tx_std, rx_std = (
+        (variance * noise[:, None]).nan_to_num(nan=torch.inf, posinf=torch.inf).sqrt()
+        for variance in (known.tx_phase, known.rx_phase)
+    )
     channel = joint.residual(sources, problem, Columns.at(sources, problem))[1]
     return conclude(
         problem.to(dtype=dtype),

@@ -121,7 +121,7 @@ def second_echoes(sources: Sources, problem: Problem) -> Tensor:
     tx, rx = (side * sources.reflectivity[:, None, None] for side in _sides(sources, problem))
     distance = torch.cdist(sources.position, sources.position)
     apart = sources.used[:, :, None] & sources.used[:, None] & (distance > 0)
-    between = node_factor(torch.where(apart, distance, 1.0), problem.array.frequency) * apart[:, None]
+    between = node_factor(problem.array, torch.where(apart, distance, 1.0), None) * apart[:, None]
     return ((tx @ between) @ rx.mT).movedim(1, -1) * problem.link
 
 

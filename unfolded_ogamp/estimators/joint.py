@@ -16,7 +16,7 @@ from torch import Tensor
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.operators import gain_constant, node_factor, unit_vectors
-from unfolded_ogamp.physics import distances
+from unfolded_ogamp.physics import amplitude_rate, distances
 from unfolded_ogamp.records import Record, choose
 
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-7, 1e7
@@ -63,8 +63,8 @@ class Uncertainty(Record):
         position: covariance of every position [B, S, D, D], [m^2].
         amplitude: of the amplitude of every reflectivity [B, S]; its phase has none without a line of sight, as it
             cannot be told from that of all Tx.
-        tx_phase, rx_phase: of the node phases [B, n_tx], [B, n_rx], [rad^2], after what cannot be observed is taken
-            out: the mean of each side, or with a line of sight that of all nodes.
+        tx_phase, rx_phase: of the node phases [B, n_tx], [B, n_rx], [rad^2], without the mean of each side, which
+            cannot be observed without a line of sight.
     """
 
     position: Tensor
@@ -91,11 +91,11 @@ class Columns(Record):
         constant = (gain_constant(problem.array) / problem.dictionary_scale)[:, None, None, None]
         used = sources.used[:, None, None, None]
         sides = []
-        for nodes in (problem.array.tx, problem.array.rx):
+        for nodes, gain in problem.array.sides:
             distance = distances(nodes, sources.position)
-            factor = node_factor(distance, problem.array.frequency)
+            factor = node_factor(problem.array, distance, gain)
             # d/dp exp(-j kappa d) / d = (-j kappa - 1 / d) u times itself
-            rate = -1j * problem.array.wavenumber[:, :, None, None] - distance.reciprocal()[:, None]
+            rate = -1j * problem.array.wavenumber[:, :, None, None] + amplitude_rate(problem.array, distance)[:, None]
             direction = unit_vectors(nodes, sources.position).movedim(1, 2)[:, None]
             side = torch.cat([factor[:, :, :, None], (factor * rate)[:, :, :, None] * direction], dim=3)
             # an unused slot may lie on a node
@@ -374,7 +374,7 @@ def uncertainty(sources: Sources, problem: Problem) -> Uncertainty:
     )
     amplitude = amplitude + 2 * direction.real * direction.imag * mixed
 
-    phase = _observable_variance(covariance[:, third:, third:], sources.tx_phase.shape[1], has_los(problem))
+    phase = _observable_variance(covariance[:, third:, third:], problem.link[..., 0])
     tx_phase, rx_phase = phase.split([sources.tx_phase.shape[1], sources.rx_phase.shape[1]], dim=1)
     result = Uncertainty(position, amplitude.clamp(min=0), tx_phase, rx_phase)
     return choose(info > 0, result.map(lambda value: torch.full_like(value, torch.inf)), result)
@@ -385,14 +385,18 @@ def has_los(problem: Problem) -> Tensor:
     return problem.los.abs().sum((1, 2, 3)) > 0
 
 
-def _observable_variance(covariance: Tensor, n_tx: int, los: Tensor) -> Tensor:
-    """Variances [B, n] of node phases of covariance [B, n, n], Tx first, without what cannot be observed."""
-    n_nodes = covariance.shape[1]
-    side = (torch.arange(n_nodes, device=covariance.device) >= n_tx).to(covariance)
-    together = (side[:, None] == side).to(covariance)
-    together = torch.where(los[:, None, None], torch.ones_like(together), together)
-    projector = torch.eye(n_nodes).to(covariance) - together / together.sum(2, keepdim=True)
-    return (projector @ covariance @ projector).diagonal(dim1=1, dim2=2).clamp(min=0)
+def _observable_variance(covariance: Tensor, link: Tensor) -> Tensor:
+    """Variances [B, n] of node phases of covariance [B, n, n], Tx first, without what cannot be observed.
+
+    That is the mean of each side, nodes weighted by their links [B, n_tx, n_rx]. A node of which the model says nothing
+    has an infinite variance.
+    """
+    n_tx = link.shape[1]
+    mean = torch.zeros_like(covariance)
+    mean[:, :n_tx, :n_tx], mean[:, n_tx:, n_tx:] = link.sum(2)[:, None], link.sum(1)[:, None]
+    rest = torch.eye(covariance.shape[1]).to(mean) - mean / link.sum((1, 2))[:, None, None]
+    variance = (rest @ covariance @ rest.mT).diagonal(dim1=1, dim2=2).clamp(min=0)
+    return torch.where(covariance.diagonal(dim1=1, dim2=2) == 0, torch.inf, variance)
 
 
 def _scaled(matrix: Tensor, moving: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:

@@ -50,6 +50,7 @@ class Competition(nn.Module):
         )
         compete = used[:, :, None] & used[:, None] & (distance < REACH)
         compete = compete & ~torch.eye(used.shape[1], dtype=torch.bool, device=used.device)
-        heard = (self.neighbour(pair) * compete[..., None]).sum(2)
+        weights = next(self.parameters()).dtype
+        heard = (self.neighbour(pair.to(weights)) * compete[..., None]).sum(2)
         own = torch.stack([alone, beside, torch.log(found.spread + 1e-3), 0.1 * prior], dim=-1)
-        return self.decide(torch.cat([own, heard], dim=-1))[..., 0]
+        return self.decide(torch.cat([own.to(weights), heard], dim=-1))[..., 0].to(prior.dtype)

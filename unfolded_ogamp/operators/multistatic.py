@@ -17,14 +17,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from unfolded_ogamp.physics import SPEED_OF_LIGHT, NodeArray, distances, unit_phasor
+from unfolded_ogamp.physics import SPEED_OF_LIGHT, NodeArray, amplitude, distances, unit_phasor
 from unfolded_ogamp.records import Record
 
 
-def node_factor(distance: Tensor, frequency: Tensor) -> Tensor:
-    """Spherical wave exp(-j 2 pi f d / c) / d: distances [B, n, N] [m], frequencies [B, K] [Hz]; [B, K, n, N]."""
-    turns = frequency[:, :, None, None] * (distance / SPEED_OF_LIGHT)[:, None]
-    return unit_phasor(turns) / distance[:, None]
+def node_factor(array: NodeArray, distance: Tensor, gain: Tensor | None) -> Tensor:
+    """Wave exp(-j 2 pi f d / c) / d, or as the array spreads: distances [B, n, N] [m], gains [B, n]; [B, K, n, N]."""
+    turns = array.frequency[:, :, None, None].to(distance) * (distance / SPEED_OF_LIGHT)[:, None]
+    return unit_phasor(turns) * amplitude(array, distance, gain)[:, None]
 
 
 def gain_constant(array: NodeArray) -> Tensor:
@@ -39,8 +39,10 @@ def dictionary_scale(array: NodeArray, position: Tensor, nearest: Tensor) -> Ten
     below `nearest` [B] [m] count as that, lest one position beside a node rules the scale of all.
     """
     nearest = nearest[:, None, None]
-    tx_power = distances(array.tx, position).maximum(nearest).reciprocal().square().mean(-2)
-    rx_power = distances(array.rx, position).maximum(nearest).reciprocal().square().mean(-2)
+    tx_power, rx_power = (
+        amplitude(array, distances(nodes, position).maximum(nearest), gain).square().mean(-2)
+        for nodes, gain in array.sides
+    )
     return gain_constant(array) * (tx_power * rx_power).mean(-1).sqrt()
 
 
@@ -63,10 +65,8 @@ class MultistaticOperator(Record):
     def at(cls, array: NodeArray, position: Tensor, scale: Tensor) -> MultistaticOperator:
         """The dictionary on `position` [B, N, D] [m], its atoms divided by `scale` [B]."""
         constant = (gain_constant(array) / scale)[:, None, None, None]
-        return cls(
-            tx_factor=node_factor(distances(array.tx, position), array.frequency) * constant,
-            rx_factor=node_factor(distances(array.rx, position), array.frequency),
-        )
+        tx, rx = (node_factor(array, distances(nodes, position), gain) for nodes, gain in array.sides)
+        return cls(tx_factor=tx * constant, rx_factor=rx)
 
     def forward(self, coefficients: Tensor) -> Tensor:
         """A x: [B, 1, N] -> [B, n_tx, n_rx, K]."""

@@ -16,6 +16,8 @@ from unfolded_ogamp.physics.phases import (
     wrap,
 )
 from unfolded_ogamp.physics.propagation import (
+    amplitude,
+    amplitude_rate,
     bistatic_delay,
     distances,
     los_channel,
@@ -32,6 +34,8 @@ __all__ = [
     "NodeArray",
     "PixelGrid",
     "Scene",
+    "amplitude",
+    "amplitude_rate",
     "bistatic_delay",
     "clock_phase",
     "distances",

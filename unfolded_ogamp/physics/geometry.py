@@ -23,12 +23,23 @@ class NodeArray(Record):
         rx: receiver positions [B, n_rx, D], [m].
         frequency: subcarrier frequencies [B, K], [Hz].
         carrier_frequency: frequency that sets the path loss (3) [B], [Hz].
+        loss_exponent: power of the distance by which an amplitude falls [B]: 1 for spherical waves, which None stands
+            for, 1/2 for cylindrical ones.
+        tx_gain, rx_gain: amplitude gains of the antennas [B, n_tx], [B, n_rx]; None stands for 1.
     """
 
     tx: Tensor
     rx: Tensor
     frequency: Tensor
     carrier_frequency: Tensor
+    loss_exponent: Tensor | None = None
+    tx_gain: Tensor | None = None
+    rx_gain: Tensor | None = None
+
+    @property
+    def sides(self) -> tuple[tuple[Tensor, Tensor | None], tuple[Tensor, Tensor | None]]:
+        """Positions and gains of the Tx, and of the Rx."""
+        return (self.tx, self.tx_gain), (self.rx, self.rx_gain)
 
     @property
     def wavelength(self) -> Tensor:

@@ -4,8 +4,8 @@ Every function returns a `matplotlib.figure.Figure`; nothing is written or shown
 """
 
 from unfolded_ogamp.evaluation.figures.comparison import comparison_figure
-from unfolded_ogamp.evaluation.figures.overview import Truth, estimate_figure, headline
+from unfolded_ogamp.evaluation.figures.overview import estimate_figure, headline
 from unfolded_ogamp.evaluation.figures.parameters import parameter_figure
 from unfolded_ogamp.evaluation.figures.reliability import reliability_figure
 
-__all__ = ["Truth", "comparison_figure", "estimate_figure", "headline", "parameter_figure", "reliability_figure"]
+__all__ = ["comparison_figure", "estimate_figure", "headline", "parameter_figure", "reliability_figure"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Ellipse, Rectangle
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Scatterers
@@ -20,6 +21,9 @@ from unfolded_ogamp.physics import NodeArray, PixelGrid
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 TRUTH, BEFORE, FRAME = "#111111", "#8C8C8C", "#B8B8B8"
 LARGE, MIDDLE, SMALL = 18, 14, 12
+ELLIPSE_95 = math.sqrt(-2 * math.log(0.05))  # standard deviations of a normal error in a plane
+LARGEST_ELLIPSE = 0.08  # of the side of the region
+MOST_NUMBERS = 20
 HEAT = ListedColormap(colormaps["Greys"](torch.linspace(0, 0.55, 256).numpy()), name="light greys")
 
 
@@ -88,6 +92,45 @@ def draw_scatterers(axes: Axes, scatterers: Scatterers, found: Tensor, colour: s
     for mask, fill in ((found, "none"), (~found, colour + "66")):
         x, y = plain(scatterers.position)[mask][:, :2].numpy().T
         axes.scatter(x, y, s=area[mask].numpy(), facecolors=fill, edgecolors=colour, linewidths=2, zorder=4)
+
+
+def levels(scatterers: Scatterers) -> Tensor:
+    """Strength of every scatterer to the strongest one [S], [dB]."""
+    strength = scatterers.reflectivity.detach().abs().cpu().double()
+    return 20 * (strength / strength.max()).clamp(min=1e-10).log10() if len(strength) else strength
+
+
+def number_scatterers(axes: Axes, scatterers: Scatterers) -> None:
+    """Rank by strength beside every scatterer, of the strongest ones where there are many."""
+    order = levels(scatterers).argsort(descending=True)[:MOST_NUMBERS]
+    for rank, (x, y, *_) in enumerate(plain(scatterers.position)[order].tolist(), start=1):
+        style: dict[str, Any] = {"xytext": (7, 6), "textcoords": "offset points", "zorder": 6}
+        axes.annotate(f"{rank}", (x, y), fontsize=SMALL, **style)
+
+
+def draw_ellipses(axes: Axes, scatterers: Scatterers, grid: PixelGrid, colour: str) -> int:
+    """Ellipses that hold 95 % of a normal error of the position along the axes; returns how much they are enlarged.
+
+    That is a power of ten, the same for all: a thousandth of the region would not be seen.
+    """
+    half_axis = ELLIPSE_95 * plain(scatterers.position_std)[:, :2]
+    span = float((grid.centre[0].amax(0) - grid.centre[0].amin(0))[:2].max() + grid.pixel[0])
+    known = half_axis[half_axis.isfinite().all(1)]
+    if len(known) == 0:
+        return 1
+    room = LARGEST_ELLIPSE * span / float(known.max().clamp(min=1e-9 * span))
+    enlarged = int(10 ** max(0, math.floor(math.log10(room))))
+    for (x, y, *_), (width, height) in zip(plain(scatterers.position).tolist(), half_axis.tolist(), strict=True):
+        if math.isfinite(width + height):
+            size = (2 * enlarged * width, 2 * enlarged * height)
+            axes.add_patch(Ellipse((x, y), *size, fill=False, edgecolor=colour, linewidth=1.6, zorder=5))
+    return enlarged
+
+
+def ellipse_mark(enlarged: int, colour: str) -> Line2D:
+    """Legend of the ellipses."""
+    label = "95 % ellipse" if enlarged == 1 else f"95 % ellipse x {enlarged}"
+    return Line2D([], [], color=colour, linewidth=1.6, label=label)
 
 
 def draw_stems(axes: Axes, phases: Mapping[str, Tensor], colours: Sequence[str], n_tx: int) -> None:

@@ -1,0 +1,70 @@
+"""Ray-traced channels of Sionna RT, `sionna.rt.Paths`, as CSI. Sionna itself is not imported: the paths bring it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Paths(Protocol):
+    """What is read of `sionna.rt.Paths`; tensors of Dr.Jit, which NumPy takes in.
+
+    Attributes:
+        a: real and imaginary parts of the coefficients [n_rx, n_rx_antennas, n_tx, n_tx_antennas, P].
+        tau: delays [n_rx, n_tx, P] or, without synthetic arrays, of the shape of `a`, [s].
+        valid: which paths there are, shaped like `tau`.
+        interactions: kind of every interaction [depth, ...], then shaped like `tau`; zero for none.
+        sources, targets: positions of the transmitters [3, n_tx] and of the receivers [3, n_rx], [m].
+    """
+
+    @property
+    def a(self) -> tuple[Any, Any]: ...
+    @property
+    def tau(self) -> Any: ...
+    @property
+    def valid(self) -> Any: ...
+    @property
+    def interactions(self) -> Any: ...
+    @property
+    def sources(self) -> Any: ...
+    @property
+    def targets(self) -> Any: ...
+
+
+def sionna_arrays(paths: Paths, frequency: Sequence[float]) -> dict[str, np.ndarray]:
+    """Arrays of a CSI file, see `from_arrays`, from ray-traced paths.
+
+    The CSI is the sum of a exp(-j 2 pi f tau) over all paths. Those without any interaction are the line of sight,
+    which is thereby known. Nodes at one height are nodes of a plane.
+
+    Args:
+        paths: as a path solver returns them, one antenna per radio device.
+        frequency: subcarriers [K], absolute and near the frequency of the scene, [Hz].
+
+    Raises:
+        ValueError: if a device has more than one antenna.
+    """
+    coefficient = np.array(paths.a[0]) + 1j * np.array(paths.a[1])
+    n_rx, n_rx_antennas, n_tx, n_tx_antennas, n_paths = coefficient.shape
+    if (n_rx_antennas, n_tx_antennas) != (1, 1):
+        raise ValueError(f"expected one antenna per device, found {n_tx_antennas} at Tx and {n_rx_antennas} at Rx")
+    shape = (n_rx, n_tx, n_paths)
+    valid = np.array(paths.valid, bool).reshape(shape)
+    delay = np.where(valid, np.array(paths.tau, float).reshape(shape), 0)
+    gain = np.where(valid, coefficient.reshape(shape), 0)
+    direct = valid & ~np.array(paths.interactions, bool).reshape(-1, *shape).any(0)
+    turns = np.asarray(frequency, float) * delay[..., None]
+    waves = gain[..., None] * np.exp(-2j * np.pi * turns)
+    tx, rx = (np.array(positions, float).T for positions in (paths.sources, paths.targets))
+    heights = np.concatenate([tx, rx])[:, 2]
+    dimension = 2 if np.ptp(heights) == 0 else 3
+    return {
+        "tx": tx[:, :dimension],
+        "rx": rx[:, :dimension],
+        "frequency": np.asarray(frequency, float),
+        "csi": waves.sum(2).swapaxes(0, 1),
+        "los": direct.any(2).T,
+        "los_channel": np.where(direct[..., None], waves, 0).sum(2).swapaxes(0, 1),
+    }
