@@ -29,6 +29,7 @@ class LossSettings:
     Attributes:
         growth: factor by which the weight of a block grows from one to the next.
         phase, position, detection: weights of the three errors after the imaging blocks.
+        false_alarm: weight of a false detection beside a missed one: it can still be taken out at the end.
         refinement, competition: weights of the errors at the end, over the bound, and of the competition's decisions.
         phase_floor: link phase error after a block below which nothing is gained, [rad].
         position_floor: position error after a block below which nothing is gained, in wavelengths.
@@ -41,6 +42,7 @@ class LossSettings:
     phase: float = 1.0
     position: float = 1.0
     detection: float = 2.0
+    false_alarm: float = 0.2
     refinement: float = 1.0
     competition: float = 1.0
     phase_floor: float = 0.05
@@ -52,7 +54,7 @@ class LossSettings:
         for name in ("growth", "phase_floor", "position_floor", "gate", "saturation"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("phase", "position", "detection", "refinement", "competition"):
+        for name in ("phase", "position", "detection", "false_alarm", "refinement", "competition"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
@@ -109,7 +111,7 @@ def image_losses(state: ScreenedState, scene: Scene, settings: LossSettings) -> 
     best = torch.where(candidates, log_odds[:, None], -torch.inf).amax(-1)
     missed = torch.log1p(softplus(-best)).sum(-1)
     false = (torch.log1p(softplus(log_odds)) * ~near.any(1)).sum(-1)
-    return position_loss, (missed + false) / scene.position.shape[1]
+    return position_loss, (missed + settings.false_alarm * false) / scene.position.shape[1]
 
 
 def saturated(loss: Tensor, settings: LossSettings) -> Tensor:
