@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -49,32 +50,37 @@ def evidence(state: JointState, problem: Problem) -> Evidence:
 
 
 def log_odds(found: Evidence, sources: Sources, problem: Problem) -> Tensor:
-    """Log-odds [B, S] of a source by the Bayesian information criterion: half of what it explains over its price.
+    """Log-odds [B, S] of a source by the extended Bayesian information criterion: half of what it explains, less a price.
 
-    The price is the logarithm of the number of measurements for each of its D + 2 unknowns.
+    The price is the logarithm of the number of measurements for each of its D + 2 unknowns, and that of the number of
+    pixels it could have been in (Chen and Chen, 2008, with gamma = 1/2).
     """
     price = (sources.position.shape[2] + 2) * (2 * greedy.samples(problem)).log()
+    price = price + math.log(problem.grid.centre.shape[1])
     return (found.beside_others - price[:, None]) / 2
 
 
 def prune(
     state: JointState, problem: Problem, doubt: Tensor, settings: GreedySettings, steps: int
 ) -> tuple[JointState, Tensor]:
-    """Leave out the most doubtful source of every scene that has one, and move the others to where they fit then.
+    """Leave out the most doubtful sources of every scene, and move the others to where they fit then.
+
+    Of doubtful ones that are close to one another only the worst goes: without it the others may well be needed.
 
     Args:
         state: where it starts.
         problem: geometry and CSI.
         doubt: log-odds of every source [B, S]; negative ones are in doubt.
-        settings: how far a joint step may move.
+        settings: what is close, and how far a joint step may move.
         steps: joint steps after a source is gone.
 
     Returns:
-        The state without it, in which each such scene may be worse; and which scenes had one, bool [B].
+        The state without them, in which each such scene may be worse; and which scenes had one, bool [B].
     """
     in_doubt = state.sources.used & (doubt < 0)
-    rank = torch.where(in_doubt, doubt, torch.inf).argsort(dim=1).argsort(dim=1)
-    worst = in_doubt & (rank == 0)
+    distance = torch.cdist(state.sources.position, state.sources.position)
+    near = in_doubt[:, None] & (distance < settings.separation * problem.array.wavelength[:, None, None])
+    worst = in_doubt & ~(near & (doubt[:, None] < doubt[:, :, None])).any(2)
     scenes = worst.any(1).nonzero()[:, 0]
     if len(scenes) == 0:
         return state, worst.any(1)

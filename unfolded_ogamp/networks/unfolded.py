@@ -52,7 +52,7 @@ class NetworkSettings:
         additions: largest number of scatterers that a look adds.
         joint_layers: joint layers after imaging, and after every look.
         final_layers: joint layers before the competition.
-        prunings: largest number of scatterers that the competition takes out, one at a time.
+        prunings: times the competition takes out what it does not believe in.
         width: of the competition's hidden layers; 0 leaves the decision to the information criterion.
         starts: largest number of node phases to start from; all but the first for scenes that are not settled. Those
             that still are not are handed over to the greedy estimator.
@@ -198,7 +198,7 @@ class UnfoldedOGAMP(nn.Module):
         return GreedyState(refined, running=everywhere, sized=~everywhere)
 
     def compete(self, state: JointState, problem: Problem) -> JointState:
-        """Take out what the competition does not believe in, one source of a scene at a time."""
+        """Take out what the competition does not believe in, of sources that are close to one another one at a time."""
         settings = self.settings
         for _ in range(settings.prunings):
             doubt = self.log_odds(state, problem)
