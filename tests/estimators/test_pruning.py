@@ -49,7 +49,8 @@ def test_power_alone_is_that_of_the_column_over_the_noise() -> None:
     for slot in range(5):
         one = MultistaticOperator.at(problem.array, truth.position[:, slot : slot + 1], problem.dictionary_scale)
         echo = one.forward(truth.reflectivity[:, None, slot : slot + 1]) * problem.link
-        expected = echo.abs().square().sum((1, 2, 3)) / greedy.noise_power(state.cost, truth, problem)
+        noise = greedy.noise_power(state.cost, truth, problem).maximum(problem.noise_variance)
+        expected = echo.abs().square().sum((1, 2, 3)) / noise
         torch.testing.assert_close(found.alone[:, slot], expected)
     # an amplitude alone in noise of variance s has the variance s / 2 over the energy of its column
     assert bool((found.beside_others <= 2 * found.alone).all())

@@ -37,6 +37,8 @@ def evidence(state: JointState, problem: Problem) -> Evidence:
     sources, exact = state.sources, problem.to(dtype=torch.float64)
     known = joint.uncertainty(sources.to(dtype=torch.float64), exact)
     noise = greedy.noise_power(state.cost, sources, problem)[:, None]
+    if problem.noise_variance is not None:  # with many unknowns the residual can be less than the noise
+        noise = noise.maximum(problem.noise_variance[:, None])
     power = sources.reflectivity.real.square() + sources.reflectivity.imag.square()
     tiny = torch.finfo(power.dtype).tiny
     variance = known.amplitude.to(power.dtype) * noise
@@ -50,7 +52,7 @@ def evidence(state: JointState, problem: Problem) -> Evidence:
 
 
 def log_odds(found: Evidence, sources: Sources, problem: Problem) -> Tensor:
-    """Log-odds [B, S] of a source by the extended Bayesian information criterion: half of what it explains, less a price.
+    """Log-odds [B, S] of a source by the extended Bayesian information criterion: half of what exceeds its price.
 
     The price is the logarithm of the number of measurements for each of its D + 2 unknowns, and that of the number of
     pixels it could have been in (Chen and Chen, 2008, with gamma = 1/2).
