@@ -69,8 +69,11 @@ def test_every_option_builds_wherever_it_can_be_chosen(option):
         assert built
 
 
+ANALYTIC = {"imaging", "synchronisation", "screening", "greedy"}  # what the layers start from
+
+
 @pytest.mark.parametrize("part", ["network", "loss", "optimiser", "data", "run"])
 def test_training_names_every_setting_so_that_it_can_be_overridden(part):
     node = compose("train", [])[part]
     settings = hydra.utils.instantiate(node)
-    assert {field.name for field in dataclasses.fields(settings)} - {"analytic"} == set(node) - {"_target_"}
+    assert {field.name for field in dataclasses.fields(settings)} - ANALYTIC == set(node) - {"_target_"}

@@ -159,16 +159,18 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         "/config.json: network: expected an object, found NoneType",
     ),
     "setting missing": (
-        edit_config(lambda c: c["network"]["analytic"]["imaging"].pop("damping")),
-        "/config.json: network.analytic.imaging: expected the key 'damping', found none",
+        edit_config(lambda c: c["network"]["imaging"].pop("damping")),
+        "/config.json: network.imaging: expected the key 'damping', found none",
     ),
     "setting unknown": (
         edit_config(lambda c: c["network"].update(depth=3)),
-        "/config.json: network: expected only the keys blocks, layers, passes, analytic, found 'depth'",
+        "/config.json: network: expected only the keys blocks, first_exit, layers, looks, additions, "
+        "joint_layers, final_layers, prunings, width, starts, imaging, synchronisation, screening, greedy, "
+        "found 'depth'",
     ),
     "setting of another type": (
-        edit_config(lambda c: c["network"]["analytic"].update(warm_start=1)),
-        "/config.json: network.analytic.warm_start: expected bool, found 1",
+        edit_config(lambda c: c["network"]["imaging"].update(adapt_prior=1)),
+        "/config.json: network.imaging.adapt_prior: expected bool, found 1",
     ),
     "setting out of range": (
         edit_config(lambda c: c["network"].update(blocks=0)),

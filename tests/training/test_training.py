@@ -68,7 +68,7 @@ def test_phase_loss_is_the_logarithm_of_the_rms_error_and_gauge_free() -> None:
 def test_image_losses_see_false_missed_and_misplaced_scatterers() -> None:
     """A state that is right is better than one with a scatterer too many, too few, or 5 mm off."""
     scene, csi = draw(TINY, 1, torch.Generator().manual_seed(1))
-    settings = LossSettings(position_floor=1e-3)
+    settings = LossSettings(position_floor=1e-3, false_alarm=1.0)
     state = final_state(scene, csi, 1)
     centre = scene.grid.centre[:, : state.position.shape[1]]
     state = replace(state, candidates=replace(state.candidates, centre=centre))
