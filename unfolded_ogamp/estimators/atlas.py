@@ -103,10 +103,13 @@ class Atlas(Record):
 
 def _waves(array: NodeArray, distance: Tensor, gain: Tensor | None) -> Tensor:
     """cos and sin of 2 pi f d / c times the amplitude [B, K, 2 n, Q] of distances [B, n, Q] [m] and gains [B, n]."""
-    turns = array.frequency[:, :, None, None] * (distance / SPEED_OF_LIGHT)[:, None]
+    turns = (array.frequency / SPEED_OF_LIGHT)[:, :, None, None] * distance[:, None]
     angle = (2 * torch.pi * (turns - turns.round())).float()
     level = amplitude(array, distance, gain).float()[:, None]
-    return torch.cat([angle.cos() * level, angle.sin() * level], dim=2)
+    waves = angle.new_empty(*angle.shape[:2], 2, *angle.shape[2:])
+    torch.mul(angle.cos(), level, out=waves[:, :, 0])
+    torch.mul(angle.sin(), level, out=waves[:, :, 1])
+    return waves.flatten(2, 3)
 
 
 def _power(side: Tensor) -> Tensor:

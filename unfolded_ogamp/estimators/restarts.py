@@ -32,7 +32,6 @@ def search(
     # where every node has a trusted line of sight its phase is told, and another start finds the same
     agreed = ~isolated_nodes(problem.trusted[..., 0] > 0).any(1)
     generator = torch.Generator().manual_seed(settings.seed)
-    coarse: Atlas | None = None
     for start in range(1, starts):
         scenes = (~agreed & ~settled(best, problem, settings)).nonzero()[:, 0]
         if len(scenes) == 0:
@@ -43,9 +42,8 @@ def search(
             phases = near_phases(best.joint.sources, settings.jitter, generator)[scenes]
             independent = torch.zeros_like(agreed)
         else:
-            coarse = Atlas.of(problem, settings.autofocus.spacing) if coarse is None else coarse
             begin = given[scenes] if start == 1 else random_phases(part, generator)
-            phases, _ = autofocus.focus(part, begin, coarse[scenes], settings.autofocus)
+            phases, _ = autofocus.focus(part, begin, Atlas.of(part, settings.autofocus.spacing), settings.autofocus)
             if start == 1:
                 independent[scenes] = apart(begin, phases, part.link[..., 0] > 0) > settings.jitter
         best, same = better(best, run(part, atlas[scenes], phases), scenes, problem)

@@ -12,7 +12,9 @@ from unfolded_ogamp.physics.geometry import SPEED_OF_LIGHT, NodeArray
 
 def distances(nodes: Tensor, points: Tensor) -> Tensor:
     """Distance of every node [..., n, D] to every point [..., P, D]: [..., n, P], [m]."""
-    return (nodes[..., :, None, :] - points[..., None, :, :]).square().sum(-1).sqrt()
+    # one coordinate after the other: with the coordinates innermost in memory this takes several times as long
+    squares = [(nodes[..., :, None, axis] - points[..., None, :, axis]).square() for axis in range(nodes.shape[-1])]
+    return sum(squares[1:], squares[0]).sqrt()
 
 
 def unit_phasor(cycles: Tensor) -> Tensor:

@@ -1,0 +1,41 @@
+"""What each part of a network is worth: the same weights with one part changed, on the same scenes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
+
+
+def variants(network: UnfoldedOGAMP) -> dict[str, UnfoldedOGAMP]:
+    """The network, the analytic one of the same layers, and the network with each part off or cut in turn."""
+    settings = network.settings
+    changed = {
+        "all": settings,
+        "no looks": replace(settings, looks=0),
+        "no competition": replace(settings, width=0),
+        "no pruning": replace(settings, prunings=0),
+        "one joint layer": replace(settings, looks=0, joint_layers=1, final_layers=1),
+        "no restarts": replace(settings, starts=1),
+        "a quarter of the blocks": replace(settings, blocks=max(1, settings.blocks // 4)),
+        "half of the blocks": replace(settings, blocks=max(1, settings.blocks // 2)),
+        "no first exit": replace(settings, first_exit=settings.blocks),
+    }
+    found = {name: with_settings(network, each) for name, each in changed.items()}
+    return {"all, analytic": UnfoldedOGAMP(settings).eval().requires_grad_(False), **found}
+
+
+def with_settings(network: UnfoldedOGAMP, settings: NetworkSettings) -> UnfoldedOGAMP:
+    """A network of other settings with the weights of all layers that the two have in common.
+
+    The last stage of the refinement stays the last one, however many looks come before it.
+    """
+    other = UnfoldedOGAMP(settings)
+    weights = network.state_dict()
+    last, others_last = len(network.refinement.stages) - 1, len(other.refinement.stages) - 1
+    taken = {}
+    for name in other.state_dict():
+        source = name.replace(f"refinement.stages.{others_last}.", f"refinement.stages.{last}.")
+        taken[name] = weights[source]
+    other.load_state_dict(taken)
+    return other.eval().requires_grad_(False)
