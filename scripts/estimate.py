@@ -20,7 +20,7 @@ def main(config: DictConfig) -> None:
             raise CommandError("input: expected input=FILE.npz, found none")
         entry = parse_entry({"name": config.estimator, "checkpoint": config.checkpoint})
         estimator = build_estimator(entry, SHIPPED)
-        run_estimate(Path(str(config.input)), Path(str(config.output)), estimator, Console())
+        run_estimate(Path(str(config.input)), Path(str(config.output)), estimator, config.adapt, Console())
 
 
 if __name__ == "__main__":

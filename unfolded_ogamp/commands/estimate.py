@@ -19,19 +19,30 @@ from unfolded_ogamp.estimators import MismatchWarning
 from unfolded_ogamp.evaluation import matched_estimates
 from unfolded_ogamp.evaluation.figures import estimate_figure, headline
 from unfolded_ogamp.files import written_at_once
+from unfolded_ogamp.networks import UnfoldedOGAMP
+from unfolded_ogamp.networks.adaptation import AdaptationSettings, adapted
 
 STRONGEST = 8
 MISFIT = 10.0  # times the noise above which the residual is no noise
 LITTLE = 0.5  # share of the power of the CSI that an estimate had better explain
 
 
-def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: Console) -> None:
+def run_estimate(input_path: Path, output: Path, estimator: Estimator, adapt: int, console: Console) -> None:
     """Estimate from `input_path` in double precision, write `output`/estimate.npz and .png and print a summary.
+
+    Args:
+        input_path: CSI file.
+        output: folder.
+        estimator: classic or learned.
+        adapt: gradient steps that tune a network to this file alone; 0 for none.
+        console: where the summary goes.
 
     Raises:
         CsiFileError: if the file cannot be used.
-        CommandError: if the estimator cannot work on it, or the folder cannot be written.
+        CommandError: if the estimator cannot work on it, or be adapted, or the folder cannot be written.
     """
+    if type(adapt) is not int or adapt < 0 or (adapt > 0 and not isinstance(estimator, UnfoldedOGAMP)):
+        raise CommandError(f"adapt: expected 0, or a number of steps for a network, found {adapt!r}")
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         file = load_csi(input_path)
@@ -41,6 +52,8 @@ def run_estimate(input_path: Path, output: Path, estimator: Estimator, console: 
     try:
         with torch.inference_mode(), warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always")
+            if adapt and isinstance(estimator, UnfoldedOGAMP):
+                estimator = adapted(estimator, file.csi, file.array, file.grid, AdaptationSettings(steps=adapt))
             estimate = estimator(file.csi, file.array, file.grid)
     except ValueError as error:
         raise CommandError(f"{input_path}: {error}") from error
