@@ -12,7 +12,8 @@ from unfolded_ogamp.estimators.pruning import Evidence
 from unfolded_ogamp.networks.layers import bounded
 
 REACH = 2.0  # wavelengths within which sources compete
-LARGEST_LOG_ODDS = 10.0  # of the criterion, and of the correction: no model is surer than that of itself
+LARGEST_LOG_ODDS = 10.0  # of the criterion: no model is surer than that of itself
+LARGEST_CORRECTION = 3.0  # what the criterion is sure of it decides alone
 
 
 class Competition(nn.Module):
@@ -36,7 +37,7 @@ class Competition(nn.Module):
         """Log-odds [B, S]; of unused slots they mean nothing."""
         found = pruning.evidence(state, problem)
         prior = bounded(pruning.log_odds(found, state.sources, problem), LARGEST_LOG_ODDS)
-        return prior + bounded(self.correction(state, problem, found, prior), LARGEST_LOG_ODDS)
+        return prior + bounded(self.correction(state, problem, found, prior), LARGEST_CORRECTION)
 
     def correction(self, state: JointState, problem: Problem, found: Evidence, prior: Tensor) -> Tensor:
         """What is learned of it [B, S]."""
