@@ -190,16 +190,21 @@ def test_ellipses_hold_a_known_share_and_say_how_much_they_are_enlarged():
     csi = measure(scene, torch.Generator().manual_seed(0))
     exact = truth_as_estimate(scene)
     std = torch.tensor([[1e-3, 2e-3], [1e-4, 1e-3], [math.inf, 1e-3]], dtype=torch.float64)
-    estimate = replace(exact, scatterers=[replace(exact.scatterers[0], position_std=std)])
+    turn = torch.tensor([[0.8, -0.6], [0.6, 0.8]], dtype=torch.float64)
+    covariance = turn @ torch.diag_embed(std.square()) @ turn.T
+    covariance[2] = math.inf
+    estimate = replace(exact, scatterers=[replace(exact.scatterers[0], covariance=covariance)])
     figure = estimate_figure(csi, scene.array, scene.grid, estimate)
     ellipses = [patch for patch in figure.axes[0].patches if isinstance(patch, Ellipse)]
     assert len(ellipses) == 2  # one is not known at all
     assert "95 % ellipse x 10" in legend_of(figure)
-    error = torch.randn(40000, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * std[0]
+    error = torch.randn(40000, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * std[0] @ turn.T
     for ellipse, position in zip(ellipses, scene.position[0], strict=False):
         np.testing.assert_allclose(ellipse.center, position)
+    angle = math.radians(ellipses[0].angle)
+    along = error.numpy() @ np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     half = np.array([ellipses[0].width, ellipses[0].height]) / 2 / 10
-    assert float((error.numpy() / half).__pow__(2).sum(1).__lt__(1).mean()) == pytest.approx(0.95, abs=0.005)
+    assert float(((along / half) ** 2).sum(1).__lt__(1).mean()) == pytest.approx(0.95, abs=0.005)
 
 
 def test_estimate_figure_without_truth_calls_nothing_false():
@@ -219,7 +224,7 @@ def test_nothing_found_is_drawn_as_that():
     csi = measure(scene, torch.Generator().manual_seed(0))
     exact = truth_as_estimate(scene)
     none = exact.scatterers[0]
-    none = type(none)(none.position[:0], none.position_std[:0], none.reflectivity[:0], none.probability[:0])
+    none = type(none)(none.position[:0], none.covariance[:0], none.reflectivity[:0], none.probability[:0])
     std = torch.full((11,), torch.inf, dtype=torch.float64)
     figure = estimate_figure(csi, scene.array, scene.grid, replace(exact, scatterers=[none]), std, scene)
     title = figure.get_suptitle().replace("\n", " ")

@@ -109,21 +109,26 @@ def number_scatterers(axes: Axes, scatterers: Scatterers) -> None:
 
 
 def draw_ellipses(axes: Axes, scatterers: Scatterers, grid: PixelGrid, colour: str) -> int:
-    """Ellipses that hold 95 % of a normal error of the position along the axes; returns how much they are enlarged.
+    """Ellipses that hold 95 % of a normal error of the position in the plane; returns how much they are enlarged.
 
     That is a power of ten, the same for all: a thousandth of the region would not be seen.
     """
-    half_axis = ELLIPSE_95 * plain(scatterers.position_std)[:, :2]
+    covariance = plain(scatterers.covariance)[:, :2, :2]
+    told = covariance.isfinite().all(-1).all(-1)
+    variance, axis = torch.linalg.eigh(torch.where(told[:, None, None], covariance, torch.eye(2).to(covariance)))
+    half_axis = ELLIPSE_95 * variance.clamp(min=0).sqrt()
     span = float((grid.centre[0].amax(0) - grid.centre[0].amin(0))[:2].max() + grid.pixel[0])
-    known = half_axis[half_axis.isfinite().all(1)]
+    known = half_axis[told]
     if len(known) == 0:
         return 1
     room = LARGEST_ELLIPSE * span / float(known.max().clamp(min=1e-9 * span))
     enlarged = int(10 ** max(0, math.floor(math.log10(room))))
-    for (x, y, *_), (width, height) in zip(plain(scatterers.position).tolist(), half_axis.tolist(), strict=True):
-        if math.isfinite(width + height):
-            size = (2 * enlarged * width, 2 * enlarged * height)
-            axes.add_patch(Ellipse((x, y), *size, fill=False, edgecolor=colour, linewidth=1.6, zorder=5))
+    angle = torch.rad2deg(torch.atan2(axis[:, 1, 0], axis[:, 0, 0]))
+    for index in told.nonzero()[:, 0].tolist():
+        x, y = plain(scatterers.position)[index, :2].tolist()
+        width, height = (2 * enlarged * half_axis[index]).tolist()
+        style: dict[str, Any] = {"fill": False, "edgecolor": colour, "linewidth": 1.6, "zorder": 5}
+        axes.add_patch(Ellipse((x, y), width, height, angle=float(angle[index]), **style))
     return enlarged
 
 
