@@ -10,23 +10,23 @@ from torch import Tensor
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.physics import SPEED_OF_LIGHT, distances, unit_phasor
 
-LARGEST_ANGLE = 0.1  # [rad]; an average over half a circle of this loses less than 0.2 % of an echo
+LARGEST_ANGLE = 0.1  # [rad]; an average over plus and minus this loses less than 0.2 % of an echo
 
 
 def coherent(problem: Problem) -> Problem:
     """The problem on as few frequencies as carry the same information about the region.
 
     Neighbouring subcarriers, delayed by what an echo from the middle of the region takes, differ only by how much
-    later or earlier the others arrive. Where that turns no echo by more than a tenth of a radian their average is what
-    one subcarrier in their middle would measure, with less noise. Node phases are the same on all of them.
+    later or earlier the others, and the lines of sight, arrive. Where that turns none by more than a tenth of a radian
+    their average is what one subcarrier in their middle would measure, with less noise. Node phases are the same on all
+    of them.
     """
     size = group_size(problem)
     if size == 1:
         return problem
     frequency = problem.array.frequency.unflatten(1, (-1, size))
     middle = frequency.mean(2)
-    centre = problem.grid.centre.mean(1, keepdim=True)
-    path = distances(problem.array.tx, centre) + distances(problem.array.rx, centre).mT
+    path = _through_middle(problem)
     # advanced by the delay to the middle of the region, relative to the middle of the group
     turns = (frequency - middle[..., None]).flatten(1)[:, None, None] * (path / SPEED_OF_LIGHT)[..., None]
     advance = unit_phasor(turns).conj().resolve_conj()
@@ -50,6 +50,9 @@ def group_size(problem: Problem) -> int:
     frequency, grid = problem.array.frequency, problem.grid
     corner = (grid.centre - grid.centre.mean(1, keepdim=True)).norm(dim=2).amax(1) + grid.pixel
     spread = 2 * corner / SPEED_OF_LIGHT  # of bistatic delays, to either side of the middle
+    line = distances(problem.array.tx, problem.array.rx) - _through_middle(problem)
+    with_los = (problem.los != 0).any(3)
+    spread = spread.maximum((line.abs() * with_los).amax((1, 2)) / SPEED_OF_LIGHT)
     n_frequencies = frequency.shape[1]
     for size in (n for n in range(n_frequencies, 1, -1) if n_frequencies % n == 0):
         groups = frequency.unflatten(1, (-1, size))
@@ -57,3 +60,9 @@ def group_size(problem: Problem) -> int:
         if bool((2 * torch.pi * reach * spread < LARGEST_ANGLE).all()):
             return size
     return 1
+
+
+def _through_middle(problem: Problem) -> Tensor:
+    """Length of the path from every Tx over the middle of the region to every Rx [B, n_tx, n_rx], [m]."""
+    centre = problem.grid.centre.mean(1, keepdim=True)
+    return distances(problem.array.tx, centre) + distances(problem.array.rx, centre).mT

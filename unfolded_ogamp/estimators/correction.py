@@ -113,13 +113,14 @@ def columns(sources: Sources, problem: Problem) -> Tensor:
     towards = (unit_vectors(nodes, sources.position) for nodes in (problem.array.tx, problem.array.rx))
     angle = torch.einsum("bdis,bdjs->bijs", *towards).clamp(-1, 1).acos()
     order = torch.arange(ORDERS + 1, dtype=angle.dtype, device=angle.device)
-    return point[..., None] * (angle[..., None] * order).cos()[:, :, :, None]
+    series = torch.where(sources.used[:, None, None, :, None], (angle[..., None] * order).cos(), 0)
+    return point[..., None] * series[:, :, :, None]
 
 
 def second_echoes(sources: Sources, problem: Problem) -> Tensor:
     """What goes over two of the sources, in units of its own: complex [B, n_tx, n_rx, K]."""
     tx, rx = (side * sources.reflectivity[:, None, None] for side in _sides(sources, problem))
-    distance = torch.cdist(sources.position, sources.position)
+    distance = distances(sources.position, sources.position)
     apart = sources.used[:, :, None] & sources.used[:, None] & (distance > 0)
     between = node_factor(problem.array, torch.where(apart, distance, 1.0), None) * apart[:, None]
     return ((tx @ between) @ rx.mT).movedim(1, -1) * problem.link
@@ -134,6 +135,7 @@ def near_field(sources: Sources, problem: Problem) -> Tensor:
     sides = []
     for side, nodes in zip(_sides(sources, problem), (problem.array.tx, problem.array.rx), strict=True):
         length = distances(nodes, sources.position)[:, None] * problem.array.wavenumber[:, :, None, None]
+        length = torch.where(sources.used[:, None, None], length, 1)  # an unused slot may lie on a node
         sides.append([side * length.pow(-order) for order in range(3)])
     (tx, tx_1, tx_2), (rx, rx_1, rx_2) = sides
     weight = sources.reflectivity[:, None, None]

@@ -19,6 +19,7 @@ from unfolded_ogamp.estimators.joint import Columns, JointState
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.sources import Sources, compact, drop, padded
 from unfolded_ogamp.estimators.synchronisation import NodePhases, SynchronisationSettings
+from unfolded_ogamp.physics import distances
 from unfolded_ogamp.records import Record, choose, place
 
 ALIGNMENT = SynchronisationSettings(method="alignment", alignment_iterations=20, node_phase="common")
@@ -380,7 +381,7 @@ def add(
     image = atlas.back_project(difference)
     response = image.real.square() + image.imag.square()
     if sized.any() and sources.used.any():
-        distance = torch.cdist(atlas.position, sources.position).masked_fill(~sources.used[:, None], torch.inf)
+        distance = distances(atlas.position, sources.position).masked_fill(~sources.used[:, None], torch.inf)
         beside = distance.amin(2) < settings.size * problem.array.wavelength[:, None]
         response = response.masked_fill(beside & sized[:, None], 0.0)
     noise = noise_power(joint.power(difference), sources, problem)
@@ -422,7 +423,7 @@ def tidy(sources: Sources, problem: Problem, settings: GreedySettings) -> Source
     least = detection_threshold(problem.grid.centre.shape[1], settings) * noise
     used = sources.used & (strength > least[:, None]) & inside
 
-    distance = torch.cdist(sources.position, sources.position)
+    distance = distances(sources.position, sources.position)
     close = distance < settings.merge_radius * problem.array.wavelength[:, None, None]
     above = close & used[:, None] & (strength[:, None] > strength[:, :, None])
     absorbed = used & above.any(2)

@@ -26,7 +26,7 @@ from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.estimators.synchronisation import NodePhases
-from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes, link_phase, link_phase_error
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, distances, isolated_nodes, link_phase, link_phase_error
 from unfolded_ogamp.records import choose, place
 
 SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
@@ -182,7 +182,7 @@ def better(best: GreedyState, other: GreedyState, scenes: Tensor, problem: Probl
 
 def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:
     """Whether two starts have found the same scatterers, but for some of next to no power, and any: bool [B]."""
-    distance = torch.cdist(first.sources.position, second.sources.position)
+    distance = distances(first.sources.position, second.sources.position)
     both = first.sources.used[:, :, None] & second.sources.used[:, None]
     near = both & (distance < SAME_PLACE * problem.array.wavelength[:, None, None])
     same = first.sources.used.any(1)
@@ -219,7 +219,8 @@ def conclude(
     misfit = (ratio > 1) & (greedy.excess(state, problem) > settings.margin)
     mismatch.tell(best.sized, problem.near, ratio, misfit)
     beside = torch.where((best.sized | misfit)[:, None], mismatch.node_noise(sources, problem), 0)
-    level = torch.maximum(noise[:, None], beside)
+    known = noise if problem.noise_variance is None else torch.where(misfit, noise, problem.noise_variance)
+    level = torch.maximum(known[:, None], beside)
     if decide is None:
         probability = conclusion.presence(greedy.strength(sources, problem) / level, problem.grid.centre.shape[1])
     else:

@@ -39,7 +39,8 @@ def fitted(problem: Problem, phases: NodePhases) -> tuple[Problem, NodePhases]:
     coefficients, found, after = _fit(problem, phases, basis, told, free=True)
     count = 2 * problem.link.sum((1, 2, 3)) * problem.csi.shape[-1]
     near = near & (count * (before / after).log() > 2 * basis.shape[-1] * count.log())
-    correction = (basis * (coefficients - told)[:, None, None, None]).sum(-1) * near[:, None, None, None]
+    correction = (basis * (coefficients - told)[:, None, None, None]).sum(-1)
+    correction = torch.where(near[:, None, None, None], correction, 0)
     return replace(problem, near=near, correction=correction), choose(near, found, phases)
 
 
@@ -47,6 +48,7 @@ def series(problem: Problem) -> Tensor:
     """The line of sight as told over the powers 0 to `ORDERS` of kappa d: [B, n_tx, n_rx, K, 1 + ORDERS]."""
     length = distances(problem.array.tx, problem.array.rx)[..., None] * problem.array.wavenumber[:, None, None]
     order = torch.arange(ORDERS + 1, dtype=length.dtype, device=length.device)
+    length = torch.where(problem.los != 0, length, 1)  # without a line of sight nodes may be in one place
     return problem.los[..., None] * length[..., None].pow(-order)
 
 

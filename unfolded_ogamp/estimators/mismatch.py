@@ -16,6 +16,9 @@ from unfolded_ogamp.estimators import joint
 from unfolded_ogamp.estimators.joint import Columns
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.sources import Sources
+from unfolded_ogamp.physics import distances
+
+LEAST_REST = 1e-6  # share of the energy that the other nodes must hold
 
 
 class MismatchWarning(UserWarning):
@@ -53,7 +56,7 @@ def companions(sources: Sources, strength: Tensor, radius: Tensor) -> Tensor:
     """
     left = sources.used
     companion = torch.zeros_like(left)
-    distance = torch.cdist(sources.position, sources.position)
+    distance = distances(sources.position, sources.position)
     for _ in range(left.shape[1]):
         strongest = torch.where(left, strength, -torch.inf).argmax(1, keepdim=True)
         near = distance.gather(1, strongest[..., None].expand(-1, -1, left.shape[1]))[:, 0] < radius[:, None]
@@ -98,8 +101,10 @@ def node_noise(sources: Sources, problem: Problem) -> Tensor:
     found = []
     for score, part in zip(scores, sides, strict=True):
         # without a node the rest has the share 1 - h of the energy, and its estimate moves by score / (1 - h)
-        rest = (1 - part / energy[:, None].clamp(min=tiny)).clamp(min=torch.finfo(energy.dtype).eps)
-        found.append(((score.real.square() + score.imag.square()) / rest.square()).sum(1))
+        rest = 1 - part / energy[:, None].clamp(min=tiny)
+        moved = (score.real.square() + score.imag.square()) / rest.clamp(min=tiny).square()
+        # a node without which nothing is left tells nothing of the others
+        found.append(torch.where(rest > LEAST_REST, moved, 0).sum(1))
     return torch.maximum(*found) / energy.clamp(min=tiny)
 
 

@@ -13,6 +13,7 @@ from unfolded_ogamp.estimators.greedy import GreedySettings
 from unfolded_ogamp.estimators.joint import Columns, JointState
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.sources import Sources, drop
+from unfolded_ogamp.physics import distances
 from unfolded_ogamp.records import Record, choose, place
 
 
@@ -80,7 +81,7 @@ def prune(
         The state without them, in which each such scene may be worse; and which scenes had one, bool [B].
     """
     in_doubt = state.sources.used & (doubt < 0)
-    distance = torch.cdist(state.sources.position, state.sources.position)
+    distance = distances(state.sources.position, state.sources.position)
     near = in_doubt[:, None] & (distance < settings.separation * problem.array.wavelength[:, None, None])
     worst = in_doubt & ~(near & (doubt[:, None] < doubt[:, :, None])).any(2)
     scenes = worst.any(1).nonzero()[:, 0]

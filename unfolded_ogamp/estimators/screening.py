@@ -21,7 +21,7 @@ from unfolded_ogamp.estimators.off_grid_gamp import ImagingState
 from unfolded_ogamp.estimators.problem import Problem, phasor
 from unfolded_ogamp.estimators.sources import Sources, compact
 from unfolded_ogamp.estimators.synchronisation import NodePhases, SynchronisationSettings
-from unfolded_ogamp.physics import PixelGrid
+from unfolded_ogamp.physics import PixelGrid, distances
 from unfolded_ogamp.records import Record, choose
 
 LEAST_ACTIVE = 3  # scatterers without which node phases are not fitted
@@ -33,8 +33,8 @@ class ScreeningSettings:
     """Which positions are in play; lengths are in carrier wavelengths.
 
     Attributes:
-        candidates: number of positions in play M over the root of the number of measurements: few measurements cannot
-            tell many candidates apart.
+        candidates: number of positions in play M over the root of the number of links: few measurements cannot tell
+            many candidates apart.
         spacing: largest distance between the positions that are searched, along a coordinate.
         separation: least distance between two peaks.
         guard: least distance of a peak from a position that holds a scatterer already.
@@ -52,7 +52,7 @@ class ScreeningSettings:
 
     def count(self, problem: Problem) -> int:
         """Number of candidates M in every scene of a batch."""
-        return math.ceil(self.candidates * math.sqrt(problem.csi[0].numel()))
+        return math.ceil(self.candidates * math.sqrt(problem.link[0].numel()))
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def screen(
     position, response = peaks(atlas, atlas.back_project(observation - messages.prediction()), problem, screening)
     log_odds = messages.posterior.log_odds[:, 0].detach()
     active, held = log_odds > 0, state.position
-    near = torch.cdist(position, held.detach()) < screening.guard * wavelength[:, None, None]
+    near = distances(position, held.detach()) < screening.guard * wavelength[:, None, None]
     response = torch.where((near & active[:, None]).any(2), 0, response)
     # peaks rank from 0 to 1, candidates that are active above them and those that are not below
     rank = response / response.amax(1, keepdim=True).clamp(min=torch.finfo(response.dtype).tiny)
@@ -188,7 +188,7 @@ def peaks(atlas: Atlas, picture: Tensor, problem: Problem, settings: ScreeningSe
     count = min(settings.count(problem), response.shape[1])
     power, index = response.topk(min(CONSIDERED * count, response.shape[1]), dim=1)
     position = _pick(atlas.position, index).to(atlas.position)
-    close = torch.cdist(position, position) < settings.separation * problem.array.wavelength[:, None, None]
+    close = distances(position, position) < settings.separation * problem.array.wavelength[:, None, None]
     stronger = torch.ones_like(close[0]).tril(-1)  # they are in order of power
     power = torch.where((close & stronger).any(2), 0, power)
     power, index = power.topk(count, dim=1)

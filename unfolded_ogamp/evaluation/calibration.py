@@ -14,13 +14,14 @@ def region_level(error: Tensor, covariance: Tensor) -> Tensor:
 
     Args:
         error: of the positions [P, D], [m].
-        covariance: that is claimed for them [P, D, D], [m^2]; 0 is returned where it is not finite.
+        covariance: that is claimed for them [P, D, D], [m^2]; 0 is returned where it is infinite, which claims nothing,
+            and 1 where it is no number.
     """
     finite = torch.isfinite(covariance).all(-1).all(-1)
     safe = torch.where(finite[:, None, None], covariance, torch.eye(error.shape[1]).to(covariance))
     squared = (error * torch.linalg.solve(safe, error[..., None])[..., 0]).sum(-1)
     level = torch.as_tensor(chi2.cdf(squared.numpy(), error.shape[1]))
-    return torch.where(finite, level, 0.0)
+    return torch.where(finite, level, covariance.isnan().any(-1).any(-1).to(level))
 
 
 def interval_level(error: Tensor, std: Tensor) -> Tensor:

@@ -10,9 +10,11 @@ from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.pruning import Evidence
 from unfolded_ogamp.networks.layers import bounded
+from unfolded_ogamp.physics import distances
 
 REACH = 2.0  # wavelengths within which sources compete
 LARGEST_LOG_ODDS = 10.0  # of the criterion: no model is surer than that of itself
+MOST = 1e9  # of the evidence, in units of the noise
 LARGEST_CORRECTION = 3.0  # what the criterion is sure of it decides alone
 
 
@@ -42,8 +44,8 @@ class Competition(nn.Module):
     def correction(self, state: JointState, problem: Problem, found: Evidence, prior: Tensor) -> Tensor:
         """What is learned of it [B, S]."""
         used, position = state.sources.used, state.sources.position.detach()
-        alone, beside = (0.1 * torch.log1p(power) for power in (found.alone, found.beside_others))
-        distance = torch.cdist(position, position) / problem.array.wavelength[:, None, None]
+        alone, beside = (0.1 * torch.log1p(power.clamp(max=MOST)) for power in (found.alone, found.beside_others))
+        distance = distances(position, position) / problem.array.wavelength[:, None, None]
         level = torch.log1p(found.alone)
         stronger = level[:, None] - level[:, :, None]
         pair = torch.stack(
@@ -53,5 +55,5 @@ class Competition(nn.Module):
         compete = compete & ~torch.eye(used.shape[1], dtype=torch.bool, device=used.device)
         weights = next(self.parameters()).dtype
         heard = (self.neighbour(pair.to(weights)) * compete[..., None]).sum(2)
-        own = torch.stack([alone, beside, torch.log(found.spread + 1e-3), 0.1 * prior], dim=-1)
+        own = torch.stack([alone, beside, torch.log(found.spread.clamp(max=REACH) + 1e-3), 0.1 * prior], dim=-1)
         return self.decide(torch.cat([own.to(weights), heard], dim=-1))[..., 0].to(prior.dtype)

@@ -188,7 +188,7 @@ class UnfoldedOGAMP(nn.Module):
             return refined
         state, part, around = state[scenes], problem[scenes], atlas[scenes]
         for block in self.blocks[first_exit:]:
-            state = block(state, part, around, phases)
+            state = block(state, part, around, phases[scenes])
         return better(refined, self.refine(state, part, around), scenes, problem)[0]
 
     def refine(self, state: ScreenedState, problem: Problem, atlas: Atlas) -> GreedyState:
@@ -219,7 +219,8 @@ class UnfoldedOGAMP(nn.Module):
         full = pose(csi, array, grid, torch.full_like(grid.pixel, EXPECTED_SCATTERERS)).to(dtype=torch.float64)
         full, phases = line_of_sight.fitted(full, first_phases(full))
         # the line of sight as it was fitted is the line of sight as told
-        told = replace(full, los=full.los + full.correction, correction=torch.zeros_like(full.correction))
+        none = torch.zeros_like(full.correction)
+        told = replace(full, los=full.los + full.correction, correction=none, near=torch.zeros_like(full.near))
         problem = coherent(told).to(dtype=grid.centre.dtype)
         return Posed(
             full, problem, Atlas.of(problem, self.settings.screening.spacing), phases.to(dtype=grid.centre.dtype)

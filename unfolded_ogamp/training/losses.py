@@ -19,7 +19,7 @@ from unfolded_ogamp.estimators.off_grid_gamp import estimated_shift
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.screening import ScreenedState
 from unfolded_ogamp.estimators.sources import Sources
-from unfolded_ogamp.physics import Scene, link_phase, link_phase_error
+from unfolded_ogamp.physics import Scene, distances, link_phase, link_phase_error
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,10 @@ def bound_of(scene: Scene, problem: Problem) -> Uncertainty:
 def refinement_loss(state: JointState, scene: Scene, bound: Uncertainty, settings: LossSettings) -> Tensor:
     """Logarithmic errors [B] of positions and phases over the joint bound, of the scatterers that are found."""
     sources = state.sources
-    distance = torch.where(sources.used[:, None], torch.cdist(scene.position, sources.position.detach()), torch.inf)
+    distance = torch.where(sources.used[:, None], distances(scene.position, sources.position.detach()), torch.inf)
+    if sources.used.shape[1] == 0:  # nothing was found in any scene
+        floor = (bound.tx_phase.mean(1) + bound.rx_phase.mean(1)).sqrt().to(distance.dtype)
+        return phase_loss(sources.tx_phase[..., None], sources.rx_phase[..., None], scene, floor)
     nearest = distance.argmin(2)
     found = distance.amin(2) < settings.gate * scene.array.wavelength[:, None]
     position = sources.position.gather(1, nearest[..., None].expand(-1, -1, scene.position.shape[2]))
@@ -161,7 +164,7 @@ def competition_loss(log_odds: Tensor, state: JointState, scene: Scene, settings
     sources = state.sources
     if sources.used.shape[1] == 0:
         return log_odds.sum(1)
-    distance = torch.cdist(scene.position, sources.position.detach()) / scene.array.wavelength[:, None, None]
+    distance = distances(scene.position, sources.position.detach()) / scene.array.wavelength[:, None, None]
     distance = torch.where(sources.used[:, None], distance, torch.inf)
     best = (distance <= distance.amin(2, keepdim=True)) & (distance < settings.gate)
     label = best.any(1).to(log_odds)
