@@ -41,8 +41,10 @@ def run_estimate(input_path: Path, output: Path, estimator: Estimator, adapt: in
         CsiFileError: if the file cannot be used.
         CommandError: if the estimator cannot work on it, or be adapted, or the folder cannot be written.
     """
-    if type(adapt) is not int or adapt < 0 or (adapt > 0 and not isinstance(estimator, UnfoldedOGAMP)):
-        raise CommandError(f"adapt: expected 0, or a number of steps for a network, found {adapt!r}")
+    if type(adapt) is not int or adapt < 0:
+        raise CommandError(f"adapt: expected a whole number of steps of at least 0, found {adapt!r}")
+    if adapt > 0 and not isinstance(estimator, UnfoldedOGAMP):
+        raise CommandError(f"adapt: expected 0 for an estimator that is no network, found {adapt!r}")
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         file = load_csi(input_path)
