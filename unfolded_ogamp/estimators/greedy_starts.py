@@ -20,7 +20,7 @@ from unfolded_ogamp.estimators import (
     mismatch,
     synchronisation,
 )
-from unfolded_ogamp.estimators.atlas import Atlas
+from unfolded_ogamp.estimators.atlas import SCENES_AT_ONCE, Atlas
 from unfolded_ogamp.estimators.greedy import GreedySettings, GreedyState
 from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem, pose
@@ -29,7 +29,6 @@ from unfolded_ogamp.estimators.synchronisation import NodePhases
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, distances, isolated_nodes, link_phase, link_phase_error
 from unfolded_ogamp.records import choose, place
 
-SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
 SAME_PLACE = 0.05  # wavelengths between the scatterers of two starts that agree
 STARTS_WITH_SIZE = 6  # more are not worth their time where no residual can be as low as the noise
 NEGLIGIBLE = 0.01  # share of the power of all scatterers that two starts may not agree on

@@ -43,7 +43,7 @@ def search(
             independent = torch.zeros_like(agreed)
         else:
             begin = given[scenes] if start == 1 else random_phases(part, generator)
-            phases, _ = autofocus.focus(part, begin, Atlas.of(part, settings.autofocus.spacing), settings.autofocus)
+            phases = focused_phases(part, begin, settings)
             if start == 1:
                 independent[scenes] = apart(begin, phases, part.link[..., 0] > 0) > settings.jitter
         best, same = better(best, run(part, atlas[scenes], phases), scenes, problem)

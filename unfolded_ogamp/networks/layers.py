@@ -98,7 +98,8 @@ class SynchronisationLayer(nn.Module):
 class JointLayer(nn.Module):
     """One joint step of positions, reflectivities and node phases whose damping, step and prior weight are learned.
 
-    All deviate by bounded factors. A scene in which the step would raise the cost stays where it is.
+    All deviate by bounded factors, from the analytic step with the prior at its full weight. A scene in which the step
+    would raise the cost, prior included, stays where it is.
     """
 
     def __init__(self, settings: GreedySettings) -> None:
