@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from unfolded_ogamp.data import Scenario, draw
-from unfolded_ogamp.estimators import correction, joint, line_of_sight
+from unfolded_ogamp.estimators import correction, joint, likelihood, line_of_sight
 from unfolded_ogamp.estimators.greedy_starts import first_phases
 from unfolded_ogamp.estimators.problem import Problem, phasor, pose
 from unfolded_ogamp.estimators.sources import Sources
@@ -71,7 +71,7 @@ def test_the_fit_finds_what_was_added_where_targets_have_size():
     problem = with_size(problem, sources)
     fitted, corrected = correction.fitted(sources, problem, torch.tensor([True, False]))
     torch.testing.assert_close(fitted.reflectivity, sources.reflectivity, rtol=1e-4, atol=1e-5)
-    cost = joint.init(fitted, corrected).cost / joint.power(problem.csi)
+    cost = joint.init(fitted, corrected).cost / likelihood.power(problem.csi)
     assert cost[0] < 1e-9 < 1e-3 < cost[1]
     assert corrected.n_corrections.tolist() == [2 * (correction.ORDERS * sources.used.shape[1] + 1), 0]
     assert not corrected.correction[1].any()
@@ -91,7 +91,7 @@ def test_steps_end_on_the_truth_from_beside_it():
     state = joint.init(moved, seen)
     for _ in range(15):
         state, seen = correction.step(state, seen, sized, sized, largest_move=0.1)
-    assert (state.cost / joint.power(problem.csi)).max() < 1e-10
+    assert (state.cost / likelihood.power(problem.csi)).max() < 1e-10
     assert (state.sources.position - scene.position).norm(dim=-1).max() < 1e-4
 
 
@@ -114,7 +114,7 @@ def test_dipoles_nearby_are_found_by_their_line_of_sight():
     errors = [link_phase_error(link_phase(p.tx, p.rx), true, csi.link).abs().max() for p in (before, after)]
     assert errors[1] < 1e-5 < 1e-2 < errors[0]
     left = problem.csi * phasor(after.tx, after.rx) - found.los - found.correction
-    assert joint.power(left).max() < 1e-9 * joint.power(problem.csi).min()
+    assert likelihood.power(left).max() < 1e-9 * likelihood.power(problem.csi).min()
 
 
 def test_a_line_of_sight_that_fits_or_was_measured_stays():

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from unfolded_ogamp.data import Scenario, draw
-from unfolded_ogamp.estimators import joint
-from unfolded_ogamp.estimators.joint import Columns
+from unfolded_ogamp.estimators import curvature, joint, likelihood
+from unfolded_ogamp.estimators.columns import Columns
 from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.evaluation import joint_bound
@@ -55,7 +55,7 @@ def complex_sources(sources: Sources) -> Sources:
 def jacobian(sources: Sources, problem: Problem) -> torch.Tensor:
     """d model / d unknowns in the rotated frame by finite differences of exact exponentials: [B, P, n_tx, n_rx, K]."""
     step, result = 1e-6, []
-    size = joint.unknowns_in_play(sources, sources.used[:, 0]).shape[1]
+    size = likelihood.unknowns_in_play(sources, sources.used[:, 0]).shape[1]
     zero = sources.position.new_zeros(len(sources.position), size)
     far = torch.full_like(zero[:, 0], math.inf)
     for index in range(size):
@@ -64,7 +64,7 @@ def jacobian(sources: Sources, problem: Problem) -> torch.Tensor:
         ends = []
         for sign in (1, -1):
             moved = joint.move(sources, sign * change, far)
-            difference, _ = joint.residual(moved, problem, Columns.at(moved, problem))
+            difference, _ = likelihood.residual(moved, problem, Columns.at(moved, problem))
             ends.append(-difference * moved.rotation.conj() * sources.rotation)
         ends[0] = ends[0] - ends[1]
         result.append(ends[0] / (2 * step))
@@ -80,13 +80,13 @@ def test_normal_equations_are_those_of_the_jacobian(scenario, cylindrical):
         problem = replace(problem, array=cylindrical_array(problem.array))
     sources = complex_sources(sources)
     columns = Columns.at(sources, problem)
-    difference, channel = joint.residual(sources, problem, columns)
+    difference, channel = likelihood.residual(sources, problem, columns)
     slopes = jacobian(sources, problem)
     expected = torch.einsum("bpijk,bqijk->bpq", slopes.conj(), slopes).real
-    matrix = joint.normal_matrix(sources, problem, columns, channel)
+    matrix = likelihood.normal_matrix(sources, problem, columns, channel)
     scale = expected.diagonal(dim1=1, dim2=2).clamp(min=1e-12).sqrt()
     assert ((matrix - expected) / (scale[:, :, None] * scale[:, None])).abs().max() < 1e-6
-    gradient = joint.log_likelihood_gradient(sources, columns, difference, channel)
+    gradient = likelihood.gradient(sources, columns, difference, channel)
     direct = torch.einsum("bpijk,bijk->bp", slopes.conj(), difference).real
     assert ((gradient - direct) / scale).abs().max() < 1e-6 * float(direct.abs().max())
 
@@ -125,7 +125,7 @@ def test_reaches_the_joint_bound_from_beside_the_truth():
     bound = torch.tensor([joint_bound(scene, index).position_rms for index in range(60)])
     assert float((error / bound.square()).mean()) == pytest.approx(1.0, abs=0.15)
     noise = scene.noise_variance / problem.unit.square()
-    variance = joint.uncertainty(state.sources, problem).position.diagonal(dim1=2, dim2=3)
+    variance = curvature.uncertainty(state.sources, problem).position.diagonal(dim1=2, dim2=3)
     std = (variance * noise[:, None, None]).sqrt()
     expected = torch.stack([joint_bound(scene, index).position_std for index in range(60)])
     torch.testing.assert_close(std[:, :-1].mean(), expected.mean(), rtol=0.05, atol=0)
@@ -170,13 +170,13 @@ def test_uncertainty_is_the_inverse_of_the_information():
     _, problem, sources = posed(LINE_OF_SIGHT)
     sources = complex_sources(sources)
     columns = Columns.at(sources, problem)
-    matrix = joint.normal_matrix(sources, problem, columns, joint.residual(sources, problem, columns)[1])
+    matrix = likelihood.normal_matrix(sources, problem, columns, likelihood.residual(sources, problem, columns)[1])
     n_slots, dimension = sources.position.shape[1:]
-    in_play = joint.unknowns_in_play(sources, torch.ones(2, dtype=torch.bool))
+    in_play = likelihood.unknowns_in_play(sources, torch.ones(2, dtype=torch.bool))
     scale = torch.where(in_play, matrix.diagonal(dim1=1, dim2=2), torch.inf).rsqrt()
     scaled = scale[:, :, None] * matrix * scale[:, None]
     covariance = scale[:, :, None] * torch.linalg.pinv(scaled, rtol=1e-10, hermitian=True) * scale[:, None] / 2
-    known = joint.uncertainty(sources, problem)
+    known = curvature.uncertainty(sources, problem)
     position = known.position.diagonal(dim1=2, dim2=3)
     for slot in range(n_slots - 1):
         x = n_slots * dimension + slot

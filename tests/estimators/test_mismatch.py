@@ -10,7 +10,7 @@ from scipy.stats import binom
 
 from unfolded_ogamp.data import Scenario, draw, draw_scene
 from unfolded_ogamp.estimators import GreedyEstimator, MismatchWarning, mismatch
-from unfolded_ogamp.estimators.joint import Columns
+from unfolded_ogamp.estimators.columns import Columns
 from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.evaluation.metrics import match, pairwise_distance

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.data import Scenario, draw
-from unfolded_ogamp.estimators import joint, synchronisation
-from unfolded_ogamp.estimators.joint import Columns
+from unfolded_ogamp.estimators import joint, likelihood, synchronisation
+from unfolded_ogamp.estimators.columns import Columns
 from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.estimators.synchronisation import NodePhases, SynchronisationSettings
@@ -84,7 +84,7 @@ def coupling_of_image_and_phases(sources: Sources, problem: Problem) -> tuple[Te
         of any change of the node phases [R, nodes].
     """
     columns = Columns.at(sources, problem)
-    matrix = joint.normal_matrix(sources, problem, columns, joint.residual(sources, problem, columns)[1])[0]
+    matrix = likelihood.normal_matrix(sources, problem, columns, likelihood.residual(sources, problem, columns)[1])[0]
     n_image = sources.position.shape[1] * (sources.position.shape[2] + 2)
     image, cross, phase = matrix[:n_image, :n_image], matrix[:n_image, n_image:], matrix[n_image:, n_image:]
     scale = image.diagonal().rsqrt()
@@ -102,7 +102,7 @@ def alternate(sources: Sources, problem: Problem, phase_step: float) -> Sources:
     for _ in range(12):
         state = joint.step(state, problem, torch.zeros(1, dtype=torch.bool), largest_move=0.1)
     sources = state.sources
-    channel = joint.residual(sources, problem, Columns.at(sources, problem))[1]
+    channel = likelihood.residual(sources, problem, Columns.at(sources, problem))[1]
     tx, rx = sources.tx_phase[..., None], sources.rx_phase[..., None]
     phases = NodePhases(tx, rx, 0 * tx, 0 * rx)
     fitted = synchronisation.step(problem.csi, channel, problem.link, phases, FIT, phase_step, 0.0)

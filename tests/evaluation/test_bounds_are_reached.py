@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from unfolded_ogamp.data import Scenario, draw_scene
-from unfolded_ogamp.estimators import joint
-from unfolded_ogamp.estimators.joint import Columns
+from unfolded_ogamp.estimators import joint, likelihood
+from unfolded_ogamp.estimators.columns import Columns
 from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.evaluation import Prior, bayesian_joint_bound, joint_bound
@@ -84,10 +84,10 @@ def test_maximum_a_posteriori_is_on_the_bayesian_bound():
     sources = truth
     for _ in range(8):
         columns = Columns.at(sources, problem)
-        difference, channel = joint.residual(sources, problem, columns)
+        difference, channel = likelihood.residual(sources, problem, columns)
         pull = weight * (unknowns(mean) - unknowns(sources))
-        gradient = joint.log_likelihood_gradient(sources, columns, difference, channel) + pull
-        matrix = joint.normal_matrix(sources, problem, columns, channel) + torch.diag_embed(weight)
+        gradient = likelihood.gradient(sources, columns, difference, channel) + pull
+        matrix = likelihood.normal_matrix(sources, problem, columns, channel) + torch.diag_embed(weight)
         change = torch.linalg.solve(matrix, gradient)
         sources = joint.move(sources, change, torch.full((DRAWS,), math.inf, dtype=torch.float64))
     assert float(change.abs().max()) < 1e-6

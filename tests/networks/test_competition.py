@@ -41,7 +41,9 @@ def posed(scenario: Scenario) -> tuple[Problem, JointState]:
 @pytest.mark.parametrize("scenario", [PLANE, SPACE], ids=["plane", "space"])
 def test_untrained_it_is_the_information_criterion(scenario: Scenario) -> None:
     problem, state = posed(scenario)
-    expected = pruning.log_odds(pruning.evidence(state, problem), state.sources, problem)
+    expected = pruning.log_odds(
+        pruning.evidence(state, problem, pruning.exact_uncertainty(state.sources, problem)), state.sources, problem
+    )
     found = Competition(8).double()(state, problem)
     torch.testing.assert_close(found, LARGEST_LOG_ODDS * torch.tanh(expected / LARGEST_LOG_ODDS))
     assert torch.equal(found > 0, expected > 0)
@@ -87,7 +89,7 @@ def test_neighbours_out_of_reach_are_not_heard() -> None:
     problem, state = posed(PLANE)
     network = trained(2)
     sources = state.sources
-    found = pruning.evidence(state, problem)
+    found = pruning.evidence(state, problem, pruning.exact_uncertainty(state.sources, problem))
     prior = pruning.log_odds(found, sources, problem)
     wavelength = float(problem.array.wavelength[0])
     # sources 10 wavelengths apart, on a line: evidence held, only places change

@@ -7,7 +7,7 @@ one of twice the size runs at the full rate of the processor, which PyTorch's co
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch import Tensor
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.operators import gain_constant
 from unfolded_ogamp.physics import SPEED_OF_LIGHT, NodeArray, amplitude, distances
-from unfolded_ogamp.records import Record
+from unfolded_ogamp.records import Record, concatenate
 
 SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
 
@@ -57,26 +57,32 @@ class Atlas(Record):
     def of(cls, problem: Problem, spacing: float) -> Atlas:
         """The atlas of `fine_positions`."""
         position = fine_positions(problem, spacing)
-        constant = (gain_constant(problem.array) / problem.dictionary_scale).float()[:, None, None, None]
-        sides = []
-        for nodes, gain in problem.array.sides:
-            distance = distances(nodes, position)
-            sides.append((_waves(problem.array, distance, gain), (distance > 0).all(1)))
-        (tx, tx_far), (rx, rx_far) = sides
-        far = (tx_far & rx_far)[:, None, None]  # a position on a node makes no echo
-        tx, rx = torch.where(far, tx * constant, 0), torch.where(far, rx, 0)
-        tx_power, rx_power = (_power(side[:, 0]) for side in (tx, rx))
+        constant = gain_constant(problem.array) / problem.dictionary_scale
+        parts = [cls._at(problem[scene], position[scene], constant[scene]) for scene in _one_by_one(problem.csi)]
+        n_positions = problem.grid.centre.shape[1] * per_axis(problem, spacing) ** position.shape[2]
+        return replace(concatenate(parts), count=n_positions)
+
+    @classmethod
+    def _at(cls, problem: Problem, position: Tensor, constant: Tensor) -> Atlas:
+        """The atlas of some positions [B, Q, D], its atoms times a constant [B]."""
+        (tx, tx_power), (rx, rx_power) = (_waves(problem.array, *side, position) for side in problem.array.sides)
+        tx, tx_power = (
+            tx.mul_(constant.float()[:, None, None, None]),
+            tx_power * constant.float().square()[:, None, None],
+        )
         energy = (tx_power * (problem.link[..., 0].float() @ rx_power)).sum(1) * problem.csi.shape[3]
-        count = problem.grid.centre.shape[1] * per_axis(problem, spacing) ** position.shape[2]
-        return cls(position, tx, rx, torch.where(energy > 0, energy, 1), count)
+        heard = torch.isfinite(energy) & (energy > 0)  # a position on a node makes no echo
+        if not heard.all():
+            tx, rx = (side.nan_to_num(0, 0, 0) * heard[:, None, None] for side in (tx, rx))
+            energy = torch.where(heard, energy, 1)
+        return cls(position, tx, rx, energy, torch.full_like(energy[:, 0], position.shape[1]))
 
     def back_project(self, residual: Tensor) -> Tensor:
         """Normalised image a^H r / |a| of [B, n_tx, n_rx, K]: complex [B, Q]."""
         real, imaginary = (part.float().movedim(-1, 1) for part in (residual.real, residual.imag))
         # rows: real part, then imaginary part of residual times conj(rx), which has the sine with a plus sign
         matrix = torch.cat([torch.cat([real, -imaginary], dim=3), torch.cat([imaginary, real], dim=3)], dim=2)
-        parts = range(0, len(matrix), SCENES_AT_ONCE)
-        image = torch.cat([self._project(matrix, slice(first, first + SCENES_AT_ONCE)) for first in parts])
+        image = torch.cat([self._project(matrix, scene) for scene in _one_by_one(matrix)])
         return image * self.energy.rsqrt()
 
     def _project(self, matrix: Tensor, part: slice) -> Tensor:
@@ -86,7 +92,8 @@ class Atlas(Record):
         cosine, sine = self.tx[part].split(n_tx, dim=2)
         real, imaginary = product.split(n_tx, dim=2)
         return torch.complex(
-            (cosine * real - sine * imaginary).sum((1, 2)), (cosine * imaginary + sine * real).sum((1, 2))
+            torch.addcmul(cosine * real, sine, imaginary, value=-1).sum((1, 2)),
+            torch.addcmul(cosine * imaginary, sine, real).sum((1, 2)),
         )
 
     def channel(self, image: Tensor) -> Tensor:
@@ -101,18 +108,18 @@ class Atlas(Record):
         return torch.complex(real, imaginary).movedim(1, -1)
 
 
-def _waves(array: NodeArray, distance: Tensor, gain: Tensor | None) -> Tensor:
-    """cos and sin of 2 pi f d / c times the amplitude [B, K, 2 n, Q] of distances [B, n, Q] [m] and gains [B, n]."""
+def _waves(array: NodeArray, nodes: Tensor, gain: Tensor | None, position: Tensor) -> tuple[Tensor, Tensor]:
+    """cos and sin of 2 pi f d / c times the amplitude [B, K, 2 n, Q] from nodes [B, n, D]; and its square [B, n, Q]."""
+    distance = distances(nodes, position)
     turns = (array.frequency / SPEED_OF_LIGHT)[:, :, None, None] * distance[:, None]
-    angle = (2 * torch.pi * (turns - turns.round())).float()
-    level = amplitude(array, distance, gain).float()[:, None]
+    angle = turns.sub_(turns.round()).float().mul_(2 * torch.pi)
+    level = amplitude(array, distance, gain).float()
     waves = angle.new_empty(*angle.shape[:2], 2, *angle.shape[2:])
-    torch.mul(angle.cos(), level, out=waves[:, :, 0])
-    torch.mul(angle.sin(), level, out=waves[:, :, 1])
-    return waves.flatten(2, 3)
+    torch.mul(angle.cos(), level[:, None], out=waves[:, :, 0])
+    torch.mul(angle.sin_(), level[:, None], out=waves[:, :, 1])
+    return waves.flatten(2, 3), level.square()
 
 
-def _power(side: Tensor) -> Tensor:
-    """|factor|^2 [B, n, Q] of cosines and sines [B, 2 n, Q]."""
-    cosine, sine = side.split(side.shape[1] // 2, dim=1)
-    return cosine.square() + sine.square()
+def _one_by_one(batch: Tensor) -> list[slice]:
+    """The scenes of a batch [B, ...] one after the other: what a step makes of one stays in a processor's cache."""
+    return [slice(scene, scene + 1) for scene in range(len(batch))]

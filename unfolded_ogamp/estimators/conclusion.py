@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate, History, Scatterers
-from unfolded_ogamp.estimators import greedy, joint
-from unfolded_ogamp.estimators.joint import Columns, JointState
+from unfolded_ogamp.estimators import greedy, likelihood
+from unfolded_ogamp.estimators.columns import Columns
+from unfolded_ogamp.estimators.curvature import Uncertainty
+from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem, phasor
 from unfolded_ogamp.physics import relative_to_reference
 from unfolded_ogamp.records import concatenate
@@ -70,13 +72,20 @@ def conclude(
 
 
 def of_sources(
-    state: JointState, problem: Problem, level: Tensor, misfit: Tensor, probability: Tensor, dtype: torch.dtype
+    state: JointState,
+    problem: Problem,
+    known: Uncertainty,
+    level: Tensor,
+    misfit: Tensor,
+    probability: Tensor,
+    dtype: torch.dtype,
 ) -> Estimate:
     """The estimate that sources stand for, with the uncertainty of the joint likelihood.
 
     Args:
         state: sources and their cost, in double precision.
         problem: geometry, CSI and units.
+        known: what the curvature says of the sources.
         level: noise variance that counts for every source [B, S].
         misfit: scenes in which the residual is not the noise alone, bool [B].
         probability: that a source is a scatterer [B, S].
@@ -84,7 +93,6 @@ def of_sources(
     """
     sources = state.sources
     noise = greedy.noise_power(state.cost, sources, problem)
-    known = joint.uncertainty(sources, problem)
     covariance = known.position * level[..., None, None]
     probability = probability.to(level)
     scatterers, pixels = [], []
@@ -111,7 +119,7 @@ def of_sources(
         (variance * noise[:, None]).nan_to_num(nan=torch.inf, posinf=torch.inf).sqrt()
         for variance in (known.tx_phase, known.rx_phase)
     )
-    channel = joint.residual(sources, problem, Columns.at(sources, problem))[1]
+    channel = likelihood.residual(sources, problem, Columns.at(sources, problem))[1]
     return conclude(
         problem.to(dtype=dtype),
         scatterers,

@@ -14,8 +14,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators import joint, line_of_sight
-from unfolded_ogamp.estimators.joint import Columns, JointState
+from unfolded_ogamp.estimators import joint, likelihood, line_of_sight
+from unfolded_ogamp.estimators.columns import Columns
+from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.operators import node_factor, unit_vectors
@@ -62,13 +63,13 @@ def step(
     """
     sources = state.sources
     plain = Columns.at(sources, problem)
-    difference, channel = joint.residual(sources, problem, plain)
-    jacobian = joint.jacobian(sources, problem, plain, channel)
+    difference, channel = likelihood.residual(sources, problem, plain)
+    jacobian = likelihood.jacobian(sources, problem, plain, channel)
     beside = _beside(sources, problem, sized)
     jacobian = jacobian - beside @ torch.linalg.solve(_held_gram(beside), beside.mH @ jacobian)
     gradient = (jacobian.mH @ difference.flatten(1)[..., None])[..., 0].real
-    moving = joint.unknowns_in_play(sources, move_phases)
-    change = joint.solve((jacobian.mH @ jacobian).real, gradient, moving, state.damping)
+    moving = likelihood.unknowns_in_play(sources, move_phases)
+    change = likelihood.solve((jacobian.mH @ jacobian).real, gradient, moving, state.damping)
     moved, again = fitted(joint.move(sources, change, largest_move * problem.array.wavelength), problem, sized)
     accepted = joint.accept(state, moved, joint.init(moved, again).cost)
     return accepted, choose(accepted.cost < state.cost, again, problem)
@@ -146,5 +147,4 @@ def near_field(sources: Sources, problem: Problem) -> Tensor:
 
 def _sides(sources: Sources, problem: Problem) -> tuple[Tensor, Tensor]:
     """The factors of Tx [B, K, n_tx, S] and of Rx of the columns."""
-    plain = Columns.at(sources, problem)
-    return plain.tx[..., : plain.n_slots], plain.rx[..., : plain.n_slots]
+    return Columns.at(sources, problem).plain()

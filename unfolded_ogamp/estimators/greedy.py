@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators import correction, joint, mismatch, synchronisation
+from unfolded_ogamp.estimators import correction, curvature, joint, likelihood, mismatch, synchronisation
 from unfolded_ogamp.estimators.atlas import Atlas, per_axis
 from unfolded_ogamp.estimators.autofocus import AutofocusSettings
-from unfolded_ogamp.estimators.joint import Columns, JointState
+from unfolded_ogamp.estimators.columns import Columns
+from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.sources import Sources, compact, drop, padded
 from unfolded_ogamp.estimators.synchronisation import NodePhases, SynchronisationSettings
@@ -264,7 +265,7 @@ def finish(state: GreedyState, problem: Problem, settings: GreedySettings) -> Gr
     while True:
         sources = moved.sources
         noise = noise_power(moved.cost, sources, seen)
-        variance = joint.uncertainty(sources, seen).amplitude * noise[:, None]
+        variance = curvature.uncertainty(sources, seen).amplitude * noise[:, None]
         certainty = sources.reflectivity.abs().square() / variance.clamp(min=torch.finfo(variance.dtype).tiny)
         certainty = torch.where(sources.used & ~needed, certainty, torch.inf)
         doubtful = certainty < least
@@ -311,7 +312,7 @@ def refine(
 
 def align(sources: Sources, problem: Problem, settings: GreedySettings) -> Sources:
     """Node phases fitted to the modelled channel by power iteration, (24), where they are free."""
-    _, channel = joint.residual(sources, problem, Columns.at(sources, problem))
+    _, channel = likelihood.residual(sources, problem, Columns.at(sources, problem))
     tx, rx = sources.tx_phase[..., None], sources.rx_phase[..., None]
     phases = NodePhases(tx, rx, torch.zeros_like(tx), torch.zeros_like(rx))
     fitted = synchronisation.step(problem.csi, channel, problem.link, phases, ALIGNMENT, 1.0, 0.0)
@@ -338,7 +339,7 @@ def excess(state: JointState, problem: Problem) -> Tensor:
 
 def phases_free(sources: Sources, problem: Problem, settings: GreedySettings) -> Tensor:
     """Scenes in which the node phases are fitted: enough scatterers, or a line of sight; bool [B]."""
-    return (sources.used.sum(1) >= settings.phase_count) | joint.has_los(problem)
+    return (sources.used.sum(1) >= settings.phase_count) | problem.has_los
 
 
 def samples(problem: Problem) -> Tensor:
@@ -354,7 +355,7 @@ def noise_power(cost: Tensor, sources: Sources, problem: Problem) -> Tensor:
 def unknowns(sources: Sources, problem: Problem) -> Tensor:
     """Real unknowns [B]: positions, complex reflectivities, node phases but for the gauge."""
     # all nodes turn together; without a line of sight so do all Tx against all reflectivities
-    gauge = torch.where(joint.has_los(problem), 1, 2)
+    gauge = torch.where(problem.has_los, 1, 2)
     nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
     return sources.used.sum(1) * (sources.position.shape[-1] + 2) + problem.n_corrections + nodes - gauge
 
@@ -377,14 +378,14 @@ def add(
 
     Where targets have size, bool [B], none next to a source.
     """
-    difference, _ = joint.residual(sources, problem, Columns.at(sources, problem))
+    difference, _ = likelihood.residual(sources, problem, Columns.at(sources, problem))
     image = atlas.back_project(difference)
     response = image.real.square() + image.imag.square()
     if sized.any() and sources.used.any():
         distance = distances(atlas.position, sources.position).masked_fill(~sources.used[:, None], torch.inf)
         beside = distance.amin(2) < settings.size * problem.array.wavelength[:, None]
         response = response.masked_fill(beside & sized[:, None], 0.0)
-    noise = noise_power(joint.power(difference), sources, problem)
+    noise = noise_power(likelihood.power(difference), sources, problem)
     least = (atlas.count / settings.false_alarm).log() * noise
     least = torch.maximum(least, settings.share * response.amax(1))
     room = (samples(problem) / (sources.position.shape[-1] + 2)).long() - sources.used.sum(1)
@@ -415,7 +416,7 @@ def tidied(state: JointState, problem: Problem, settings: GreedySettings) -> Joi
 def tidy(sources: Sources, problem: Problem, settings: GreedySettings) -> Sources:
     """Merge what is too close, drop what does not stand out of the noise or has left the region by half a pixel."""
     columns = Columns.at(sources, problem)
-    noise = noise_power(joint.power(joint.residual(sources, problem, columns)[0]), sources, problem)
+    noise = noise_power(likelihood.power(likelihood.residual(sources, problem, columns)[0]), sources, problem)
     strength = sources.reflectivity.abs().square() * columns.energy(problem.link)
     edge = problem.grid.pixel[:, None, None]
     low, high = problem.grid.centre.amin(1, keepdim=True) - edge, problem.grid.centre.amax(1, keepdim=True) + edge

@@ -14,6 +14,7 @@ from unfolded_ogamp.estimators import (
     autofocus,
     conclusion,
     correction,
+    curvature,
     greedy,
     joint,
     line_of_sight,
@@ -21,6 +22,7 @@ from unfolded_ogamp.estimators import (
     synchronisation,
 )
 from unfolded_ogamp.estimators.atlas import SCENES_AT_ONCE, Atlas
+from unfolded_ogamp.estimators.curvature import Uncertainty
 from unfolded_ogamp.estimators.greedy import GreedySettings, GreedyState
 from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem, pose
@@ -196,7 +198,7 @@ def conclude(
     problem: Problem,
     settings: GreedySettings,
     dtype: torch.dtype,
-    decide: Callable[[JointState, Problem], Tensor] | None = None,
+    decide: Callable[[JointState, Problem, Uncertainty], Tensor] | None = None,
 ) -> Estimate:
     """The estimate that a state stands for, in the units of the CSI.
 
@@ -205,7 +207,8 @@ def conclude(
         problem: geometry, CSI and units.
         settings: which residual is more than noise.
         dtype: real precision of the estimate.
-        decide: probability that a source is a scatterer [B, S]; by default that of its echoes in noise.
+        decide: probability that a source is a scatterer [B, S], given their uncertainty; by default that of its echoes in
+            noise.
 
     Warns:
         MismatchWarning: if the model does not fit the CSI; uncertainties then are those that nodes show.
@@ -218,10 +221,11 @@ def conclude(
     misfit = (ratio > 1) & (greedy.excess(state, problem) > settings.margin)
     mismatch.tell(best.sized, problem.near, ratio, misfit)
     beside = torch.where((best.sized | misfit)[:, None], mismatch.node_noise(sources, problem), 0)
-    known = noise if problem.noise_variance is None else torch.where(misfit, noise, problem.noise_variance)
-    level = torch.maximum(known[:, None], beside)
+    alone = noise if problem.noise_variance is None else torch.where(misfit, noise, problem.noise_variance)
+    level = torch.maximum(alone[:, None], beside)
+    known = curvature.uncertainty(sources, problem)
     if decide is None:
         probability = conclusion.presence(greedy.strength(sources, problem) / level, problem.grid.centre.shape[1])
     else:
-        probability = decide(state, problem)
-    return conclusion.of_sources(state, problem, level, misfit, probability, dtype)
+        probability = decide(state, problem, known)
+    return conclusion.of_sources(state, problem, known, level, misfit, probability, dtype)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators import joint
+from unfolded_ogamp.estimators import likelihood
 from unfolded_ogamp.estimators.problem import Problem, phasor
 from unfolded_ogamp.estimators.synchronisation import NodePhases
 from unfolded_ogamp.physics import distances, los_channel, wrap
@@ -72,7 +72,7 @@ def _fit(
     for _ in range(STEPS):
         model = (basis * coefficients[:, None, None, None]).sum(-1)
         difference = problem.csi * phasor(phases.tx, phases.rx) - model
-        jacobian = torch.cat([joint.turns(model), basis, 1j * basis], dim=-1).flatten(1, 3) * moving
+        jacobian = torch.cat([likelihood.turns(model), basis, 1j * basis], dim=-1).flatten(1, 3) * moving
         matrix, gradient = (jacobian.mH @ jacobian).real, (jacobian.mH @ difference.flatten(1)[..., None]).real
         scale = matrix.diagonal(dim1=1, dim2=2).clamp(min=torch.finfo(matrix.dtype).tiny).rsqrt() * moving
         # the ridge holds the phase common to all nodes, and the gain's against that of all Tx

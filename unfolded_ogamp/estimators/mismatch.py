@@ -12,8 +12,8 @@ import warnings
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators import joint
-from unfolded_ogamp.estimators.joint import Columns
+from unfolded_ogamp.estimators import likelihood
+from unfolded_ogamp.estimators.columns import Columns
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.physics import distances
@@ -93,7 +93,7 @@ def node_noise(sources: Sources, problem: Problem) -> Tensor:
     holds for noise that differs between nodes and links or is correlated at a node.
     """
     columns = Columns.at(sources, problem)
-    difference, _ = joint.residual(sources, problem, columns)
+    difference, _ = likelihood.residual(sources, problem, columns)
     energy = columns.energy(problem.link)
     tiny = torch.finfo(energy.dtype).tiny
     sides = columns.node_energies(problem.link)

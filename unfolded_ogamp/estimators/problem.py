@@ -50,6 +50,11 @@ class Problem(Record):
         return self.dictionary_scale * self.reflectivity_scale
 
     @property
+    def has_los(self) -> Tensor:
+        """Scenes with a line of sight in the reference channel; bool [B]."""
+        return (self.los != 0).any(3).any(2).any(1)
+
+    @property
     def without_los(self) -> tuple[Tensor, Tensor]:
         """Tx [B, n_tx] and Rx [B, n_rx] without a trusted line of sight where others have one, bool."""
         trusted = self.trusted[..., 0] > 0

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators import greedy, joint
+from unfolded_ogamp.estimators import curvature, greedy, joint
+from unfolded_ogamp.estimators.columns import Columns
+from unfolded_ogamp.estimators.curvature import Uncertainty
 from unfolded_ogamp.estimators.greedy import GreedySettings
-from unfolded_ogamp.estimators.joint import Columns, JointState
+from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.sources import Sources, drop
 from unfolded_ogamp.physics import distances
-from unfolded_ogamp.records import Record, choose, place
+from unfolded_ogamp.records import Record, place
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,15 @@ class Evidence(Record):
 
 
 @torch.no_grad()
-def evidence(state: JointState, problem: Problem) -> Evidence:
-    """The evidence for every source, in double precision inside: pairs that split one scatterer are hard to tell."""
-    sources, exact = state.sources, problem.to(dtype=torch.float64)
-    known = joint.uncertainty(sources.to(dtype=torch.float64), exact)
+def exact_uncertainty(sources: Sources, problem: Problem) -> Uncertainty:
+    """The uncertainty in double precision, whatever comes in: pairs that split one scatterer are hard to tell."""
+    return curvature.uncertainty(sources.to(dtype=torch.float64), problem.to(dtype=torch.float64))
+
+
+@torch.no_grad()
+def evidence(state: JointState, problem: Problem, known: Uncertainty) -> Evidence:
+    """The evidence for every source, in the precision of the state; `known` is their `exact_uncertainty`."""
+    sources = state.sources
     noise = greedy.noise_power(state.cost, sources, problem)[:, None]
     if problem.noise_variance is not None:  # with many unknowns the residual can be less than the noise
         noise = noise.maximum(problem.noise_variance[:, None])
@@ -93,8 +100,3 @@ def prune(
     for _ in range(steps):
         without = joint.step(without, part, free, settings.largest_move)
     return place(without, scenes, state), worst.any(1)
-
-
-def keep_better(new: JointState, old: JointState, problem: Problem) -> JointState:
-    """Scene by scene the one that the Bayesian information criterion prefers."""
-    return choose(greedy.criterion(new, problem) < greedy.criterion(old, problem), new, old)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators import alternating, joint, off_grid_gamp, synchronisation
+from unfolded_ogamp.estimators import alternating, off_grid_gamp, synchronisation
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.denoisers import Posterior
 from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
@@ -164,7 +164,7 @@ def synchronise(
     fitted = synchronisation.step(problem.csi, reference, problem.link, state.phases, settings, phase_step, momentum)
     active = (messages.posterior.log_odds[:, 0] > 0).sum(1)
     held = replace(state.phases, tx_move=0 * fitted.tx_move, rx_move=0 * fitted.rx_move)
-    phases = choose((active >= LEAST_ACTIVE) | joint.has_los(problem), fitted, held)
+    phases = choose((active >= LEAST_ACTIVE) | problem.has_los, fitted, held)
     turn = phasor(phases.tx_move, phases.rx_move)
     imaging = replace(state.imaging, messages=replace(messages, score=messages.score * turn))
     return replace(state, imaging=off_grid_gamp.adapt_amplitude(imaging), phases=phases)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Scatterers
-from unfolded_ogamp.estimators import joint
+from unfolded_ogamp.estimators import curvature
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.estimators.synchronisation import NodePhases
@@ -53,7 +53,7 @@ def with_joint_std(
                 rx_phase=phases.rx[scene : scene + 1, :, 0].double(),
             )
             noise = residual[scene].double() / (1 - unknowns / measurements)
-            known = joint.uncertainty(sources, one)
+            known = curvature.uncertainty(sources, one)
             found = replace(found, covariance=(known.position[0] * noise).to(found.position.dtype))
             tx_std[scene] = (known.tx_phase[0] * noise).sqrt().to(tx_std.dtype)
             rx_std[scene] = (known.rx_phase[0] * noise).sqrt().to(rx_std.dtype)

@@ -35,9 +35,8 @@ class Competition(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def forward(self, state: JointState, problem: Problem) -> Tensor:
+    def forward(self, state: JointState, problem: Problem, found: Evidence) -> Tensor:
         """Log-odds [B, S]; of unused slots they mean nothing."""
-        found = pruning.evidence(state, problem)
         prior = bounded(pruning.log_odds(found, state.sources, problem), LARGEST_LOG_ODDS)
         return prior + bounded(self.correction(state, problem, found, prior), LARGEST_CORRECTION)
 

@@ -22,6 +22,7 @@ from unfolded_ogamp.estimators import (
 )
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.coherent import coherent
+from unfolded_ogamp.estimators.curvature import Uncertainty
 from unfolded_ogamp.estimators.greedy import GreedySettings, GreedyState
 from unfolded_ogamp.estimators.greedy_starts import better, conclude, first_phases
 from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
@@ -33,6 +34,7 @@ from unfolded_ogamp.estimators.synchronisation import NodePhases, Synchronisatio
 from unfolded_ogamp.networks.competition import Competition
 from unfolded_ogamp.networks.layers import ImagingLayer, JointLayer, SynchronisationLayer
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
+from unfolded_ogamp.records import choose, place
 
 EXPECTED_SCATTERERS = 20  # sets the first scale of reflectivities alone, which adapts to the CSI
 SYNCHRONISATION = SynchronisationSettings(
@@ -198,21 +200,32 @@ class UnfoldedOGAMP(nn.Module):
         return GreedyState(refined, running=everywhere, sized=~everywhere)
 
     def compete(self, state: JointState, problem: Problem) -> JointState:
-        """Take out what the competition does not believe in, of sources that are close to one another one at a time."""
-        settings = self.settings
+        """Take out what the competition does not believe in, of sources that are close to one another one at a time.
+
+        Without a competition the information criterion has the last word on every one of them.
+        """
+        settings, doubted = self.settings, torch.ones_like(state.cost, dtype=torch.bool)
         for _ in range(settings.prunings):
-            doubt = self.log_odds(state, problem)
-            pruned, doubted = pruning.prune(state, problem, doubt, settings.greedy, settings.joint_layers)
-            if not doubted.any():
+            scenes = doubted.nonzero()[:, 0]
+            part, around = state[scenes], problem[scenes]
+            pruned, fewer = pruning.prune(
+                part, around, self.log_odds(part, around), settings.greedy, settings.joint_layers
+            )
+            if self.competition is None:
+                fewer = fewer & (greedy.criterion(pruned, around) < greedy.criterion(part, around))
+            if not fewer.any():
                 break
-            state = pruned if self.competition is not None else pruning.keep_better(pruned, state, problem)
+            state = place(choose(fewer, pruned, part), scenes, state)
+            doubted = doubted.index_put((scenes,), fewer)
         return state
 
-    def log_odds(self, state: JointState, problem: Problem) -> Tensor:
-        """Log-odds [B, S] that the sources are scatterers of their own."""
+    def log_odds(self, state: JointState, problem: Problem, known: Uncertainty | None = None) -> Tensor:
+        """Log-odds [B, S] that the sources are scatterers of their own; `known` is their uncertainty, if at hand."""
+        known = pruning.exact_uncertainty(state.sources, problem) if known is None else known
+        found = pruning.evidence(state, problem, known)
         if self.competition is None:
-            return pruning.log_odds(pruning.evidence(state, problem), state.sources, problem)
-        return cast(Tensor, self.competition(state, problem))
+            return pruning.log_odds(found, state.sources, problem)
+        return cast(Tensor, self.competition(state, problem, found))
 
     def pose(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Posed:
         """What the network works on, in the precision of `grid`."""
@@ -245,8 +258,8 @@ class UnfoldedOGAMP(nn.Module):
         thresholds, given = self.settings.greedy, posed.phases.to(dtype=torch.float64)
         state, full = restarts.hand_over(state.to(dtype=torch.float64), posed.full, given, thresholds)
 
-        def decide(state: JointState, problem: Problem) -> Tensor:
-            return self.log_odds(state.to(dtype=dtype), problem.to(dtype=dtype)).sigmoid()
+        def decide(state: JointState, problem: Problem, known: Uncertainty) -> Tensor:
+            return self.log_odds(state.to(dtype=dtype), problem.to(dtype=dtype), known).sigmoid()
 
         return conclude(state, full, thresholds, dtype, decide)
 

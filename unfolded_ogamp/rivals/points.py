@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Scatterers
-from unfolded_ogamp.estimators.joint import Columns
+from unfolded_ogamp.estimators.columns import Columns
 from unfolded_ogamp.estimators.off_grid_gamp import best_offset
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.scatterers import ListSettings, combine
@@ -60,8 +60,7 @@ def columns_at(points: Points, problem: Problem, derivatives: bool) -> Columns:
     )
     if derivatives:
         return columns
-    count = columns.n_slots
-    return Columns(columns.tx[..., :count], columns.rx[..., :count], repeats=1)
+    return Columns(*columns.plain(), repeats=1)
 
 
 def searched(points: Points, problem: Problem, observation: Tensor, oversampling: int) -> Points:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators.joint import Columns
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.records import Record
 from unfolded_ogamp.rivals.points import Points, channel, columns_at, moved, searched
@@ -91,7 +90,7 @@ class SparseBayesian:
         residual = (observation - channel(points, problem)) * problem.link
         noise = residual.abs().square().sum((1, 2, 3)) / data.samples
         noise = noise if (points.reflectivity != 0).any() else self.first_noise * noise
-        echo = echoes(columns_at(points, problem, derivatives=False), residual) / energy
+        echo = columns_at(points, problem, derivatives=False).matched(residual) / energy
         variance = torch.where(points.reflectivity != 0, points.reflectivity, echo).abs().square()
         alive = torch.arange(energy.shape[1])
         for _ in range(self.iterations):
@@ -111,15 +110,10 @@ class SparseBayesian:
 def gather(points: Points, problem: Problem, observation: Tensor) -> Data:
     """What the posterior needs, on exact atoms at the points."""
     columns = columns_at(points, problem, derivatives=False)
-    echo = echoes(columns, observation * problem.link)
+    echo = columns.matched(observation * problem.link)
     power = (observation * problem.link).abs().square().sum((1, 2, 3))
     samples = problem.link.sum((1, 2, 3)) * observation.shape[-1]
     return Data(columns.gram(problem.link), echo, power, samples)
-
-
-def echoes(columns: Columns, csi: Tensor) -> Tensor:
-    """A^H y [1, columns] of CSI [1, n_tx, n_rx, K] that is zero where there is no link."""
-    return columns.correlations(csi)[0].sum(1).conj()
 
 
 def restricted(data: Data, index: Tensor) -> Data:
@@ -169,7 +163,7 @@ def best_shift(points: Points, result: Evidence, problem: Problem, observation: 
     gram = columns.gram(problem.link)
     model = Points(points.position, result.mean)
     residual = (observation - channel(model, problem)) * problem.link
-    echo = echoes(columns, residual)[:, count:]
+    echo = columns.matched(residual)[:, count:]
     second = (result.mean[:, :, None] * result.mean[:, None].conj() + result.covariance).repeat(1, dimension, dimension)
     matrix = (gram[:, count:, count:].conj() * second).real
     spread = (gram[:, count:, :count] * result.covariance.mT.repeat(1, dimension, 1)).sum(2)

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from unfolded_ogamp.estimators import joint
-from unfolded_ogamp.estimators.joint import JointState, Uncertainty
+from unfolded_ogamp.estimators import curvature
+from unfolded_ogamp.estimators.curvature import Uncertainty
+from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.off_grid_gamp import estimated_shift
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.screening import ScreenedState
@@ -139,7 +140,7 @@ def bound_of(scene: Scene, problem: Problem) -> Uncertainty:
     )
     assert exact.noise_variance is not None
     noise = exact.noise_variance
-    return joint.uncertainty(truth, exact).map(lambda value: value * noise.reshape(-1, *[1] * (value.ndim - 1)))
+    return curvature.uncertainty(truth, exact).map(lambda value: value * noise.reshape(-1, *[1] * (value.ndim - 1)))
 
 
 def refinement_loss(state: JointState, scene: Scene, bound: Uncertainty, settings: LossSettings) -> Tensor:
