@@ -11,6 +11,7 @@ from unfolded_ogamp.data import Scenario, draw
 from unfolded_ogamp.estimators import joint, pruning
 from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem, pose
+from unfolded_ogamp.estimators.pruning import Evidence
 from unfolded_ogamp.estimators.sources import Sources, padded
 from unfolded_ogamp.networks.competition import LARGEST_LOG_ODDS, Competition
 from unfolded_ogamp.physics import NodeArray, PixelGrid
@@ -38,13 +39,20 @@ def posed(scenario: Scenario) -> tuple[Problem, JointState]:
     return problem, joint.init(sources, problem)
 
 
+def evidence_of(state: JointState, problem: Problem) -> Evidence:
+    return pruning.evidence(state, problem, pruning.exact_uncertainty(state.sources, problem))
+
+
+def decide(network: Competition, state: JointState, problem: Problem) -> torch.Tensor:
+    return network(state, problem, evidence_of(state, problem))
+
+
 @pytest.mark.parametrize("scenario", [PLANE, SPACE], ids=["plane", "space"])
 def test_untrained_it_is_the_information_criterion(scenario: Scenario) -> None:
     problem, state = posed(scenario)
-    expected = pruning.log_odds(
-        pruning.evidence(state, problem, pruning.exact_uncertainty(state.sources, problem)), state.sources, problem
-    )
-    found = Competition(8).double()(state, problem)
+    evidence = evidence_of(state, problem)
+    expected = pruning.log_odds(evidence, state.sources, problem)
+    found = Competition(8).double()(state, problem, evidence)
     torch.testing.assert_close(found, LARGEST_LOG_ODDS * torch.tanh(expected / LARGEST_LOG_ODDS))
     assert torch.equal(found > 0, expected > 0)
 
@@ -53,7 +61,7 @@ def test_untrained_it_is_the_information_criterion(scenario: Scenario) -> None:
 def test_order_place_and_unused_slots_change_nothing(scenario: Scenario) -> None:
     problem, state = posed(scenario)
     network = trained(1)
-    plain = network(state, problem)
+    plain = decide(network, state, problem)
     order = torch.arange(plain.shape[1] - 2, -1, -1)
     order = torch.cat([order, torch.tensor([plain.shape[1] - 1])])
     sources = state.sources
@@ -65,7 +73,8 @@ def test_order_place_and_unused_slots_change_nothing(scenario: Scenario) -> None
     )
     used = turned.used
     torch.testing.assert_close(
-        torch.where(used, network(replace(state, sources=turned), problem), 0), torch.where(used, plain[:, order], 0)
+        torch.where(used, decide(network, replace(state, sources=turned), problem), 0),
+        torch.where(used, plain[:, order], 0),
     )
     shift = torch.tensor([3.0, -7.0, 2.0])[: len(scenario.pixels)].double()
     array, grid = problem.array, problem.grid
@@ -76,12 +85,12 @@ def test_order_place_and_unused_slots_change_nothing(scenario: Scenario) -> None
     )
     elsewhere = replace(state, sources=replace(sources, position=sources.position + shift))
     torch.testing.assert_close(
-        torch.where(sources.used, network(elsewhere, moved), 0),
+        torch.where(sources.used, decide(network, elsewhere, moved), 0),
         torch.where(sources.used, plain, 0),
         rtol=1e-5,
         atol=1e-6,
     )
-    more = network(replace(state, sources=padded(sources, plain.shape[1] + 3)), problem)
+    more = decide(network, replace(state, sources=padded(sources, plain.shape[1] + 3)), problem)
     torch.testing.assert_close(more[:, : plain.shape[1]][sources.used], plain[sources.used])
 
 
@@ -89,7 +98,7 @@ def test_neighbours_out_of_reach_are_not_heard() -> None:
     problem, state = posed(PLANE)
     network = trained(2)
     sources = state.sources
-    found = pruning.evidence(state, problem, pruning.exact_uncertainty(state.sources, problem))
+    found = evidence_of(state, problem)
     prior = pruning.log_odds(found, sources, problem)
     wavelength = float(problem.array.wavelength[0])
     # sources 10 wavelengths apart, on a line: evidence held, only places change

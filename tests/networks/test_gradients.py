@@ -68,8 +68,7 @@ def test_a_joint_layer_never_makes_a_scene_worse() -> None:
             parameter.fill_(3.0)  # far too long a step
         *_, last = network.states(posed.problem, posed.atlas, posed.phases)
         state = joint.init(screening.active_sources(last), posed.problem)
-        for stage in network.refinement.stages:
-            for layer in stage:
-                new = layer(state, posed.problem)
-                assert bool((new.cost <= state.cost * (1 + 1e-12)).all())
-                state = new
+        for layer in network.refinement.layers:
+            new = layer(state, posed.problem)
+            assert bool((new.cost <= state.cost * (1 + 1e-12)).all())
+            state = new

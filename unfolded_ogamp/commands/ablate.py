@@ -26,16 +26,8 @@ def variants(network: UnfoldedOGAMP) -> dict[str, UnfoldedOGAMP]:
 
 
 def with_settings(network: UnfoldedOGAMP, settings: NetworkSettings) -> UnfoldedOGAMP:
-    """A network of other settings with the weights of all layers that the two have in common.
-
-    The last stage of the refinement stays the last one, however many looks come before it.
-    """
+    """A network of other settings with the weights of all layers that the two have in common."""
     other = UnfoldedOGAMP(settings)
     weights = network.state_dict()
-    last, others_last = len(network.refinement.stages) - 1, len(other.refinement.stages) - 1
-    taken = {}
-    for name in other.state_dict():
-        source = name.replace(f"refinement.stages.{others_last}.", f"refinement.stages.{last}.")
-        taken[name] = weights[source]
-    other.load_state_dict(taken)
+    other.load_state_dict({name: weights[name] for name in other.state_dict()})
     return other.eval().requires_grad_(False)

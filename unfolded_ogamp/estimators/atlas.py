@@ -7,7 +7,7 @@ one of twice the size runs at the full rate of the processor, which PyTorch's co
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch import Tensor
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.operators import gain_constant
 from unfolded_ogamp.physics import SPEED_OF_LIGHT, NodeArray, amplitude, distances
-from unfolded_ogamp.records import Record, concatenate
+from unfolded_ogamp.records import Record
 
 SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
 
@@ -56,26 +56,17 @@ class Atlas(Record):
     @torch.no_grad()
     def of(cls, problem: Problem, spacing: float) -> Atlas:
         """The atlas of `fine_positions`."""
-        position = fine_positions(problem, spacing)
-        constant = gain_constant(problem.array) / problem.dictionary_scale
-        parts = [cls._at(problem[scene], position[scene], constant[scene]) for scene in _one_by_one(problem.csi)]
-        n_positions = problem.grid.centre.shape[1] * per_axis(problem, spacing) ** position.shape[2]
-        return replace(concatenate(parts), count=n_positions)
-
-    @classmethod
-    def _at(cls, problem: Problem, position: Tensor, constant: Tensor) -> Atlas:
-        """The atlas of some positions [B, Q, D], its atoms times a constant [B]."""
-        (tx, tx_power), (rx, rx_power) = (_waves(problem.array, *side, position) for side in problem.array.sides)
-        tx, tx_power = (
-            tx.mul_(constant.float()[:, None, None, None]),
-            tx_power * constant.float().square()[:, None, None],
+        position, n_frequencies = fine_positions(problem, spacing), problem.csi.shape[3]
+        n_scenes, n_positions, dimension = position.shape
+        tx, rx = (
+            torch.empty(n_scenes, n_frequencies, 2 * count, n_positions, device=position.device)
+            for count in problem.link.shape[1:3]
         )
-        energy = (tx_power * (problem.link[..., 0].float() @ rx_power)).sum(1) * problem.csi.shape[3]
-        heard = torch.isfinite(energy) & (energy > 0)  # a position on a node makes no echo
-        if not heard.all():
-            tx, rx = (side.nan_to_num(0, 0, 0) * heard[:, None, None] for side in (tx, rx))
-            energy = torch.where(heard, energy, 1)
-        return cls(position, tx, rx, energy, torch.full_like(energy[:, 0], position.shape[1]))
+        energy = torch.cat(
+            [_fill(tx[scene], rx[scene], problem[scene], position[scene]) for scene in _one_by_one(position)]
+        )
+        count = problem.grid.centre.shape[1] * per_axis(problem, spacing) ** dimension
+        return cls(position, tx, rx, energy, count)
 
     def back_project(self, residual: Tensor) -> Tensor:
         """Normalised image a^H r / |a| of [B, n_tx, n_rx, K]: complex [B, Q]."""
@@ -108,16 +99,31 @@ class Atlas(Record):
         return torch.complex(real, imaginary).movedim(1, -1)
 
 
-def _waves(array: NodeArray, nodes: Tensor, gain: Tensor | None, position: Tensor) -> tuple[Tensor, Tensor]:
-    """cos and sin of 2 pi f d / c times the amplitude [B, K, 2 n, Q] from nodes [B, n, D]; and its square [B, n, Q]."""
+def _fill(tx: Tensor, rx: Tensor, problem: Problem, position: Tensor) -> Tensor:
+    """Write the waves between the nodes and positions [B, Q, D] to `tx` and `rx`; returns |atom|^2 [B, Q]."""
+    constant = (gain_constant(problem.array) / problem.dictionary_scale).float()[:, None, None]
+    from_tx, from_rx = problem.array.sides
+    tx_power = _write_waves(tx, problem.array, *from_tx, position) * constant.square()
+    rx_power = _write_waves(rx, problem.array, *from_rx, position)
+    tx.mul_(constant[:, None])
+    energy = (tx_power * (problem.link[..., 0].float() @ rx_power)).sum(1) * problem.csi.shape[3]
+    echoes = torch.isfinite(energy) & (energy > 0)  # a position on a node makes no echo
+    if not echoes.all():
+        for side in (tx, rx):
+            side.nan_to_num_(0, 0, 0).mul_(echoes[:, None, None])
+    return torch.where(echoes, energy, 1)
+
+
+def _write_waves(out: Tensor, array: NodeArray, nodes: Tensor, gain: Tensor | None, position: Tensor) -> Tensor:
+    """Write cos and sin of 2 pi f d / c times the amplitude to `out` [B, K, 2 n, Q]; returns its square [B, n, Q]."""
     distance = distances(nodes, position)
     turns = (array.frequency / SPEED_OF_LIGHT)[:, :, None, None] * distance[:, None]
     angle = turns.sub_(turns.round()).float().mul_(2 * torch.pi)
     level = amplitude(array, distance, gain).float()
-    waves = angle.new_empty(*angle.shape[:2], 2, *angle.shape[2:])
-    torch.mul(angle.cos(), level[:, None], out=waves[:, :, 0])
-    torch.mul(angle.sin_(), level[:, None], out=waves[:, :, 1])
-    return waves.flatten(2, 3), level.square()
+    cosine, sine = out.unflatten(2, (2, -1)).unbind(2)
+    torch.mul(angle.cos(), level[:, None], out=cosine)
+    torch.mul(angle.sin_(), level[:, None], out=sine)
+    return level.square()
 
 
 def _one_by_one(batch: Tensor) -> list[slice]:

@@ -207,8 +207,8 @@ def conclude(
         problem: geometry, CSI and units.
         settings: which residual is more than noise.
         dtype: real precision of the estimate.
-        decide: probability that a source is a scatterer [B, S], given their uncertainty; by default that of its echoes in
-            noise.
+        decide: probability that a source is a scatterer [B, S], by the state, the problem and the uncertainty; by
+            default that of its echoes in noise.
 
     Warns:
         MismatchWarning: if the model does not fit the CSI; uncertainties then are those that nodes show.

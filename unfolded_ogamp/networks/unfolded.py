@@ -50,10 +50,11 @@ class NetworkSettings:
         blocks: number of imaging blocks, each ending with a synchronisation layer.
         first_exit: blocks after which scenes leave whose refined estimate leaves no more than noise; at most all.
         layers: imaging layers in a block.
-        looks: times the residual is searched for further scatterers after imaging.
+        looks: times the residual is searched for further scatterers after imaging; all but the first for scenes that
+            are not settled.
         additions: largest number of scatterers that a look adds.
-        joint_layers: joint layers after imaging, and after every look.
-        final_layers: joint layers before the competition.
+        joint_layers: joint layers after imaging, and right after a look.
+        final_layers: joint layers after those, before the competition.
         prunings: times the competition takes out what it does not believe in.
         width: of the competition's hidden layers; 0 leaves the decision to the information criterion.
         starts: largest number of node phases to start from; all but the first for scenes that are not settled. Those
@@ -62,9 +63,9 @@ class NetworkSettings:
     """
 
     blocks: int = 8
-    first_exit: int = 4
+    first_exit: int = 2
     layers: int = 2
-    looks: int = 2
+    looks: int = 3
     additions: int = 6
     joint_layers: int = 2
     final_layers: int = 4
@@ -129,33 +130,39 @@ class Block(nn.Module):
 
 
 class Refinement(nn.Module):
-    """Joint layers on the active candidates, with looks at what they leave unexplained."""
+    """Joint layers on the active candidates, a look at what is left unexplained, and joint layers on all of them."""
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings = settings
-        stages = [settings.joint_layers] * (1 + settings.looks) + [settings.final_layers]
-        self.stages = nn.ModuleList(
-            nn.ModuleList(JointLayer(settings.greedy) for _ in range(length)) for length in stages
+        lengths = (settings.joint_layers, settings.joint_layers if settings.looks else 0, settings.final_layers)
+        self.first, self.look, self.final = (
+            nn.ModuleList(JointLayer(settings.greedy) for _ in range(length)) for length in lengths
         )
+
+    @property
+    def layers(self) -> list[JointLayer]:
+        """All joint layers, in order."""
+        return [cast(JointLayer, layer) for stage in (self.first, self.look, self.final) for layer in stage]
 
     def forward(self, state: ScreenedState, problem: Problem, atlas: Atlas) -> JointState:
         """Sources that have converged, before any is taken out for good."""
-        thresholds = self.settings.greedy
-        limit = torch.full_like(problem.csi[:, 0, 0, 0].real, self.settings.additions).long()
-        points = torch.zeros_like(limit, dtype=torch.bool)  # no target has size
-        refined = joint.init(screening.active_sources(state), problem)
-        first, *looks, final = (cast(nn.ModuleList, stage) for stage in self.stages)
-        refined = greedy.tidied(self._run(first, refined, problem), problem, thresholds)
-        for stage in looks:
-            grown = greedy.add(refined.sources, problem, points, atlas, thresholds, limit)
-            refined = greedy.tidied(self._run(stage, joint.init(grown, problem), problem), problem, thresholds)
-        return greedy.tidied(self._run(final, refined, problem), problem, thresholds)
+        start = joint.init(screening.active_sources(state), problem)
+        return self.again(self._run(self.first, start, problem), problem, atlas)
+
+    def again(self, state: JointState, problem: Problem, atlas: Atlas) -> JointState:
+        """What becomes of sources after another look."""
+        if self.settings.looks:
+            limit = torch.full_like(state.cost, self.settings.additions).long()
+            points = torch.zeros_like(limit, dtype=torch.bool)  # no target has size
+            grown = greedy.add(state.sources, problem, points, atlas, self.settings.greedy, limit)
+            state = self._run(self.look, joint.init(grown, problem), problem)
+        return self._run(self.final, state, problem)
 
     def _run(self, stage: nn.ModuleList, state: JointState, problem: Problem) -> JointState:
         for layer in stage:
             state = layer(state, problem)
-        return state
+        return greedy.tidied(state, problem, self.settings.greedy)
 
 
 class UnfoldedOGAMP(nn.Module):
@@ -194,10 +201,18 @@ class UnfoldedOGAMP(nn.Module):
         return better(refined, self.refine(state, part, around), scenes, problem)[0]
 
     def refine(self, state: ScreenedState, problem: Problem, atlas: Atlas) -> GreedyState:
-        """Joint refinement of the active candidates, and the competition between them."""
+        """Joint refinement of the active candidates and the competition, again where that is not enough."""
         refined = self.compete(self.refinement(state, problem, atlas), problem)
         everywhere = torch.ones_like(refined.cost, dtype=torch.bool)
-        return GreedyState(refined, running=everywhere, sized=~everywhere)
+        best = GreedyState(refined, running=everywhere, sized=~everywhere)
+        for _ in range(1, self.settings.looks):
+            scenes = (~restarts.settled(best, problem, self.settings.greedy)).nonzero()[:, 0]
+            if len(scenes) == 0:
+                break
+            part = problem[scenes]
+            further = self.compete(self.refinement.again(best[scenes].joint, part, atlas[scenes]), part)
+            best = better(best, replace(best[scenes], joint=further), scenes, problem)[0]
+        return best
 
     def compete(self, state: JointState, problem: Problem) -> JointState:
         """Take out what the competition does not believe in, of sources that are close to one another one at a time.
@@ -270,8 +285,7 @@ class UnfoldedOGAMP(nn.Module):
         result = {f.name: torch.stack([getattr(v, f.name).detach() for v in layers]) for f in fields(ImagingParameters)}
         for name in ("phase_step", "momentum"):
             result[name] = torch.stack([block.synchronisation.values()[name].detach() for block in blocks])
-        stages = (cast(nn.ModuleList, stage) for stage in self.refinement.stages)
-        steps = [cast(JointLayer, layer).values() for stage in stages for layer in stage]
+        steps = [layer.values() for layer in self.refinement.layers]
         for name in ("damping", "step", "prior"):
             result[f"joint_{name}"] = torch.stack([getattr(values, name).detach() for values in steps])
         return result
