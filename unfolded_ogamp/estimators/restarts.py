@@ -60,7 +60,7 @@ def settled(state: GreedyState, problem: Problem, settings: GreedySettings) -> T
 def hand_over(
     state: GreedyState, problem: Problem, given: NodePhases, settings: GreedySettings
 ) -> tuple[GreedyState, Problem]:
-    """Where the noise is not all that is left, what the greedy estimator makes of it: from here and from nothing.
+    """Where the noise is not all that is left, what the greedy estimator makes of it: from here, or else from nothing.
 
     It sees targets with size, too; of the two ends the one is taken that the information criterion prefers.
 
@@ -78,9 +78,15 @@ def hand_over(
     if len(scenes) == 0:
         return state, problem
     part = problem[scenes]
-    resumed = greedy.resume(state[scenes], part, Atlas.of(part, settings.spacing), settings)
+    state = greedy.place_sources(
+        greedy.resume(state[scenes], part, Atlas.of(part, settings.spacing), settings), scenes, state
+    )
+    scenes = (~settled(state, problem, settings)).nonzero()[:, 0]
+    if len(scenes) == 0:
+        return state, problem
+    part = problem[scenes]
     anew, told = greedy_starts.search(part, given[scenes], settings)
-    resumed, anew = greedy.as_many_slots(resumed, anew)
+    resumed, anew = greedy.as_many_slots(state[scenes], anew)
     better_anew = criterion(anew, told) < criterion(resumed, part)
     state = greedy.place_sources(choose(better_anew, anew, resumed), scenes, state)
     return state, place(choose(better_anew, told, part), scenes, problem)

@@ -53,6 +53,7 @@ class NetworkSettings:
         looks: times the residual is searched for further scatterers after imaging; all but the first for scenes that
             are not settled.
         additions: largest number of scatterers that a look adds.
+        false_alarms: upper bound of the number of echoes that noise adds to a scene; the competition takes them out.
         joint_layers: joint layers after imaging, and right after a look.
         final_layers: joint layers after those, before the competition.
         prunings: times the competition takes out what it does not believe in.
@@ -67,8 +68,9 @@ class NetworkSettings:
     layers: int = 2
     looks: int = 3
     additions: int = 6
+    false_alarms: float = 1.0
     joint_layers: int = 2
-    final_layers: int = 4
+    final_layers: int = 3
     prunings: int = 4
     width: int = 16
     starts: int = 4
@@ -84,6 +86,8 @@ class NetworkSettings:
         for name in ("looks", "prunings", "width"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not 0 < self.false_alarms <= 1:
+            raise ValueError(f"false_alarms must be in (0, 1], got {self.false_alarms}")
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,7 @@ class Refinement(nn.Module):
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings = settings
+        self.thresholds = replace(settings.greedy, false_alarm=settings.false_alarms)
         lengths = (settings.joint_layers, settings.joint_layers if settings.looks else 0, settings.final_layers)
         self.first, self.look, self.final = (
             nn.ModuleList(JointLayer(settings.greedy) for _ in range(length)) for length in lengths
@@ -155,14 +160,14 @@ class Refinement(nn.Module):
         if self.settings.looks:
             limit = torch.full_like(state.cost, self.settings.additions).long()
             points = torch.zeros_like(limit, dtype=torch.bool)  # no target has size
-            grown = greedy.add(state.sources, problem, points, atlas, self.settings.greedy, limit)
+            grown = greedy.add(state.sources, problem, points, atlas, self.thresholds, limit)
             state = self._run(self.look, joint.init(grown, problem), problem)
         return self._run(self.final, state, problem)
 
     def _run(self, stage: nn.ModuleList, state: JointState, problem: Problem) -> JointState:
         for layer in stage:
             state = layer(state, problem)
-        return greedy.tidied(state, problem, self.settings.greedy)
+        return greedy.tidied(state, problem, self.thresholds)
 
 
 class UnfoldedOGAMP(nn.Module):
