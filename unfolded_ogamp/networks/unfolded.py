@@ -58,8 +58,8 @@ class NetworkSettings:
         final_layers: joint layers after those, before the competition.
         prunings: times the competition takes out what it does not believe in.
         width: of the competition's hidden layers; 0 leaves the decision to the information criterion.
-        starts: largest number of node phases to start from; all but the first for scenes that are not settled. Those
-            that still are not are handed over to the greedy estimator.
+        starts: largest number of node phases to start from; all but the first for scenes that are not settled.
+        hand_over: whether scenes that are still not settled go to the greedy estimator.
         imaging, synchronisation, screening, greedy: settings of the analytic steps that the layers call.
     """
 
@@ -74,6 +74,7 @@ class NetworkSettings:
     prunings: int = 4
     width: int = 16
     starts: int = 4
+    hand_over: bool = True
     imaging: ImagingSettings = field(default_factory=screened_imaging)
     synchronisation: SynchronisationSettings = SYNCHRONISATION
     screening: ScreeningSettings = field(default_factory=ScreeningSettings)
@@ -276,7 +277,9 @@ class UnfoldedOGAMP(nn.Module):
             MismatchWarning: if the model does not fit the CSI.
         """
         thresholds, given = self.settings.greedy, posed.phases.to(dtype=torch.float64)
-        state, full = restarts.hand_over(state.to(dtype=torch.float64), posed.full, given, thresholds)
+        state, full = state.to(dtype=torch.float64), posed.full
+        if self.settings.hand_over:
+            state, full = restarts.hand_over(state, full, given, thresholds)
 
         def decide(state: JointState, problem: Problem, known: Uncertainty) -> Tensor:
             return self.log_odds(state.to(dtype=dtype), problem.to(dtype=dtype), known).sigmoid()
