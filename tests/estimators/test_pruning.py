@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 
 from unfolded_ogamp.data import Scenario, draw
-from unfolded_ogamp.estimators import greedy, joint, pruning
-from unfolded_ogamp.estimators.greedy import GreedySettings
+from unfolded_ogamp.estimators import joint, pruning, selection
+from unfolded_ogamp.estimators.greedy_settings import GreedySettings
 from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.operators import MultistaticOperator
@@ -53,7 +53,7 @@ def test_power_alone_is_that_of_the_column_over_the_noise() -> None:
     for slot in range(5):
         one = MultistaticOperator.at(problem.array, truth.position[:, slot : slot + 1], problem.dictionary_scale)
         echo = one.forward(truth.reflectivity[:, None, slot : slot + 1]) * problem.link
-        noise = greedy.noise_power(state.cost, truth, problem).maximum(problem.noise_variance)
+        noise = selection.noise_power(state.cost, truth, problem).maximum(problem.noise_variance)
         expected = echo.abs().square().sum((1, 2, 3)) / noise
         torch.testing.assert_close(found.alone[:, slot], expected)
     # an amplitude alone in noise of variance s has the variance s / 2 over the energy of its column
@@ -79,7 +79,7 @@ def test_one_of_two_that_split_a_scatterer_goes_and_the_other_takes_its_place() 
     pruned, doubted = pruning.prune(state, problem, doubt, SETTINGS, steps=10)
     assert bool(doubted.all())
     assert pruned.sources.used.sum(1).tolist() == [5] * 6
-    assert bool((greedy.criterion(pruned, problem) < greedy.criterion(state, problem)).all())
+    assert bool((selection.criterion(pruned, problem) < selection.criterion(state, problem)).all())
     distance = torch.cdist(scene.position, pruned.sources.position)
     distance = torch.where(pruned.sources.used[:, None], distance, torch.inf)
     assert float(distance.amin(2).max()) < 0.02 * float(problem.array.wavelength[0])
@@ -97,4 +97,4 @@ def test_two_scatterers_inside_the_point_response_stay_two() -> None:
     assert not bool(doubted.any())
     assert kept is state
     without, _ = pruning.prune(state, problem, -doubt, SETTINGS, steps=10)
-    assert bool((greedy.criterion(without, problem) > greedy.criterion(state, problem)).all())
+    assert bool((selection.criterion(without, problem) > selection.criterion(state, problem)).all())

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from unfolded_ogamp.data import Scenario, draw
-from unfolded_ogamp.estimators import alternating, greedy, joint, restarts, screening
+from unfolded_ogamp.estimators import alternating, detection, joint, restarts, screening, selection
 from unfolded_ogamp.estimators.imaging_settings import ImagingParameters
 from unfolded_ogamp.evaluation import joint_bound, scene_metrics
 from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
@@ -45,9 +45,9 @@ def test_untrained_layers_are_the_analytic_steps(scenario: Scenario) -> None:
     prior = joint.JointParameters(prior=1.0)
     for count in (settings.joint_layers, settings.final_layers):
         for _ in range(count):
-            free = greedy.phases_free(refined.sources, problem, settings.greedy)
+            free = selection.phases_free(refined.sources, problem, settings.greedy)
             refined = joint.step(refined, problem, free, settings.greedy.largest_move, prior)
-        refined = greedy.tidied(refined, problem, settings.greedy)
+        refined = detection.tidied(refined, problem, replace(settings.greedy, false_alarm=settings.false_alarms))
     torch.testing.assert_close(network.refinement(learned, problem, posed.atlas).cost, refined.cost)
 
 

@@ -14,7 +14,7 @@ from unfolded_ogamp.checks.check import Check, Verdict, compare_readings
 from unfolded_ogamp.checks.readings import AS_IT_IS, Arrays, readings
 from unfolded_ogamp.data import CsiFile, from_arrays
 from unfolded_ogamp.estimators import GreedyEstimator
-from unfolded_ogamp.estimators.greedy import GreedySettings
+from unfolded_ogamp.estimators.greedy_settings import GreedySettings
 
 NAME = "point scatterers"
 QUICK = GreedySettings(starts=2, rounds=6)

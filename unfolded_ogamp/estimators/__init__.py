@@ -1,7 +1,7 @@
 """Classic estimators: explicit state, `init` and `step`, one loop."""
 
 from unfolded_ogamp.estimators.alternating import AlternatingEstimator, AlternatingSettings
-from unfolded_ogamp.estimators.greedy import GreedySettings
+from unfolded_ogamp.estimators.greedy_settings import GreedySettings
 from unfolded_ogamp.estimators.greedy_starts import GreedyEstimator
 from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
 from unfolded_ogamp.estimators.mismatch import MismatchWarning

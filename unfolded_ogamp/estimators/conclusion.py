@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate, History, Scatterers
-from unfolded_ogamp.estimators import greedy, likelihood
+from unfolded_ogamp.estimators import likelihood, selection
 from unfolded_ogamp.estimators.columns import Columns
 from unfolded_ogamp.estimators.curvature import Uncertainty
 from unfolded_ogamp.estimators.joint import JointState
@@ -92,7 +92,7 @@ def of_sources(
         dtype: real precision of the estimate.
     """
     sources = state.sources
-    noise = greedy.noise_power(state.cost, sources, problem)
+    noise = selection.noise_power(state.cost, sources, problem)
     covariance = known.position * level[..., None, None]
     probability = probability.to(level)
     scatterers, pixels = [], []
@@ -113,7 +113,7 @@ def of_sources(
                 probability=found.probability[order].to(dtype),
             )
         )
-    residual = (state.cost / greedy.samples(problem) * problem.unit.square())[:, None].to(dtype)
+    residual = (state.cost / selection.samples(problem) * problem.unit.square())[:, None].to(dtype)
     # what is not told at all stays so without any noise
     tx_std, rx_std = (
         (variance * noise[:, None]).nan_to_num(nan=torch.inf, posinf=torch.inf).sqrt()

@@ -19,11 +19,13 @@ from unfolded_ogamp.estimators import (
     joint,
     line_of_sight,
     mismatch,
+    selection,
     synchronisation,
 )
 from unfolded_ogamp.estimators.atlas import SCENES_AT_ONCE, Atlas
 from unfolded_ogamp.estimators.curvature import Uncertainty
-from unfolded_ogamp.estimators.greedy import GreedySettings, GreedyState
+from unfolded_ogamp.estimators.greedy import GreedyState
+from unfolded_ogamp.estimators.greedy_settings import GreedySettings
 from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.sources import Sources
@@ -82,7 +84,7 @@ def search(problem: Problem, given: NodePhases, settings: GreedySettings) -> tup
     generator = torch.Generator().manual_seed(settings.seed)
     for start in range(1, settings.starts):
         settled = agreed | (best.sized & (start >= STARTS_WITH_SIZE))
-        scenes = (~settled & (greedy.excess(best.joint, problem) > settings.margin)).nonzero()[:, 0]
+        scenes = (~settled & (selection.excess(best.joint, problem) > settings.margin)).nonzero()[:, 0]
         if len(scenes) == 0:
             break
         part = problem[scenes]
@@ -120,8 +122,8 @@ def first_start(
         The state, and the scenes that began with focused phases, bool [B].
     """
     state = greedy.run(problem, atlas, choose(hazy, focused, given), settings)
-    without = 2 * greedy.samples(problem) * greedy.init(problem, given).joint.cost.log()
-    worthless = hazy & (greedy.criterion(state.joint, greedy.seen(state, problem)) > without)
+    without = 2 * selection.samples(problem) * greedy.init(problem, given).joint.cost.log()
+    worthless = hazy & (selection.criterion(state.joint, greedy.seen(state, problem)) > without)
     scenes = worthless.nonzero()[:, 0]
     if len(scenes) > 0:
         again = greedy.run(problem[scenes], atlas[scenes], given[scenes], settings)
@@ -142,7 +144,7 @@ def as_told(best: GreedyState, problem: Problem, settings: GreedySettings) -> tu
     seen = greedy.seen(state, told)
     start = joint.init(greedy.align(state.joint.sources, seen, settings), seen)
     alone, fitted = greedy.refine(start, told, settings, settings.final_steps, state.sized)
-    needless = greedy.criterion(alone, fitted) < greedy.criterion(state.joint, greedy.seen(state, with_series))
+    needless = selection.criterion(alone, fitted) < selection.criterion(state.joint, greedy.seen(state, with_series))
     state = replace(state, joint=choose(needless, alone, state.joint))
     return place(choose(needless, told, with_series), scenes, problem), greedy.place_sources(state, scenes, best)
 
@@ -177,7 +179,7 @@ def better(best: GreedyState, other: GreedyState, scenes: Tensor, problem: Probl
     tried[scenes] = True
     best, other = greedy.as_many_slots(best, greedy.place_sources(other, scenes, best))
     same = tried & agree(best.joint, other.joint, problem)
-    scores = [greedy.criterion(state.joint, greedy.seen(state, problem)) for state in (best, other)]
+    scores = [selection.criterion(state.joint, greedy.seen(state, problem)) for state in (best, other)]
     return choose(tried & (scores[1] < scores[0]), other, best), same
 
 
@@ -188,7 +190,7 @@ def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:
     near = both & (distance < SAME_PLACE * problem.array.wavelength[:, None, None])
     same = first.sources.used.any(1)
     for state, matched in ((first, near.any(2)), (second, near.any(1))):
-        echo = torch.where(state.sources.used, greedy.strength(state.sources, problem), 0)
+        echo = torch.where(state.sources.used, selection.strength(state.sources, problem), 0)
         same = same & ((echo * ~matched).sum(1) <= NEGLIGIBLE * echo.sum(1))
     return same
 
@@ -216,16 +218,16 @@ def conclude(
     sources, problem = correction.fitted(best.joint.sources, problem, best.sized)
     state = joint.init(sources, problem)
     # where the noise is not known it is what the residual shows
-    noise = greedy.noise_power(state.cost, sources, problem)
+    noise = selection.noise_power(state.cost, sources, problem)
     ratio = torch.ones_like(noise) if problem.noise_variance is None else noise / problem.noise_variance
-    misfit = (ratio > 1) & (greedy.excess(state, problem) > settings.margin)
+    misfit = (ratio > 1) & (selection.excess(state, problem) > settings.margin)
     mismatch.tell(best.sized, problem.near, ratio, misfit)
     beside = torch.where((best.sized | misfit)[:, None], mismatch.node_noise(sources, problem), 0)
     alone = noise if problem.noise_variance is None else torch.where(misfit, noise, problem.noise_variance)
     level = torch.maximum(alone[:, None], beside)
     known = curvature.uncertainty(sources, problem)
     if decide is None:
-        probability = conclusion.presence(greedy.strength(sources, problem) / level, problem.grid.centre.shape[1])
+        probability = conclusion.presence(selection.strength(sources, problem) / level, problem.grid.centre.shape[1])
     else:
         probability = decide(state, problem, known)
     return conclusion.of_sources(state, problem, known, level, misfit, probability, dtype)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators import curvature, greedy, joint
+from unfolded_ogamp.estimators import curvature, joint, selection
 from unfolded_ogamp.estimators.columns import Columns
 from unfolded_ogamp.estimators.curvature import Uncertainty
-from unfolded_ogamp.estimators.greedy import GreedySettings
+from unfolded_ogamp.estimators.greedy_settings import GreedySettings
 from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.sources import Sources, drop
@@ -44,7 +44,7 @@ def exact_uncertainty(sources: Sources, problem: Problem) -> Uncertainty:
 def evidence(state: JointState, problem: Problem, known: Uncertainty) -> Evidence:
     """The evidence for every source, in the precision of the state; `known` is their `exact_uncertainty`."""
     sources = state.sources
-    noise = greedy.noise_power(state.cost, sources, problem)[:, None]
+    noise = selection.noise_power(state.cost, sources, problem)[:, None]
     if problem.noise_variance is not None:  # with many unknowns the residual can be less than the noise
         noise = noise.maximum(problem.noise_variance[:, None])
     power = sources.reflectivity.real.square() + sources.reflectivity.imag.square()
@@ -65,7 +65,7 @@ def log_odds(found: Evidence, sources: Sources, problem: Problem) -> Tensor:
     The price is the logarithm of the number of measurements for each of its D + 2 unknowns, and that of the number of
     pixels it could have been in (Chen and Chen, 2008, with gamma = 1/2).
     """
-    price = (sources.position.shape[2] + 2) * (2 * greedy.samples(problem)).log()
+    price = (sources.position.shape[2] + 2) * (2 * selection.samples(problem)).log()
     price = price + math.log(problem.grid.centre.shape[1])
     return (found.beside_others - price[:, None]) / 2
 
@@ -96,7 +96,7 @@ def prune(
         return state, worst.any(1)
     part = problem[scenes]
     without = joint.init(drop(state.sources[scenes], worst[scenes]), part)
-    free = greedy.phases_free(without.sources, part, settings)
+    free = selection.phases_free(without.sources, part, settings)
     for _ in range(steps):
         without = joint.step(without, part, free, settings.largest_move)
     return place(without, scenes, state), worst.any(1)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators import autofocus, greedy, greedy_starts, joint
+from unfolded_ogamp.estimators import autofocus, greedy, greedy_starts, joint, selection
 from unfolded_ogamp.estimators.atlas import Atlas
-from unfolded_ogamp.estimators.greedy import GreedySettings, GreedyState
+from unfolded_ogamp.estimators.greedy import GreedyState
+from unfolded_ogamp.estimators.greedy_settings import GreedySettings
 from unfolded_ogamp.estimators.greedy_starts import apart, better, near_phases, random_phases
 from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.synchronisation import NodePhases
@@ -54,7 +55,7 @@ def search(
 
 def settled(state: GreedyState, problem: Problem, settings: GreedySettings) -> Tensor:
     """Scenes whose residual is what the noise allows, bool [B]; none where the noise is not known."""
-    return greedy.excess(state.joint, problem) <= settings.margin
+    return selection.excess(state.joint, problem) <= settings.margin
 
 
 def hand_over(
@@ -94,7 +95,7 @@ def hand_over(
 
 def criterion(state: GreedyState, problem: Problem) -> Tensor:
     """Bayesian information criterion [B] of everything that is fitted."""
-    return greedy.criterion(state.joint, greedy.seen(state, problem))
+    return selection.criterion(state.joint, greedy.seen(state, problem))
 
 
 @torch.no_grad()

@@ -10,8 +10,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from unfolded_ogamp.estimators import greedy, joint, screening
-from unfolded_ogamp.estimators.greedy import GreedySettings
+from unfolded_ogamp.estimators import joint, screening, selection
+from unfolded_ogamp.estimators.greedy_settings import GreedySettings
 from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
 from unfolded_ogamp.estimators.joint import JointParameters, JointState
 from unfolded_ogamp.estimators.problem import Problem
@@ -117,5 +117,5 @@ class JointLayer(nn.Module):
 
     def forward(self, state: JointState, problem: Problem) -> JointState:
         """One joint step, see `joint.step`."""
-        free = greedy.phases_free(state.sources, problem, self.settings)
+        free = selection.phases_free(state.sources, problem, self.settings)
         return joint.step(state, problem, free, self.settings.largest_move, self.values())

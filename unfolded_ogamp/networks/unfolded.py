@@ -13,17 +13,19 @@ from torch import Tensor, nn
 from unfolded_ogamp.estimate import Estimate
 from unfolded_ogamp.estimators import (
     alternating,
-    greedy,
+    detection,
     joint,
     line_of_sight,
     pruning,
     restarts,
     screening,
+    selection,
 )
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.coherent import coherent
 from unfolded_ogamp.estimators.curvature import Uncertainty
-from unfolded_ogamp.estimators.greedy import GreedySettings, GreedyState
+from unfolded_ogamp.estimators.greedy import GreedyState
+from unfolded_ogamp.estimators.greedy_settings import GreedySettings
 from unfolded_ogamp.estimators.greedy_starts import better, conclude, first_phases
 from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
 from unfolded_ogamp.estimators.joint import JointState
@@ -161,14 +163,14 @@ class Refinement(nn.Module):
         if self.settings.looks:
             limit = torch.full_like(state.cost, self.settings.additions).long()
             points = torch.zeros_like(limit, dtype=torch.bool)  # no target has size
-            grown = greedy.add(state.sources, problem, points, atlas, self.thresholds, limit)
+            grown = detection.add(state.sources, problem, points, atlas, self.thresholds, limit)
             state = self._run(self.look, joint.init(grown, problem), problem)
         return self._run(self.final, state, problem)
 
     def _run(self, stage: nn.ModuleList, state: JointState, problem: Problem) -> JointState:
         for layer in stage:
             state = layer(state, problem)
-        return greedy.tidied(state, problem, self.thresholds)
+        return detection.tidied(state, problem, self.thresholds)
 
 
 class UnfoldedOGAMP(nn.Module):
@@ -233,7 +235,7 @@ class UnfoldedOGAMP(nn.Module):
                 part, around, self.log_odds(part, around), settings.greedy, settings.joint_layers
             )
             if self.competition is None:
-                fewer = fewer & (greedy.criterion(pruned, around) < greedy.criterion(part, around))
+                fewer = fewer & (selection.criterion(pruned, around) < selection.criterion(part, around))
             if not fewer.any():
                 break
             state = place(choose(fewer, pruned, part), scenes, state)

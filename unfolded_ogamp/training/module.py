@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from unfolded_ogamp.estimate import Estimate
-from unfolded_ogamp.estimators import greedy, restarts
+from unfolded_ogamp.estimators import restarts, selection
 from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
 from unfolded_ogamp.training.datamodule import Batch, SceneDataModule
 from unfolded_ogamp.training.losses import (
@@ -91,7 +91,7 @@ class UnfoldedModule(lightning.LightningModule):
         log_odds = self.network.log_odds(refined, problem)
         competition = competition_loss(log_odds, refined, scene, self.loss)
         # of a start that ended in a trap nothing can be told; it is started anew
-        competition = competition * (greedy.excess(refined, problem) <= self.network.settings.greedy.margin)
+        competition = competition * (selection.excess(refined, problem) <= self.network.settings.greedy.margin)
         loss = total_loss(blocks, self.loss)
         loss = loss + self.loss.refinement * refinement + self.loss.competition * competition
         parts = {"refinement": refinement, "competition": competition}
