@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +18,7 @@ from unfolded_ogamp.estimators import (
     joint,
     line_of_sight,
     mismatch,
+    restarts,
     selection,
     synchronisation,
 )
@@ -28,14 +28,9 @@ from unfolded_ogamp.estimators.greedy import GreedyState
 from unfolded_ogamp.estimators.greedy_settings import GreedySettings
 from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem, pose
-from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.estimators.synchronisation import NodePhases
-from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, distances, isolated_nodes, link_phase, link_phase_error
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.records import choose, place
-
-SAME_PLACE = 0.05  # wavelengths between the scatterers of two starts that agree
-STARTS_WITH_SIZE = 6  # more are not worth their time where no residual can be as low as the noise
-NEGLIGIBLE = 0.01  # share of the power of all scatterers that two starts may not agree on
 
 
 @dataclass(frozen=True)
@@ -79,30 +74,51 @@ def search(problem: Problem, given: NodePhases, settings: GreedySettings) -> tup
     focused, gain = autofocus.focus(problem, given, coarse, settings.autofocus)
     best, hazy = first_start(problem, atlas, given, focused, gain > settings.haze, settings)
     problem, best = as_told(best, problem, settings)
-    # where every node has a trusted line of sight its phase is told, and another start finds the same
-    agreed = ~isolated_nodes(problem.trusted[..., 0] > 0).any(1)
-    generator = torch.Generator().manual_seed(settings.seed)
-    for start in range(1, settings.starts):
-        settled = agreed | (best.sized & (start >= STARTS_WITH_SIZE))
-        scenes = (~settled & (selection.excess(best.joint, problem) > settings.margin)).nonzero()[:, 0]
-        if len(scenes) == 0:
-            break
-        part = problem[scenes]
-        if start == 1:
-            phases = choose(hazy, given, focused)[scenes]
-            independent = apart(given, focused, problem.link[..., 0] > 0) > settings.jitter
-        elif start % 2 == 0:
-            phases = near_phases(best.joint.sources, settings.jitter, generator)[scenes]
-            independent = torch.zeros_like(hazy)
-        else:
-            phases = random_phases(part, generator)
-            phases, _ = autofocus.focus(part, phases, coarse[scenes], settings.autofocus)
-            independent = torch.ones_like(hazy)
-        other = greedy.run(part, atlas[scenes], phases, settings)
-        best, same = better(best, other, scenes, problem)
-        # a start near the best one ends where that did, trap or not
-        agreed = agreed | (same & independent)
-    return best, problem
+    other = choose(hazy, given, focused)
+    moved = restarts.apart(given, focused, problem.link[..., 0] > 0) > settings.jitter
+
+    def second(scenes: Tensor) -> tuple[NodePhases, Tensor]:
+        return other[scenes], moved[scenes]
+
+    def run(part: Problem, around: Atlas, phases: NodePhases) -> GreedyState:
+        return greedy.run(part, around, phases, settings)
+
+    return restarts.search(best, problem, atlas, second, run, settings, settings.starts), problem
+
+
+def take_over(
+    state: GreedyState, problem: Problem, given: NodePhases, settings: GreedySettings
+) -> tuple[GreedyState, Problem]:
+    """Where the noise is not all that is left, what the greedy estimator makes of it: from here, or else from nothing.
+
+    It sees targets with size, too; of the two ends the one is taken that the information criterion prefers.
+
+    Args:
+        state: what was found.
+        problem: on all subcarriers, in double precision.
+        given: node phases [B, n, 1] that are known to begin with.
+        settings: of the greedy estimator.
+
+    Returns:
+        The state, and the problem with the line of sight as it turned out to be.
+    """
+    state = GreedyState(joint.init(state.joint.sources, problem), state.running, state.sized)
+    scenes = (~restarts.settled(state, problem, settings)).nonzero()[:, 0]
+    if len(scenes) == 0:
+        return state, problem
+    part = problem[scenes]
+    state = greedy.place_sources(
+        greedy.resume(state[scenes], part, Atlas.of(part, settings.spacing), settings), scenes, state
+    )
+    scenes = (~restarts.settled(state, problem, settings)).nonzero()[:, 0]
+    if len(scenes) == 0:
+        return state, problem
+    part = problem[scenes]
+    anew, told = search(part, given[scenes], settings)
+    resumed, anew = greedy.as_many_slots(state[scenes], anew)
+    better_anew = restarts.criterion(anew, told) < restarts.criterion(resumed, part)
+    state = greedy.place_sources(choose(better_anew, anew, resumed), scenes, state)
+    return state, place(choose(better_anew, told, part), scenes, problem)
 
 
 def first_phases(problem: Problem) -> NodePhases:
@@ -147,52 +163,6 @@ def as_told(best: GreedyState, problem: Problem, settings: GreedySettings) -> tu
     needless = selection.criterion(alone, fitted) < selection.criterion(state.joint, greedy.seen(state, with_series))
     state = replace(state, joint=choose(needless, alone, state.joint))
     return place(choose(needless, told, with_series), scenes, problem), greedy.place_sources(state, scenes, best)
-
-
-def apart(first: NodePhases, second: NodePhases, link: Tensor) -> Tensor:
-    """Root mean square difference of the link phases [B], gauge removed, over links [B, n_tx, n_rx] (bool), [rad]."""
-    error = link_phase_error(link_phase(first.tx, first.rx), link_phase(second.tx, second.rx), link)
-    return (error.square().sum((1, 2, 3)) / link.sum((1, 2))).sqrt()
-
-
-def random_phases(problem: Problem, generator: torch.Generator) -> NodePhases:
-    """Uniform node phases, the same in every scene, so that none depends on what else is in the batch."""
-    zero = NodePhases.zero(problem.link, 1)
-    tx, rx = (torch.rand(side.shape[1], 1, generator=generator, dtype=side.dtype) for side in (zero.tx, zero.rx))
-    return replace(zero, tx=zero.tx + 2 * math.pi * tx.to(zero.tx), rx=zero.rx + 2 * math.pi * rx.to(zero.rx))
-
-
-def near_phases(sources: Sources, std: float, generator: torch.Generator) -> NodePhases:
-    """The node phases of the sources, and noise of this standard deviation [rad], the same in every scene."""
-    tx, rx = sources.tx_phase[..., None], sources.rx_phase[..., None]
-    noise = [std * torch.randn(side.shape[1], 1, generator=generator, dtype=side.dtype).to(side) for side in (tx, rx)]
-    return NodePhases(tx + noise[0], rx + noise[1], torch.zeros_like(tx), torch.zeros_like(rx))
-
-
-def better(best: GreedyState, other: GreedyState, scenes: Tensor, problem: Problem) -> tuple[GreedyState, Tensor]:
-    """Scene by scene the better of two starts, of which the second was made for `scenes` [B'] alone.
-
-    Returns:
-        The better ones, and the scenes in which both found something and ended in the same place, bool [B].
-    """
-    tried = torch.zeros_like(best.running)
-    tried[scenes] = True
-    best, other = greedy.as_many_slots(best, greedy.place_sources(other, scenes, best))
-    same = tried & agree(best.joint, other.joint, problem)
-    scores = [selection.criterion(state.joint, greedy.seen(state, problem)) for state in (best, other)]
-    return choose(tried & (scores[1] < scores[0]), other, best), same
-
-
-def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:
-    """Whether two starts have found the same scatterers, but for some of next to no power, and any: bool [B]."""
-    distance = distances(first.sources.position, second.sources.position)
-    both = first.sources.used[:, :, None] & second.sources.used[:, None]
-    near = both & (distance < SAME_PLACE * problem.array.wavelength[:, None, None])
-    same = first.sources.used.any(1)
-    for state, matched in ((first, near.any(2)), (second, near.any(1))):
-        echo = torch.where(state.sources.used, selection.strength(state.sources, problem), 0)
-        same = same & ((echo * ~matched).sum(1) <= NEGLIGIBLE * echo.sum(1))
-    return same
 
 
 def conclude(

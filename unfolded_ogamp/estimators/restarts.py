@@ -1,54 +1,68 @@
-"""Starts from other node phases for the scenes that are not settled yet, as a batch."""
+"""Starts from other node phases for the scenes that are not settled yet, as a batch, and which start is the best."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.estimators import autofocus, greedy, greedy_starts, joint, selection
+from unfolded_ogamp.estimators import autofocus, greedy, selection
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.greedy import GreedyState
 from unfolded_ogamp.estimators.greedy_settings import GreedySettings
-from unfolded_ogamp.estimators.greedy_starts import apart, better, near_phases, random_phases
+from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem
+from unfolded_ogamp.estimators.sources import Sources
 from unfolded_ogamp.estimators.synchronisation import NodePhases
-from unfolded_ogamp.physics import isolated_nodes
-from unfolded_ogamp.records import choose, place
+from unfolded_ogamp.physics import distances, isolated_nodes, link_phase, link_phase_error
+from unfolded_ogamp.records import choose
+
+SAME_PLACE = 0.05  # wavelengths between the scatterers of two starts that agree
+STARTS_WITH_SIZE = 6  # more are not worth their time where no residual can be as low as the noise
+NEGLIGIBLE = 0.01  # share of the power of all scatterers that two starts may not agree on
 
 Run = Callable[[Problem, Atlas, NodePhases], GreedyState]
+Second = Callable[[Tensor], tuple[NodePhases, Tensor]]
 
 
 def search(
-    problem: Problem, atlas: Atlas, given: NodePhases, run: Run, settings: GreedySettings, starts: int
+    best: GreedyState, problem: Problem, atlas: Atlas, second: Second, run: Run, settings: GreedySettings, starts: int
 ) -> GreedyState:
     """The best of up to `starts` starts of every scene; a scene whose residual is what the noise allows is settled.
 
-    The first start is from the node phases that are given, the second from those in focus; then by turns near the best
-    one so far, and from uniform phases that autofocus improves. Where the noise is not known, or the model does not
-    fit, a scene is settled when two independent starts end in the same place.
+    After the second start they are by turns near the best one so far, and from uniform phases that autofocus improves.
+    Where the noise is not known, or the model does not fit, a scene is settled when two independent starts end in the
+    same place.
+
+    Args:
+        best: the end of the first start.
+        problem, atlas: what is to be explained, and where echoes are looked for.
+        second: node phases [B', n, 1] of the second start of some scenes [B'], and where they are others, bool [B'].
+        run: one start from node phases to its end.
+        settings: what counts as settled.
+        starts: largest number of starts, the first included.
     """
-    best = run(problem, atlas, given)
     # where every node has a trusted line of sight its phase is told, and another start finds the same
     agreed = ~isolated_nodes(problem.trusted[..., 0] > 0).any(1)
     generator = torch.Generator().manual_seed(settings.seed)
     for start in range(1, starts):
-        scenes = (~agreed & ~settled(best, problem, settings)).nonzero()[:, 0]
+        enough = agreed | (best.sized & (start >= STARTS_WITH_SIZE))
+        scenes = (~enough & ~settled(best, problem, settings)).nonzero()[:, 0]
         if len(scenes) == 0:
             break
         part = problem[scenes]
         independent = torch.ones_like(agreed)
-        if start % 2 == 0:
-            phases = near_phases(best.joint.sources, settings.jitter, generator)[scenes]
+        if start == 1:
+            phases, independent[scenes] = second(scenes)
+        elif start % 2 == 0:  # near the best one it ends where that did, trap or not
+            phases = near_phases(best[scenes].joint.sources, settings.jitter, generator)
             independent = torch.zeros_like(agreed)
         else:
-            begin = given[scenes] if start == 1 else random_phases(part, generator)
-            phases = focused_phases(part, begin, settings)
-            if start == 1:
-                independent[scenes] = apart(begin, phases, part.link[..., 0] > 0) > settings.jitter
+            phases = focused_phases(part, random_phases(part, generator), settings)
         best, same = better(best, run(part, atlas[scenes], phases), scenes, problem)
-        # a start near the best one ends where that did, trap or not
         agreed = agreed | (same & independent)
     return best
 
@@ -56,41 +70,6 @@ def search(
 def settled(state: GreedyState, problem: Problem, settings: GreedySettings) -> Tensor:
     """Scenes whose residual is what the noise allows, bool [B]; none where the noise is not known."""
     return selection.excess(state.joint, problem) <= settings.margin
-
-
-def hand_over(
-    state: GreedyState, problem: Problem, given: NodePhases, settings: GreedySettings
-) -> tuple[GreedyState, Problem]:
-    """Where the noise is not all that is left, what the greedy estimator makes of it: from here, or else from nothing.
-
-    It sees targets with size, too; of the two ends the one is taken that the information criterion prefers.
-
-    Args:
-        state: what was found.
-        problem: on all subcarriers, in double precision.
-        given: node phases [B, n, 1] that are known to begin with.
-        settings: of the greedy estimator.
-
-    Returns:
-        The state, and the problem with the line of sight as it turned out to be.
-    """
-    state = GreedyState(joint.init(state.joint.sources, problem), state.running, state.sized)
-    scenes = (~settled(state, problem, settings)).nonzero()[:, 0]
-    if len(scenes) == 0:
-        return state, problem
-    part = problem[scenes]
-    state = greedy.place_sources(
-        greedy.resume(state[scenes], part, Atlas.of(part, settings.spacing), settings), scenes, state
-    )
-    scenes = (~settled(state, problem, settings)).nonzero()[:, 0]
-    if len(scenes) == 0:
-        return state, problem
-    part = problem[scenes]
-    anew, told = greedy_starts.search(part, given[scenes], settings)
-    resumed, anew = greedy.as_many_slots(state[scenes], anew)
-    better_anew = criterion(anew, told) < criterion(resumed, part)
-    state = greedy.place_sources(choose(better_anew, anew, resumed), scenes, state)
-    return state, place(choose(better_anew, told, part), scenes, problem)
 
 
 def criterion(state: GreedyState, problem: Problem) -> Tensor:
@@ -102,3 +81,49 @@ def criterion(state: GreedyState, problem: Problem) -> Tensor:
 def focused_phases(problem: Problem, given: NodePhases, settings: GreedySettings) -> NodePhases:
     """The node phases that autofocus makes of those that are given."""
     return autofocus.focus(problem, given, Atlas.of(problem, settings.autofocus.spacing), settings.autofocus)[0]
+
+
+def random_phases(problem: Problem, generator: torch.Generator) -> NodePhases:
+    """Uniform node phases, the same in every scene, so that none depends on what else is in the batch."""
+    zero = NodePhases.zero(problem.link, 1)
+    tx, rx = (torch.rand(side.shape[1], 1, generator=generator, dtype=side.dtype) for side in (zero.tx, zero.rx))
+    return replace(zero, tx=zero.tx + 2 * math.pi * tx.to(zero.tx), rx=zero.rx + 2 * math.pi * rx.to(zero.rx))
+
+
+def near_phases(sources: Sources, std: float, generator: torch.Generator) -> NodePhases:
+    """The node phases of the sources, and noise of this standard deviation [rad], the same in every scene."""
+    tx, rx = sources.tx_phase[..., None], sources.rx_phase[..., None]
+    noise = [std * torch.randn(side.shape[1], 1, generator=generator, dtype=side.dtype).to(side) for side in (tx, rx)]
+    return NodePhases(tx + noise[0], rx + noise[1], torch.zeros_like(tx), torch.zeros_like(rx))
+
+
+def apart(first: NodePhases, second: NodePhases, link: Tensor) -> Tensor:
+    """Root mean square difference of the link phases [B], gauge removed, over links [B, n_tx, n_rx] (bool), [rad]."""
+    error = link_phase_error(link_phase(first.tx, first.rx), link_phase(second.tx, second.rx), link)
+    return (error.square().sum((1, 2, 3)) / link.sum((1, 2))).sqrt()
+
+
+def better(best: GreedyState, other: GreedyState, scenes: Tensor, problem: Problem) -> tuple[GreedyState, Tensor]:
+    """Scene by scene the better of two starts, of which the second was made for `scenes` [B'] alone.
+
+    Returns:
+        The better ones, and the scenes in which both found something and ended in the same place, bool [B].
+    """
+    tried = torch.zeros_like(best.running)
+    tried[scenes] = True
+    best, other = greedy.as_many_slots(best, greedy.place_sources(other, scenes, best))
+    same = tried & agree(best.joint, other.joint, problem)
+    scores = [selection.criterion(state.joint, greedy.seen(state, problem)) for state in (best, other)]
+    return choose(tried & (scores[1] < scores[0]), other, best), same
+
+
+def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:
+    """Whether two starts have found the same scatterers, but for some of next to no power, and any: bool [B]."""
+    distance = distances(first.sources.position, second.sources.position)
+    both = first.sources.used[:, :, None] & second.sources.used[:, None]
+    near = both & (distance < SAME_PLACE * problem.array.wavelength[:, None, None])
+    same = first.sources.used.any(1)
+    for state, matched in ((first, near.any(2)), (second, near.any(1))):
+        echo = torch.where(state.sources.used, selection.strength(state.sources, problem), 0)
+        same = same & ((echo * ~matched).sum(1) <= NEGLIGIBLE * echo.sum(1))
+    return same

@@ -26,7 +26,7 @@ from unfolded_ogamp.estimators.coherent import coherent
 from unfolded_ogamp.estimators.curvature import Uncertainty
 from unfolded_ogamp.estimators.greedy import GreedyState
 from unfolded_ogamp.estimators.greedy_settings import GreedySettings
-from unfolded_ogamp.estimators.greedy_starts import better, conclude, first_phases
+from unfolded_ogamp.estimators.greedy_starts import conclude, first_phases, take_over
 from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
 from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.presets import screened_imaging
@@ -206,7 +206,7 @@ class UnfoldedOGAMP(nn.Module):
         state, part, around = state[scenes], problem[scenes], atlas[scenes]
         for block in self.blocks[first_exit:]:
             state = block(state, part, around, phases[scenes])
-        return better(refined, self.refine(state, part, around), scenes, problem)[0]
+        return restarts.better(refined, self.refine(state, part, around), scenes, problem)[0]
 
     def refine(self, state: ScreenedState, problem: Problem, atlas: Atlas) -> GreedyState:
         """Joint refinement of the active candidates and the competition, again where that is not enough."""
@@ -219,7 +219,7 @@ class UnfoldedOGAMP(nn.Module):
                 break
             part = problem[scenes]
             further = self.compete(self.refinement.again(best[scenes].joint, part, atlas[scenes]), part)
-            best = better(best, replace(best[scenes], joint=further), scenes, problem)[0]
+            best = restarts.better(best, replace(best[scenes], joint=further), scenes, problem)[0]
         return best
 
     def compete(self, state: JointState, problem: Problem) -> JointState:
@@ -269,7 +269,15 @@ class UnfoldedOGAMP(nn.Module):
             ValueError: if shapes do not fit one another.
         """
         settings, posed = self.settings, self.pose(csi, array, grid)
-        best = restarts.search(posed.problem, posed.atlas, posed.phases, self.run, settings.greedy, settings.starts)
+        problem, given = posed.problem, posed.phases
+
+        def second(scenes: Tensor) -> tuple[NodePhases, Tensor]:
+            begin, part = given[scenes], problem[scenes]
+            focused = restarts.focused_phases(part, begin, settings.greedy)
+            return focused, restarts.apart(begin, focused, part.link[..., 0] > 0) > settings.greedy.jitter
+
+        first = self.run(problem, posed.atlas, given)
+        best = restarts.search(first, problem, posed.atlas, second, self.run, settings.greedy, settings.starts)
         return self.conclude(best, posed, grid.centre.dtype)
 
     def conclude(self, state: GreedyState, posed: Posed, dtype: torch.dtype) -> Estimate:
@@ -281,7 +289,7 @@ class UnfoldedOGAMP(nn.Module):
         thresholds, given = self.settings.greedy, posed.phases.to(dtype=torch.float64)
         state, full = state.to(dtype=torch.float64), posed.full
         if self.settings.hand_over:
-            state, full = restarts.hand_over(state, full, given, thresholds)
+            state, full = take_over(state, full, given, thresholds)
 
         def decide(state: JointState, problem: Problem, known: Uncertainty) -> Tensor:
             return self.log_odds(state.to(dtype=dtype), problem.to(dtype=dtype), known).sigmoid()
