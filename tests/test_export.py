@@ -60,7 +60,7 @@ def test_configuration_holds_all_that_is_known(exported):
 
 
 def test_every_setting_survives(tmp_path):
-    settings = NetworkSettings(blocks=1, layers=3)
+    settings = NetworkSettings(blocks=1, first_exit=1, layers=3)
     imaging = replace(settings.imaging, sparsity=0.07, damping=0.4)
     settings = replace(settings, imaging=imaging, screening=replace(settings.screening, spacing=0.3))
     export_network(UnfoldedOGAMP(settings), tmp_path / "network", DETAILS)
@@ -177,7 +177,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         "/config.json: network: blocks must be at least 1, got 0",
     ),
     "weights of a larger network": (
-        edit_config(lambda c: c["network"].update(blocks=1)),
+        edit_config(lambda c: c["network"].update(blocks=1, first_exit=1)),
         "/model.safetensors: expected weights that fit config.json: blocks.1.imaging.0.activity to be nothing, "
         "found float32 []",
     ),

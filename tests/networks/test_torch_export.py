@@ -39,7 +39,7 @@ def arguments(given: Posed) -> tuple[Tensor, ...]:
 
 
 def test_exported_graph_agrees_for_other_csi_and_numbers_of_positions() -> None:
-    network = UnfoldedOGAMP(NetworkSettings(blocks=1, layers=1)).eval().requires_grad_(False)
+    network = UnfoldedOGAMP(NetworkSettings(blocks=1, first_exit=1, layers=1)).eval().requires_grad_(False)
     given = posed(8, network)
     module = FirstBlock(network, given)
     positions = torch.export.Dim("positions", min=200)

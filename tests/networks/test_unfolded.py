@@ -73,7 +73,9 @@ def test_learned_scalars_change_the_estimate_and_receive_gradients() -> None:
 
 @pytest.mark.parametrize("value", [-1e3, 1e3])
 def test_learned_scalars_stay_near_their_analytic_meaning(value: float) -> None:
-    network = UnfoldedOGAMP(NetworkSettings(blocks=1, layers=1, looks=0, joint_layers=1, final_layers=1)).double()
+    network = UnfoldedOGAMP(
+        NetworkSettings(blocks=1, first_exit=1, layers=1, looks=0, joint_layers=1, final_layers=1)
+    ).double()
     start = {name: float(curve[0]) for name, curve in network.curves().items()}
     for parameter in network.parameters():
         torch.nn.init.constant_(parameter, value)

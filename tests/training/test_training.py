@@ -45,7 +45,7 @@ TINY = Scenario(name="tiny", n_tx=8, n_rx=8, pixels=(7, 7), sparsity=0.06)
 
 
 def final_state(scene: Scene, csi: Csi, blocks: int) -> ScreenedState:
-    network = UnfoldedOGAMP(NetworkSettings(blocks=blocks)).double()
+    network = UnfoldedOGAMP(NetworkSettings(blocks=blocks, first_exit=1)).double()
     posed = network.pose(csi, scene.array, scene.grid)
     *_, last = network.states(posed.problem, posed.atlas, posed.phases)
     return last

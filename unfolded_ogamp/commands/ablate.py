@@ -20,13 +20,18 @@ def variants(network: UnfoldedOGAMP) -> dict[str, UnfoldedOGAMP]:
         "no restarts": replace(settings, starts=1),
         "no handing over": replace(settings, hand_over=False),
         "neither": replace(settings, starts=1, hand_over=False),
-        "one block": replace(settings, blocks=1),
-        "a quarter of the blocks": replace(settings, blocks=max(1, settings.blocks // 4)),
-        "half of the blocks": replace(settings, blocks=max(1, settings.blocks // 2)),
+        "one block": of_blocks(settings, 1),
+        "a quarter of the blocks": of_blocks(settings, max(1, settings.blocks // 4)),
+        "half of the blocks": of_blocks(settings, max(1, settings.blocks // 2)),
         "no first exit": replace(settings, first_exit=settings.blocks),
     }
     found = {name: with_settings(network, each) for name, each in changed.items()}
     return {"all, analytic": UnfoldedOGAMP(settings).eval().requires_grad_(False), **found}
+
+
+def of_blocks(settings: NetworkSettings, count: int) -> NetworkSettings:
+    """The settings with at most `count` blocks, the first exit not after the last one."""
+    return replace(settings, blocks=count, first_exit=min(settings.first_exit, count))
 
 
 def with_settings(network: UnfoldedOGAMP, settings: NetworkSettings) -> UnfoldedOGAMP:

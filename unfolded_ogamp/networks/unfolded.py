@@ -50,7 +50,7 @@ class NetworkSettings:
 
     Attributes:
         blocks: number of imaging blocks, each ending with a synchronisation layer.
-        first_exit: blocks after which scenes leave whose refined estimate leaves no more than noise; at most all.
+        first_exit: blocks after which scenes leave whose refined estimate leaves no more than noise.
         layers: imaging layers in a block.
         looks: times the residual is searched for further scatterers after imaging; all but the first for scenes that
             are not settled.
@@ -91,6 +91,8 @@ class NetworkSettings:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if not 0 < self.false_alarms <= 1:
             raise ValueError(f"false_alarms must be in (0, 1], got {self.false_alarms}")
+        if self.first_exit > self.blocks:
+            raise ValueError(f"first_exit must be at most blocks = {self.blocks}, got {self.first_exit}")
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ class UnfoldedOGAMP(nn.Module):
 
     def run(self, problem: Problem, atlas: Atlas, phases: NodePhases) -> GreedyState:
         """One start from node phases [B, n, 1] to its end; only scenes that are not settled go through all blocks."""
-        first_exit = min(self.settings.first_exit, self.settings.blocks)
+        first_exit = self.settings.first_exit
         state = next(islice(self.states(problem, atlas, phases), first_exit - 1, None))
         refined = self.refine(state, problem, atlas)
         scenes = (~restarts.settled(refined, problem, self.settings.greedy)).nonzero()[:, 0]

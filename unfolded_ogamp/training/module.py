@@ -85,7 +85,7 @@ class UnfoldedModule(lightning.LightningModule):
             phases = restarts.focused_phases(problem, phases, self.network.settings.greedy)
         states = list(self.network.states(problem, atlas, phases))
         blocks = [block_errors(state, scene, self.loss) for state in states]
-        last = states[-1] if focused else states[min(self.network.settings.first_exit, len(states)) - 1]
+        last = states[-1] if focused else states[self.network.settings.first_exit - 1]
         refined = self.network.refinement(last, problem, atlas)
         refinement = refinement_loss(refined, scene, bound_of(scene, problem), self.loss)
         log_odds = self.network.log_odds(refined, problem)
