@@ -192,7 +192,10 @@ def conclude(
     ratio = torch.ones_like(noise) if problem.noise_variance is None else noise / problem.noise_variance
     misfit = (ratio > 1) & (selection.excess(state, problem) > settings.margin)
     mismatch.tell(best.sized, problem.near, ratio, misfit)
-    beside = torch.where((best.sized | misfit)[:, None], mismatch.node_noise(sources, problem), 0)
+    beside = torch.zeros_like(state.sources.position[..., 0])
+    scenes = (best.sized | misfit).nonzero()[:, 0]
+    if len(scenes) > 0:
+        beside = beside.index_copy(0, scenes, mismatch.node_noise(sources[scenes], problem[scenes]))
     alone = noise if problem.noise_variance is None else torch.where(misfit, noise, problem.noise_variance)
     level = torch.maximum(alone[:, None], beside)
     known = curvature.uncertainty(sources, problem)
