@@ -5,23 +5,14 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from scenarios import named_scenario
 
 from unfolded_ogamp.catalogue import build_estimators
 from unfolded_ogamp.commands.evaluate import EvaluationSettings, run_evaluation
-from unfolded_ogamp.commands.failure import CommandError, one_line_failure
+from unfolded_ogamp.commands.failure import one_line_failure
 from unfolded_ogamp.commands.running import set_threads
-from unfolded_ogamp.data import Scenario
 
-ROOT = Path(__file__).resolve().parents[1]
-SHIPPED = ROOT / "checkpoints" / "unfolded_ogamp"
-SCENARIOS = ROOT / "conf" / "scenario"
-
-
-def named_scenario(name: str) -> Scenario:
-    known = sorted(path.stem for path in SCENARIOS.glob("*.yaml"))
-    if name not in known:
-        raise CommandError(f"scenarios: expected some of {', '.join(known)}, found {name!r}")
-    return hydra.utils.instantiate(OmegaConf.load(SCENARIOS / f"{name}.yaml"))
+SHIPPED = Path(__file__).resolve().parents[1] / "checkpoints" / "unfolded_ogamp"
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="evaluate")

@@ -17,6 +17,7 @@ def run_script(name: str, *arguments: str) -> int:
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [name, *arguments])
+        patch.syspath_prepend(SCRIPTS)
         try:
             runpy.run_path(str(SCRIPTS / f"{name}.py"), run_name="__main__")
         except SystemExit as end:

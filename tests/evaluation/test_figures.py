@@ -13,10 +13,17 @@ import torch
 from hand_made import make_scene, truth_as_estimate, with_positions
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
-from matplotlib.patches import Ellipse
+from matplotlib.patches import Ellipse, Rectangle
+from matrix_of_rows import OVER_BOUND, SUCCESSES, matrix_of_rows
 
-from unfolded_ogamp.evaluation import node_phase_error
-from unfolded_ogamp.evaluation.figures import comparison_figure, estimate_figure, headline, parameter_figure
+from unfolded_ogamp.evaluation import node_phase_error, summarise
+from unfolded_ogamp.evaluation.figures import (
+    comparison_figure,
+    estimate_figure,
+    headline,
+    parameter_figure,
+    transfer_figure,
+)
 from unfolded_ogamp.evaluation.figures.panels import COLOURS, drawn_nodes
 from unfolded_ogamp.physics import measure
 
@@ -272,6 +279,29 @@ def test_parameters_are_drawn_over_the_layers_beside_their_start():
         np.testing.assert_array_equal(dashed.get_ydata(), start[axes.get_title()])
         np.testing.assert_array_equal(solid.get_ydata(), learned[axes.get_title()])
         np.testing.assert_array_equal(solid.get_xdata(), [1, 2, 3])
+
+
+def test_transfer_has_networks_as_rows_scenarios_as_columns_and_frames_on_their_own():
+    figure = transfer_figure(summarise(matrix_of_rows()))
+    success, over_bound = figure.axes
+    networks = [label.get_text() for label in success.get_yticklabels()]
+    for axes, expected in ((success, SUCCESSES), (over_bound, OVER_BOUND)):
+        scenarios = [label.get_text() for label in axes.get_xticklabels()]
+        written = {}
+        for text in axes.texts:
+            column, row = text.get_position()
+            written[networks[row], scenarios[column]] = math.nan if text.get_text() == "-" else float(text.get_text())
+        scale = 25 if axes is success else 1
+        assert written == pytest.approx({key: scale * value for key, value in expected.items()}, nan_ok=True)
+        frames = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+        own = {(networks[round(y + 0.5)], scenarios[round(x + 0.5)]) for x, y in (frame.get_xy() for frame in frames)}
+        assert own == {("a", "a"), ("b", "b")}
+        colours = axes.images[0].get_array()
+        values = np.array([[expected[network, scenario] for scenario in scenarios] for network in networks])
+        order = np.argsort(values[np.isfinite(values)])
+        bright = colours.mean(-1)[np.isfinite(values)][order]
+        assert (np.diff(bright) * (1 if axes is success else -1) >= 0).all()  # the better, the brighter
+    assert_nothing_is_cut_off(figure)
 
 
 @pytest.mark.parametrize("count", [1, 3])

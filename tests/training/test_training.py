@@ -29,6 +29,7 @@ from unfolded_ogamp.training import (
     SceneDataModule,
     UnfoldedModule,
     fit,
+    fit_quietly,
     load_checkpoint,
 )
 from unfolded_ogamp.training.losses import (
@@ -190,6 +191,20 @@ def test_interrupted_and_resumed_training_ends_bit_for_bit_where_the_whole_one_d
     for name, tensor in whole.items():
         assert torch.equal(tensor, parts[name]), name
     assert any(tensor != 0 for tensor in whole.values())
+
+
+def test_a_quiet_run_ends_bit_for_bit_where_the_other_does_and_leaves_nothing(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done: list[int] = []
+    settings = RunSettings(str(tmp_path / "run"), epochs=2, accelerator="cpu")
+    network = fit_quietly(*modules(), settings, lambda: done.append(1))
+    assert len(done) == 2 * 3
+    for name, tensor in load_checkpoint(checkpoint)[0].state_dict().items():
+        assert torch.equal(network.state_dict()[name], tensor), name
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr().out == ""
 
 
 def test_checkpoint_and_exported_folder_give_the_same_estimate_bit_for_bit(checkpoint: Path, tmp_path: Path) -> None:

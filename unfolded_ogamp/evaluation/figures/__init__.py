@@ -7,5 +7,13 @@ from unfolded_ogamp.evaluation.figures.comparison import comparison_figure
 from unfolded_ogamp.evaluation.figures.overview import estimate_figure, headline
 from unfolded_ogamp.evaluation.figures.parameters import parameter_figure
 from unfolded_ogamp.evaluation.figures.reliability import reliability_figure
+from unfolded_ogamp.evaluation.figures.transfer import transfer_figure
 
-__all__ = ["comparison_figure", "estimate_figure", "headline", "parameter_figure", "reliability_figure"]
+__all__ = [
+    "comparison_figure",
+    "estimate_figure",
+    "headline",
+    "parameter_figure",
+    "reliability_figure",
+    "transfer_figure",
+]
