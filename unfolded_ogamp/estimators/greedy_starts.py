@@ -102,7 +102,7 @@ def take_over(
     Returns:
         The state, and the problem with the line of sight as it turned out to be.
     """
-    state = GreedyState(joint.init(state.joint.sources, problem), state.running, state.sized)
+    state = replace(state, joint=joint.init(state.joint.sources, problem))
     scenes = (~restarts.settled(state, problem, settings)).nonzero()[:, 0]
     if len(scenes) == 0:
         return state, problem
@@ -139,7 +139,7 @@ def first_start(
     """
     state = greedy.run(problem, atlas, choose(hazy, focused, given), settings)
     without = 2 * selection.samples(problem) * greedy.init(problem, given).joint.cost.log()
-    worthless = hazy & (selection.criterion(state.joint, greedy.seen(state, problem)) > without)
+    worthless = hazy & (restarts.criterion(state, problem) > without)
     scenes = worthless.nonzero()[:, 0]
     if len(scenes) > 0:
         again = greedy.run(problem[scenes], atlas[scenes], given[scenes], settings)
@@ -160,7 +160,7 @@ def as_told(best: GreedyState, problem: Problem, settings: GreedySettings) -> tu
     seen = greedy.seen(state, told)
     start = joint.init(greedy.align(state.joint.sources, seen, settings), seen)
     alone, fitted = greedy.refine(start, told, settings, settings.final_steps, state.sized)
-    needless = selection.criterion(alone, fitted) < selection.criterion(state.joint, greedy.seen(state, with_series))
+    needless = selection.criterion(alone, fitted) < restarts.criterion(state, with_series)
     state = replace(state, joint=choose(needless, alone, state.joint))
     return place(choose(needless, told, with_series), scenes, problem), greedy.place_sources(state, scenes, best)
 
