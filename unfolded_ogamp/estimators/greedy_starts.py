@@ -22,7 +22,7 @@ from unfolded_ogamp.estimators import (
     selection,
     synchronisation,
 )
-from unfolded_ogamp.estimators.atlas import SCENES_AT_ONCE, Atlas
+from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.curvature import Uncertainty
 from unfolded_ogamp.estimators.greedy import GreedyState
 from unfolded_ogamp.estimators.greedy_settings import GreedySettings
@@ -31,6 +31,8 @@ from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.synchronisation import NodePhases
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.records import choose, place
+
+SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
 
 
 @dataclass(frozen=True)
