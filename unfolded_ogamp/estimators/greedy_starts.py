@@ -140,7 +140,7 @@ def first_start(
         The state, and the scenes that began with focused phases, bool [B].
     """
     state = greedy.run(problem, atlas, choose(hazy, focused, given), settings)
-    without = 2 * selection.samples(problem) * greedy.init(problem, given).joint.cost.log()
+    without = 2 * problem.n_samples * greedy.init(problem, given).joint.cost.log()
     worthless = hazy & (restarts.criterion(state, problem) > without)
     scenes = worthless.nonzero()[:, 0]
     if len(scenes) > 0:
