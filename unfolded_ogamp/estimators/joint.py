@@ -67,7 +67,9 @@ def step(
     largest_move: float,
     parameters: JointParameters = JointParameters(),
 ) -> JointState:
-    """One Levenberg-Marquardt step of all unknowns; a step that raises the cost is refused and damping grows.
+    """One Levenberg-Marquardt step of all unknowns; where it raises the cost, prior included, it is refused.
+
+    Damping grows then, and falls after a step that was taken.
 
     Args:
         state: where it starts.
