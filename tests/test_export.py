@@ -81,6 +81,8 @@ def test_card_shows_what_was_measured(tmp_path):
     assert cells[:3] == ["paper", "unfolded", "8"]
     assert cells[7:11] == ["0.00 [0.00, 0.00]", "-", "0.00 [0.00, 0.00]", "1.25 [1.00, 1.50]"]
     assert "1.50 hours with seed 3, at commit 0123abc" in card
+    layers = {key.rsplit(".", 1)[0] for key in load_file(folder / "model.safetensors") if key.startswith("refinement.")}
+    assert f"then {len(layers)} joint layers" in card
     assert '"name": "toy"' in card
     assert load_details(folder).measured == measured
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]

@@ -15,7 +15,7 @@ from safetensors.torch import save
 
 import unfolded_ogamp
 from unfolded_ogamp.evaluation.columns import COLUMNS
-from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
+from unfolded_ogamp.networks import UnfoldedOGAMP
 from unfolded_ogamp.pretrained import CARD, CONFIG, WEIGHTS, ExportDetails, load_pretrained
 
 SHOWN = (
@@ -37,7 +37,7 @@ def export_network(network: UnfoldedOGAMP, folder: str | Path, details: ExportDe
     config = {"network": asdict(network.settings), "version": unfolded_ogamp.__version__, **asdict(details)}
     files = {
         CONFIG: json.dumps(config, indent=2, allow_nan=False) + "\n",
-        CARD: model_card(network.settings, details),
+        CARD: model_card(network, details),
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(4)
@@ -63,17 +63,18 @@ def export_network(network: UnfoldedOGAMP, folder: str | Path, details: ExportDe
             shutil.rmtree(old, ignore_errors=True)
 
 
-def model_card(settings: NetworkSettings, details: ExportDetails) -> str:
+def model_card(network: UnfoldedOGAMP, details: ExportDetails) -> str:
     """The card: what the network is, what it was trained on and the measured figures, in Markdown."""
+    settings = network.settings
     lines = [
         "# Unfolded OG-AMP",
         "",
         "Estimates where the scatterers are and the phase of every node from the CSI of a distributed array.",
         f"{settings.blocks} blocks of {settings.layers} imaging layers and one synchronisation layer on the positions "
-        f"still in play, then {settings.joint_layers * (1 + settings.looks) + settings.final_layers} joint layers on "
-        "scatterers and node phases together, with learned scalars that depend on neither geometry nor counts, and a "
-        "small network that decides which scatterers stay. Scenes whose residual the noise does not explain are "
-        f"started anew, up to {settings.starts} times in all.",
+        f"still in play, then {len(network.refinement.layers)} joint layers on scatterers and node phases together, "
+        "with learned scalars that depend on neither geometry nor counts, and a small network that decides which "
+        "scatterers stay. Scenes whose residual the noise does not explain are started anew, up to "
+        f"{settings.starts} times in all.",
         "",
         "```python",
         "from unfolded_ogamp import load_pretrained",

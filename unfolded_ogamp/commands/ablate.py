@@ -30,7 +30,7 @@ def variants(network: UnfoldedOGAMP) -> dict[str, UnfoldedOGAMP]:
 
 
 def of_blocks(settings: NetworkSettings, count: int) -> NetworkSettings:
-    """The settings with at most `count` blocks, the first exit not after the last one."""
+    """The settings with `count` blocks, the first exit not after the last one."""
     return replace(settings, blocks=count, first_exit=min(settings.first_exit, count))
 
 

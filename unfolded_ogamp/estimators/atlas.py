@@ -17,8 +17,6 @@ from unfolded_ogamp.operators import gain_constant
 from unfolded_ogamp.physics import SPEED_OF_LIGHT, NodeArray, amplitude, distances
 from unfolded_ogamp.records import Record
 
-SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
-
 
 def fine_positions(problem: Problem, spacing: float) -> Tensor:
     """Positions [B, Q, D] [m] that fill every pixel evenly, at most `spacing` wavelengths apart along a coordinate."""
@@ -59,7 +57,7 @@ class Atlas(Record):
         position, n_frequencies = fine_positions(problem, spacing), problem.csi.shape[3]
         n_scenes, n_positions, dimension = position.shape
         tx, rx = (
-            torch.empty(n_scenes, n_frequencies, 2 * count, n_positions, device=position.device)
+            torch.empty(n_scenes, n_frequencies, 2 * count, n_positions, dtype=torch.float32, device=position.device)
             for count in problem.link.shape[1:3]
         )
         energy = torch.cat(

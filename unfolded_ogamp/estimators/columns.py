@@ -1,6 +1,7 @@
-"""Columns of the exact dictionary on point scatterers, with their derivatives along the coordinates, never written out.
+"""Columns of the exact dictionary on point scatterers, with their derivatives along the coordinates.
 
-A column is T R, and its derivative T' R + T R': what is wanted of them are sums of products of node-level factors.
+A column is T R, and its derivative T' R + T R': what is wanted of them are sums of products of node-level factors, and
+only where links are missing are they written out.
 """
 
 from __future__ import annotations

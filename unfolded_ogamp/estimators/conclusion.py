@@ -113,7 +113,7 @@ def of_sources(
                 probability=found.probability[order].to(dtype),
             )
         )
-    residual = (state.cost / selection.samples(problem) * problem.unit.square())[:, None].to(dtype)
+    residual = (state.cost / problem.n_samples * problem.unit.square())[:, None].to(dtype)
     # what is not told at all stays so without any noise
     tx_std, rx_std = (
         (variance * noise[:, None]).nan_to_num(nan=torch.inf, posinf=torch.inf).sqrt()

@@ -13,7 +13,7 @@ from unfolded_ogamp.estimators.columns import Columns
 from unfolded_ogamp.estimators.greedy_settings import GreedySettings
 from unfolded_ogamp.estimators.joint import JointState
 from unfolded_ogamp.estimators.problem import Problem
-from unfolded_ogamp.estimators.selection import detection_threshold, noise_power, samples
+from unfolded_ogamp.estimators.selection import detection_threshold, noise_power
 from unfolded_ogamp.estimators.sources import Sources, compact
 from unfolded_ogamp.physics import distances
 
@@ -35,7 +35,7 @@ def add(
     noise = noise_power(likelihood.power(difference), sources, problem)
     least = (atlas.count / settings.false_alarm).log() * noise
     least = torch.maximum(least, settings.share * response.amax(1))
-    room = (samples(problem) / (sources.position.shape[-1] + 2)).long() - sources.used.sum(1)
+    room = (problem.n_samples / (sources.position.shape[-1] + 2)).long() - sources.used.sum(1)
     radius = settings.separation * problem.array.wavelength[:, None]
     scene = torch.arange(len(response), device=response.device)
     for number in range(int(limit.max())):

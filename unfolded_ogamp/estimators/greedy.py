@@ -144,7 +144,7 @@ def unexplained(state: JointState, problem: Problem) -> Tensor:
     """What the residual holds beside noise [B]; all of it where the noise is not known."""
     if problem.noise_variance is None:
         return state.cost
-    return (state.cost - selection.samples(problem) * problem.noise_variance).clamp(min=0)
+    return (state.cost - problem.n_samples * problem.noise_variance).clamp(min=0)
 
 
 def grow(state: GreedyState, problem: Problem, atlas: Atlas, settings: GreedySettings) -> GreedyState:

@@ -22,7 +22,7 @@ from unfolded_ogamp.estimators import (
     selection,
     synchronisation,
 )
-from unfolded_ogamp.estimators.atlas import SCENES_AT_ONCE, Atlas
+from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.curvature import Uncertainty
 from unfolded_ogamp.estimators.greedy import GreedyState
 from unfolded_ogamp.estimators.greedy_settings import GreedySettings
@@ -31,6 +31,8 @@ from unfolded_ogamp.estimators.problem import Problem, pose
 from unfolded_ogamp.estimators.synchronisation import NodePhases
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.records import choose, place
+
+SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def take_over(
     Returns:
         The state, and the problem with the line of sight as it turned out to be.
     """
-    state = GreedyState(joint.init(state.joint.sources, problem), state.running, state.sized)
+    state = replace(state, joint=joint.init(state.joint.sources, problem))
     scenes = (~restarts.settled(state, problem, settings)).nonzero()[:, 0]
     if len(scenes) == 0:
         return state, problem
@@ -138,8 +140,8 @@ def first_start(
         The state, and the scenes that began with focused phases, bool [B].
     """
     state = greedy.run(problem, atlas, choose(hazy, focused, given), settings)
-    without = 2 * selection.samples(problem) * greedy.init(problem, given).joint.cost.log()
-    worthless = hazy & (selection.criterion(state.joint, greedy.seen(state, problem)) > without)
+    without = 2 * problem.n_samples * greedy.init(problem, given).joint.cost.log()
+    worthless = hazy & (restarts.criterion(state, problem) > without)
     scenes = worthless.nonzero()[:, 0]
     if len(scenes) > 0:
         again = greedy.run(problem[scenes], atlas[scenes], given[scenes], settings)
@@ -160,7 +162,7 @@ def as_told(best: GreedyState, problem: Problem, settings: GreedySettings) -> tu
     seen = greedy.seen(state, told)
     start = joint.init(greedy.align(state.joint.sources, seen, settings), seen)
     alone, fitted = greedy.refine(start, told, settings, settings.final_steps, state.sized)
-    needless = selection.criterion(alone, fitted) < selection.criterion(state.joint, greedy.seen(state, with_series))
+    needless = selection.criterion(alone, fitted) < restarts.criterion(state, with_series)
     state = replace(state, joint=choose(needless, alone, state.joint))
     return place(choose(needless, told, with_series), scenes, problem), greedy.place_sources(state, scenes, best)
 

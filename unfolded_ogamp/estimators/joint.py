@@ -30,7 +30,7 @@ class JointState(Record):
         sources: what is estimated.
         cost: sum of |y - model|^2 over links and subcarriers, in problem units [B].
         damping: Levenberg-Marquardt damping, relative to the diagonal of the normal matrix [B].
-        decrease: share of the cost that the last step took away; inf where it was refused [B].
+        decrease: share of the cost that the last step took away; inf where there was none or it was refused [B].
     """
 
     sources: Sources
@@ -67,7 +67,9 @@ def step(
     largest_move: float,
     parameters: JointParameters = JointParameters(),
 ) -> JointState:
-    """One Levenberg-Marquardt step of all unknowns; a step that raises the cost is refused and damping grows.
+    """One Levenberg-Marquardt step of all unknowns; where it raises the cost, prior included, it is refused.
+
+    Damping grows then, and falls after a step that was taken.
 
     Args:
         state: where it starts.
@@ -113,9 +115,8 @@ def reflectivity_power(sources: Sources) -> Tensor:
 
 def prior_precision(state: JointState, problem: Problem) -> Tensor:
     """Noise variance that the cost shows over the mean |x|^2 of the sources [B]; 0 where there are none."""
-    samples = problem.link.sum((1, 2, 3)) * problem.csi.shape[-1]
     total, count = reflectivity_power(state.sources), state.sources.used.sum(1)
-    return torch.where(total > 0, state.cost / samples * count / torch.where(total > 0, total, 1), 0)
+    return torch.where(total > 0, state.cost / problem.n_samples * count / torch.where(total > 0, total, 1), 0)
 
 
 def with_prior(matrix: Tensor, gradient: Tensor, sources: Sources, ridge: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,8 @@
 """The likelihood of point scatterers and node phases: residual, gradient and normal equations.
 
-With every link measured the image part of the normal matrix is a sum of products of Gram matrices of Tx and of Rx; the
-Jacobian, links times unknowns, is never formed. The unknowns are in the order positions, coordinate by coordinate, real
-and imaginary parts of the reflectivities, Tx phases, Rx phases.
+With every link measured the image part of the normal matrix is a sum of products of Gram matrices of Tx and of Rx, for
+which the Jacobian, links times unknowns, is not needed. The unknowns are in the order positions, coordinate by
+coordinate, real and imaginary parts of the reflectivities, Tx phases, Rx phases.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def normal_matrix(sources: Sources, problem: Problem, columns: Columns, channel:
 
 
 def jacobian(sources: Sources, problem: Problem, columns: Columns, channel: Tensor) -> Tensor:
-    """The Jacobian itself, links and subcarriers flattened: [B, n_tx * n_rx * K, P]."""
+    """The Jacobian itself, for those who project it, links and subcarriers flattened: [B, n_tx * n_rx * K, P]."""
     image = columns.written_out(problem.link).movedim(1, 3) * _weights(sources)[:, None, None, None]
     image = _of_unknowns(image, 1j * image, columns.n_slots)
     return torch.cat([image, turns(channel)], dim=-1).flatten(1, 3)

@@ -37,7 +37,7 @@ def fitted(problem: Problem, phases: NodePhases) -> tuple[Problem, NodePhases]:
     told[:, 0] = 1
     _, _, before = _fit(problem, phases, basis, told, free=False)
     coefficients, found, after = _fit(problem, phases, basis, told, free=True)
-    count = 2 * problem.link.sum((1, 2, 3)) * problem.csi.shape[-1]
+    count = 2 * problem.n_samples
     near = near & (count * (before / after).log() > 2 * basis.shape[-1] * count.log())
     correction = (basis * (coefficients - told)[:, None, None, None]).sum(-1)
     correction = torch.where(near[:, None, None, None], correction, 0)

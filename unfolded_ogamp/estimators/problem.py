@@ -50,6 +50,11 @@ class Problem(Record):
         return self.dictionary_scale * self.reflectivity_scale
 
     @property
+    def n_samples(self) -> Tensor:
+        """Number of complex samples of the CSI [B]."""
+        return self.link.sum((1, 2, 3)) * self.csi.shape[-1]
+
+    @property
     def has_los(self) -> Tensor:
         """Scenes with a line of sight in the reference channel; bool [B]."""
         return (self.los != 0).any(3).any(2).any(1)
@@ -65,8 +70,7 @@ class Problem(Record):
     def mean_power(self, residual: Tensor) -> Tensor:
         """Mean |residual|^2 [B] over the measured links and the subcarriers of [B, n_tx, n_rx, K]."""
         power = residual.real.square() + residual.imag.square()
-        count = self.link.sum((1, 2, 3)) * residual.shape[-1]
-        return (power * self.link).sum((1, 2, 3)) / count
+        return (power * self.link).sum((1, 2, 3)) / self.n_samples
 
 
 def phasor(tx_phase: Tensor, rx_phase: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ def log_odds(found: Evidence, sources: Sources, problem: Problem) -> Tensor:
     The price is the logarithm of the number of measurements for each of its D + 2 unknowns, and that of the number of
     pixels it could have been in (Chen and Chen, 2008, with gamma = 1/2).
     """
-    price = (sources.position.shape[2] + 2) * (2 * selection.samples(problem)).log()
+    price = (sources.position.shape[2] + 2) * (2 * problem.n_samples).log()
     price = price + math.log(problem.grid.centre.shape[1])
     return (found.beside_others - price[:, None]) / 2
 

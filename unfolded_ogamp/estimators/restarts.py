@@ -113,8 +113,7 @@ def better(best: GreedyState, other: GreedyState, scenes: Tensor, problem: Probl
     tried[scenes] = True
     best, other = greedy.as_many_slots(best, greedy.place_sources(other, scenes, best))
     same = tried & agree(best.joint, other.joint, problem)
-    scores = [selection.criterion(state.joint, greedy.seen(state, problem)) for state in (best, other)]
-    return choose(tried & (scores[1] < scores[0]), other, best), same
+    return choose(tried & (criterion(other, problem) < criterion(best, problem)), other, best), same
 
 
 def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:

@@ -14,11 +14,6 @@ from unfolded_ogamp.estimators.problem import Problem
 from unfolded_ogamp.estimators.sources import Sources
 
 
-def samples(problem: Problem) -> Tensor:
-    """Number of complex samples of the CSI [B]."""
-    return problem.link.sum((1, 2, 3)) * problem.csi.shape[-1]
-
-
 def unknowns(sources: Sources, problem: Problem) -> Tensor:
     """Real unknowns [B]: positions, complex reflectivities, node phases but for the gauge."""
     # all nodes turn together; without a line of sight so do all Tx against all reflectivities
@@ -29,7 +24,7 @@ def unknowns(sources: Sources, problem: Problem) -> Tensor:
 
 def noise_power(cost: Tensor, sources: Sources, problem: Problem) -> Tensor:
     """Noise variance [B] that a cost [B] shows, the degrees of freedom of the sources taken off."""
-    return cost / (samples(problem) - unknowns(sources, problem) / 2).clamp(min=1.0)
+    return cost / (problem.n_samples - unknowns(sources, problem) / 2).clamp(min=1.0)
 
 
 def excess(state: JointState, problem: Problem) -> Tensor:
@@ -37,12 +32,12 @@ def excess(state: JointState, problem: Problem) -> Tensor:
     if problem.noise_variance is None:
         return torch.full_like(state.cost, torch.inf)
     ratio = noise_power(state.cost, state.sources, problem) / problem.noise_variance
-    return (ratio - 1) * samples(problem).sqrt()
+    return (ratio - 1) * problem.n_samples.sqrt()
 
 
 def criterion(state: JointState, problem: Problem) -> Tensor:
     """Bayesian information criterion [B] of all unknowns; the lower the better."""
-    count = 2 * samples(problem)
+    count = 2 * problem.n_samples
     return count * state.cost.log() + unknowns(state.sources, problem) * count.log()
 
 

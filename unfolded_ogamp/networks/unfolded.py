@@ -56,7 +56,7 @@ class NetworkSettings:
             are not settled.
         additions: largest number of scatterers that a look adds.
         false_alarms: upper bound of the number of echoes that noise adds to a scene; the competition takes them out.
-        joint_layers: joint layers after imaging, and right after a look.
+        joint_layers: joint layers after imaging, and right after a look; joint steps after a pruning.
         final_layers: joint layers after those, before the competition.
         prunings: times the competition takes out what it does not believe in.
         width: of the competition's hidden layers; 0 leaves the decision to the information criterion.

@@ -68,7 +68,7 @@ class OrthogonalMatchingPursuit:
     def pursue(self, position: Tensor, problem: Problem, observation: Tensor) -> list[int]:
         """Which of the positions [1, Q, D] the pursuit chooses, in this order."""
         operator = MultistaticOperator.at(problem.array, position, problem.dictionary_scale)
-        samples = int(problem.link.sum()) * observation.shape[-1]
+        samples = int(problem.n_samples)
         weight = operator.energy_adjoint(problem.link.expand_as(observation.real)).rsqrt()
         stop = NoiseStop(math.log(position.shape[1] / self.false_alarm) / samples)
         solver = OMP(DictionaryOperator(operator, problem.link, weight), callbacks=[stop])

@@ -109,7 +109,7 @@ def least_squares(points: Points, problem: Problem, observation: Tensor, derivat
     points, problem, observation = points.to(double), problem.to(double), observation.to(torch.complex128)
     columns = columns_at(points, problem, derivatives)
     gram = columns.gram(problem.link)
-    target = columns.correlations(observation * problem.link)[0].sum(1).conj()
+    target = columns.matched(observation * problem.link)
     scale = gram.diagonal(dim1=1, dim2=2).real.rsqrt()
     solution = torch.linalg.pinv(scale[:, :, None] * gram * scale[:, None], rtol=1e-8, hermitian=True)
     coefficients = scale * (solution @ (scale * target)[..., None])[..., 0]

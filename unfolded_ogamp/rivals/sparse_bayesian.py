@@ -112,8 +112,7 @@ def gather(points: Points, problem: Problem, observation: Tensor) -> Data:
     columns = columns_at(points, problem, derivatives=False)
     echo = columns.matched(observation * problem.link)
     power = (observation * problem.link).abs().square().sum((1, 2, 3))
-    samples = problem.link.sum((1, 2, 3)) * observation.shape[-1]
-    return Data(columns.gram(problem.link), echo, power, samples)
+    return Data(columns.gram(problem.link), echo, power, problem.n_samples)
 
 
 def restricted(data: Data, index: Tensor) -> Data:
