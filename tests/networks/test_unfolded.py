@@ -147,3 +147,15 @@ def test_only_scenes_that_are_not_settled_are_started_again() -> None:
     best = restarts.search(spoilt, problem, posed.atlas, second, network.run, settings, 2)
     assert [scenes.tolist() for scenes in asked] == [unsettled.nonzero()[:, 0].tolist()]
     torch.testing.assert_close(best.joint.cost, first.joint.cost)
+
+
+@pytest.mark.filterwarnings("error::unfolded_ogamp.estimators.MismatchWarning")
+def test_a_line_of_sight_of_free_space_is_taken_as_told() -> None:
+    """Before there are scatterers its series explains echoes; in the end these do."""
+    scenario = Scenario(n_tx=14, n_rx=14, pixels=(7, 7), los=True, missing_links=0.2, n_subcarriers=3)
+    scene, csi = draw(scenario, 4, torch.Generator().manual_seed(5))
+    network = UnfoldedOGAMP(NetworkSettings()).double()
+    posed = network.pose(csi, scene.array, scene.grid)
+    assert bool(posed.full.near.any())
+    estimate = network(csi, scene.array, scene.grid)
+    assert all(scene_metrics(scene, estimate, index, joint_bound(scene, index)).success for index in range(4))

@@ -104,8 +104,10 @@ def take_over(
     Returns:
         The state, and the problem with the line of sight as it turned out to be.
     """
-    state = replace(state, joint=joint.init(state.joint.sources, problem))
-    scenes = (~restarts.settled(state, problem, settings)).nonzero()[:, 0]
+    near = problem.near
+    problem, state = as_told(replace(state, joint=joint.init(state.joint.sources, problem)), problem, settings)
+    # sources that were found beside a series that is gone may be there on its account
+    scenes = ((near & ~problem.near) | ~restarts.settled(state, problem, settings)).nonzero()[:, 0]
     if len(scenes) == 0:
         return state, problem
     part = problem[scenes]

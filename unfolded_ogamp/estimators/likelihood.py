@@ -81,9 +81,11 @@ def unknowns_in_play(sources: Sources, move_phases: Tensor) -> Tensor:
 def solve(matrix: Tensor, gradient: Tensor, moving: Tensor, damping: Tensor) -> Tensor:
     """Solution [B, P] of the damped normal equations, zero where an unknown does not move."""
     system, scale = scaled(matrix, moving, damping)
-    factor, failed = torch.linalg.cholesky_ex(system)
+    factor, info = torch.linalg.cholesky_ex(system)
+    failed = info[:, None] > 0  # their factor is left out of the gradients of the others, too
+    factor = torch.where(failed[..., None], torch.eye(system.shape[1]).to(system), factor)
     change = torch.cholesky_solve((scale * gradient)[..., None], factor)[..., 0]
-    return torch.where(failed[:, None] > 0, 0, change) * scale
+    return torch.where(failed, 0, change) * scale
 
 
 def scaled(matrix: Tensor, moving: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:

@@ -113,7 +113,8 @@ def better(best: GreedyState, other: GreedyState, scenes: Tensor, problem: Probl
     tried[scenes] = True
     best, other = greedy.as_many_slots(best, greedy.place_sources(other, scenes, best))
     same = tried & agree(best.joint, other.joint, problem)
-    return choose(tried & (criterion(other, problem) < criterion(best, problem)), other, best), same
+    before, after = criterion(best, problem), criterion(other, problem)
+    return choose(tried & ((after < before) | before.isnan()), other, best), same
 
 
 def agree(first: JointState, second: JointState, problem: Problem) -> Tensor:
