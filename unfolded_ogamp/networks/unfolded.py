@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from typing import cast
 
@@ -12,87 +12,28 @@ from torch import Tensor, nn
 
 from unfolded_ogamp.estimate import Estimate
 from unfolded_ogamp.estimators import (
-    alternating,
-    detection,
-    joint,
     line_of_sight,
     pruning,
     restarts,
-    screening,
     selection,
 )
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.coherent import coherent
 from unfolded_ogamp.estimators.curvature import Uncertainty
 from unfolded_ogamp.estimators.greedy import GreedyState
-from unfolded_ogamp.estimators.greedy_settings import GreedySettings
 from unfolded_ogamp.estimators.greedy_starts import conclude, first_phases, take_over
-from unfolded_ogamp.estimators.imaging_settings import ImagingParameters, ImagingSettings
+from unfolded_ogamp.estimators.imaging_settings import ImagingParameters
 from unfolded_ogamp.estimators.joint import JointState
-from unfolded_ogamp.estimators.presets import screened_imaging
 from unfolded_ogamp.estimators.problem import Problem, pose
-from unfolded_ogamp.estimators.screening import ScreenedState, ScreeningSettings
-from unfolded_ogamp.estimators.synchronisation import NodePhases, SynchronisationSettings
+from unfolded_ogamp.estimators.screening import ScreenedState
+from unfolded_ogamp.estimators.synchronisation import NodePhases
+from unfolded_ogamp.networks.blocks import Block, Refinement
 from unfolded_ogamp.networks.competition import Competition
-from unfolded_ogamp.networks.layers import ImagingLayer, JointLayer, SynchronisationLayer
+from unfolded_ogamp.networks.settings import NetworkSettings
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.records import choose, place
 
 EXPECTED_SCATTERERS = 20  # sets the first scale of reflectivities alone, which adapts to the CSI
-SYNCHRONISATION = SynchronisationSettings(
-    method="alignment", alignment_iterations=10, node_phase="common", phase_step=1.7
-)
-
-
-@dataclass(frozen=True)
-class NetworkSettings:
-    """What is fixed when the network is built; geometry, grid and all counts are inputs.
-
-    Attributes:
-        blocks: number of imaging blocks, each ending with a synchronisation layer.
-        first_exit: blocks after which scenes leave whose refined estimate leaves no more than noise.
-        layers: imaging layers in a block.
-        looks: times the residual is searched for further scatterers after imaging; all but the first for scenes that
-            are not settled.
-        additions: largest number of scatterers that a look adds.
-        false_alarms: upper bound of the number of echoes that noise adds to a scene; the competition takes them out.
-        joint_layers: joint layers after imaging, and right after a look; joint steps after a pruning.
-        final_layers: joint layers after those, before the competition.
-        prunings: times the competition takes out what it does not believe in.
-        width: of the competition's hidden layers; 0 leaves the decision to the information criterion.
-        starts: largest number of node phases to start from; all but the first for scenes that are not settled.
-        hand_over: whether scenes that are still not settled go to the greedy estimator.
-        imaging, synchronisation, screening, greedy: settings of the analytic steps that the layers call.
-    """
-
-    blocks: int = 8
-    first_exit: int = 2
-    layers: int = 2
-    looks: int = 3
-    additions: int = 6
-    false_alarms: float = 1.0
-    joint_layers: int = 2
-    final_layers: int = 3
-    prunings: int = 4
-    width: int = 16
-    starts: int = 4
-    hand_over: bool = True
-    imaging: ImagingSettings = field(default_factory=screened_imaging)
-    synchronisation: SynchronisationSettings = SYNCHRONISATION
-    screening: ScreeningSettings = field(default_factory=ScreeningSettings)
-    greedy: GreedySettings = field(default_factory=GreedySettings)
-
-    def __post_init__(self) -> None:
-        for name in ("blocks", "first_exit", "layers", "additions", "joint_layers", "final_layers", "starts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("looks", "prunings", "width"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        if not 0 < self.false_alarms <= 1:
-            raise ValueError(f"false_alarms must be in (0, 1], got {self.false_alarms}")
-        if self.first_exit > self.blocks:
-            raise ValueError(f"first_exit must be at most blocks = {self.blocks}, got {self.first_exit}")
 
 
 @dataclass(frozen=True)
@@ -110,69 +51,6 @@ class Posed:
     problem: Problem
     atlas: Atlas
     phases: NodePhases
-
-
-class Block(nn.Module):
-    """Screening, imaging layers on the candidates, then a synchronisation layer."""
-
-    def __init__(self, settings: NetworkSettings) -> None:
-        super().__init__()
-        self.settings = settings
-        self.imaging = nn.ModuleList(ImagingLayer(settings.imaging) for _ in range(settings.layers))
-        self.synchronisation = SynchronisationLayer(settings.synchronisation)
-
-    def parameters_of_layers(self) -> list[ImagingParameters]:
-        """What each imaging layer is tuned by."""
-        return [cast(ImagingLayer, layer).values() for layer in self.imaging]
-
-    def forward(self, state: ScreenedState | None, problem: Problem, atlas: Atlas, phases: NodePhases) -> ScreenedState:
-        """Run the block from a state, or where there is none from node phases."""
-        first, settings = self.parameters_of_layers()[0], self.settings
-        if state is None:
-            state = screening.init(problem, atlas, phases, first, settings.imaging, settings.screening)
-        else:
-            state = screening.screen(state, problem, atlas, first, settings.imaging, settings.screening)
-        observation = alternating.observe(problem, state.phases)
-        for layer in self.imaging:
-            state = layer(state, problem, observation)
-        return cast(ScreenedState, self.synchronisation(state, problem))
-
-
-class Refinement(nn.Module):
-    """Joint layers on the active candidates, a look at what is left unexplained, and joint layers on all of them."""
-
-    def __init__(self, settings: NetworkSettings) -> None:
-        super().__init__()
-        self.settings = settings
-        self.thresholds = replace(settings.greedy, false_alarm=settings.false_alarms)
-        lengths = (settings.joint_layers, settings.joint_layers if settings.looks else 0, settings.final_layers)
-        self.first, self.look, self.final = (
-            nn.ModuleList(JointLayer(settings.greedy) for _ in range(length)) for length in lengths
-        )
-
-    @property
-    def layers(self) -> list[JointLayer]:
-        """All joint layers, in order."""
-        return [cast(JointLayer, layer) for stage in (self.first, self.look, self.final) for layer in stage]
-
-    def forward(self, state: ScreenedState, problem: Problem, atlas: Atlas) -> JointState:
-        """Sources that have converged, before any is taken out for good."""
-        start = joint.init(screening.active_sources(state), problem)
-        return self.again(self._run(self.first, start, problem), problem, atlas)
-
-    def again(self, state: JointState, problem: Problem, atlas: Atlas) -> JointState:
-        """What becomes of sources after another look."""
-        if self.settings.looks:
-            limit = torch.full_like(state.cost, self.settings.additions).long()
-            points = torch.zeros_like(limit, dtype=torch.bool)  # no target has size
-            grown = detection.add(state.sources, problem, points, atlas, self.thresholds, limit)
-            state = self._run(self.look, joint.init(grown, problem), problem)
-        return self._run(self.final, state, problem)
-
-    def _run(self, stage: nn.ModuleList, state: JointState, problem: Problem) -> JointState:
-        for layer in stage:
-            state = layer(state, problem)
-        return detection.tidied(state, problem, self.thresholds)
 
 
 class UnfoldedOGAMP(nn.Module):
