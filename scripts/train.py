@@ -15,7 +15,7 @@ def main(config: DictConfig) -> None:
         data = SceneDataModule(build(config.mixture), build(config.validation), build(config.data))
         module = UnfoldedModule(build(config.network), build(config.loss), build(config.optimiser))
         classic, run = build(config.classic), build(config.run)
-    checkpoint = fit(module, data, classic, run, OmegaConf.to_container(config, resolve=True))
+        checkpoint = fit(module, data, classic, run, OmegaConf.to_container(config, resolve=True))
     print(f"Export it with: python scripts/export.py checkpoint={checkpoint} output=FOLDER")
 
 

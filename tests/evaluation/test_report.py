@@ -14,7 +14,7 @@ from rich.console import Console
 
 from unfolded_ogamp.evaluation import METRICS, Row, SceneMetrics, report, summarise
 from unfolded_ogamp.evaluation.columns import COLUMNS
-from unfolded_ogamp.evaluation.report import results_tables, write_results, write_rows
+from unfolded_ogamp.evaluation.report import SAYS_MOST, results_tables, write_results, write_rows
 
 METRICS_OF_A = SceneMetrics(
     3, 4, 0, 1, False, 0.00125, 1.1, 0.0301, 1.2, 0.0025, 4e-6, 0.11, -31.5, 0.5, 1.0, 1.0, 0.4, 0.9, 1.0
@@ -117,3 +117,17 @@ def test_table_has_a_column_per_estimator_and_fits_a_terminal():
     assert position.split("│")[3].strip() == "-"
     (success,) = (line for line in lines if "success" in line)
     assert success.split("│")[2].strip() == "0.0 [0.0, 56.1]"
+
+
+def test_many_estimators_have_a_line_each():
+    rows = [replace(ROWS[0], estimator=f"variant {number}") for number in range(12)]
+    (table,) = results_tables(summarise(rows))
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(table)
+    lines = console.export_text().splitlines()
+    (line,) = (line for line in lines if "variant 11" in line)
+    cells = [cell.strip() for cell in line.split("│")[2:-1]]
+    metrics = rows[11].metrics
+    expected = [COLUMNS[name].number(getattr(metrics, name)) for name in SAYS_MOST[1:-1]]
+    assert cells[1:-1] == expected
+    assert cells[0].startswith(COLUMNS["success"].number(float(metrics.success)))

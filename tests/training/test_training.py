@@ -193,6 +193,13 @@ def test_interrupted_and_resumed_training_ends_bit_for_bit_where_the_whole_one_d
     assert any(tensor != 0 for tensor in whole.values())
 
 
+def test_a_run_does_not_go_where_another_one_is(checkpoint: Path) -> None:
+    before = sorted(checkpoint.parent.iterdir())
+    with pytest.raises(FileExistsError, match="found those of a run in"):
+        train(checkpoint.parents[1], epochs=1)
+    assert sorted(checkpoint.parent.iterdir()) == before
+
+
 def test_a_quiet_run_ends_bit_for_bit_where_the_other_does_and_leaves_nothing(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

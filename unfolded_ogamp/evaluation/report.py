@@ -23,6 +23,9 @@ from unfolded_ogamp.evaluation.columns import COLUMNS
 from unfolded_ogamp.evaluation.compare import METRICS, Row, Statistic, Summary, summarise
 from unfolded_ogamp.files import written_at_once
 
+MOST_ABREAST = 5  # estimators whose columns fit a screen
+SAYS_MOST = ("success", "missed", "false", "position_efficiency", "phase_efficiency", "time")
+
 
 def write_results(rows: Sequence[Row], path: Path, settings: Mapping[str, Any]) -> None:
     """Write `results.json`: every metric per scenario and estimator, and what the figures were made with.
@@ -70,7 +73,12 @@ def provenance() -> dict[str, str | None]:
 
 
 def results_tables(summaries: Sequence[Summary]) -> list[Table]:
-    """Tables for the screen, one per scenario: a line per metric, a column per estimator, mean [low, high]."""
+    """Tables for the screen, one per scenario: a line per metric, a column per estimator, mean [low, high].
+
+    More estimators than fit beside one another have a line each, and a column for the metrics that say most.
+    """
+    if len({summary.estimator for summary in summaries}) > MOST_ABREAST:
+        return _long_tables(summaries)
     tables: dict[str, Table] = {}
     columns: dict[str, list[list[str]]] = {}
     for summary in summaries:
@@ -86,6 +94,21 @@ def results_tables(summaries: Sequence[Summary]) -> list[Table]:
     for scenario, table in tables.items():
         for line in zip(*columns[scenario], strict=True):
             table.add_row(*(escape(cell) for cell in line))
+    return list(tables.values())
+
+
+def _long_tables(summaries: Sequence[Summary]) -> list[Table]:
+    tables: dict[str, Table] = {}
+    for summary in summaries:
+        if summary.scenario not in tables:
+            table = Table("", title=f"{summary.scenario}, {summary.n_scenes} scenes: means, [95 % interval] of success")
+            for metric in SAYS_MOST:
+                table.add_column(COLUMNS[metric].heading, justify="right")
+            tables[summary.scenario] = table
+        cells = [COLUMNS[metric].number(summary.statistics[metric].mean) for metric in SAYS_MOST]
+        success = summary.statistics["success"]
+        cells[0] = COLUMNS["success"].interval(success.mean, success.low, success.high)
+        tables[summary.scenario].add_row(*(escape(cell) for cell in (summary.estimator, *cells)))
     return list(tables.values())
 
 

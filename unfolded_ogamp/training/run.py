@@ -90,8 +90,15 @@ def fit(
         classic: estimator that validation compares with.
         settings: how the run is carried out.
         configuration: the whole configuration as plain values, kept in the checkpoints.
+
+    Raises:
+        FileExistsError: if there are checkpoints of another run where this one's would go.
     """
     output = Path(settings.output)
+    if settings.resume is None and any((output / "checkpoints").glob("*.ckpt")):
+        raise FileExistsError(
+            f"run.output: expected a folder without checkpoints, or run.resume=CHECKPOINT, found those of a run in {output}"
+        )
     # saved after the epoch is counted: at the end of its validation it would be drawn again on resuming
     checkpoints = ModelCheckpoint(
         output / "checkpoints",
