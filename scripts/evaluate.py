@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from unfolded_ogamp.catalogue import build_estimators
-from unfolded_ogamp.commands.evaluate import EvaluationSettings, run_evaluation
+from unfolded_ogamp.commands.evaluate import EvaluationSettings, drawn, run_evaluation
 from unfolded_ogamp.commands.failure import CommandError, one_line_failure
 from unfolded_ogamp.commands.running import set_threads
 from unfolded_ogamp.data import Scenario
@@ -31,7 +31,7 @@ def main(config: DictConfig) -> None:
         settings = EvaluationSettings(config.n_scenes, config.batch_size, config.seed, config.device)
         scenarios = [named_scenario(str(name)) for name in config.scenarios]
         estimators = build_estimators(OmegaConf.to_container(config.estimators), SHIPPED)
-        run_evaluation(estimators, scenarios, settings, Path(str(config.output)), Console())
+        run_evaluation(estimators, drawn(scenarios, settings), settings, Path(str(config.output)), Console())
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from hand_made import make_scene, truth_as_estimate, with_positions
 from unfolded_ogamp.evaluation import Row, SceneMetrics, compare, summarise, wilson_interval
 from unfolded_ogamp.physics import measure
 
-PERFECT = SceneMetrics(1, 1, 0, 0, True, 0.001, 1.0, 0.01, 1.0, 0.002, 1e-6, 0.001, -30.0, 0.5, 0.9, 1.0, 0.5, 0.9, 1.0)
+PERFECT = SceneMetrics(
+    1, 1, 0, 0, True, 0.001, 1.0, 0.01, 1.0, 0.002, 1e-6, 0.001, -30.0, 1.0, 0.5, 0.9, 1.0, 0.5, 0.9, 1.0
+)
 
 
 class Known:
