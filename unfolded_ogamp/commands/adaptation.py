@@ -29,13 +29,15 @@ CHANGED = ("success", "chamfer", "phase_rmse", "residual")
 
 @dataclass(frozen=True)
 class AdaptationStudy(EvaluationSettings):
-    """An evaluation of adaptation, which is to one scene at a time.
+    """An evaluation of adaptation.
 
     Attributes:
+        batch_size: what is adapted to is one scene.
         hand_over: whether what the network does not settle goes to the greedy estimator, adapted or not.
         adaptation: how the network is adapted.
     """
 
+    batch_size: int = field(default=1, init=False)
     hand_over: bool = False
     adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
 
@@ -70,7 +72,7 @@ def mismatches(scenario: Scenario, study: AdaptationStudy) -> dict[str, Batches]
         }
     except ValueError as error:
         raise CommandError(f"scenario {scenario.name}: {error}") from error
-    return {**drawn([scenario], replace(study, batch_size=1)), **others}
+    return {**drawn([scenario], study), **others}
 
 
 def estimators(network: UnfoldedOGAMP, study: AdaptationStudy) -> dict[str, Estimator]:
