@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from unfolded_ogamp.commands.ablate import variants
-from unfolded_ogamp.commands.evaluate import EvaluationSettings, run_evaluation
+from unfolded_ogamp.commands.evaluate import EvaluationSettings, drawn, run_evaluation
 from unfolded_ogamp.commands.failure import one_line_failure
 from unfolded_ogamp.commands.running import set_threads
 from unfolded_ogamp.pretrained import load_pretrained
@@ -22,7 +22,7 @@ def main(config: DictConfig) -> None:
         settings = EvaluationSettings(config.n_scenes, config.batch_size, config.seed, config.device)
         network = load_pretrained(SHIPPED if config.checkpoint is None else Path(str(config.checkpoint)))
         scenario = hydra.utils.instantiate(config.scenario)
-        run_evaluation(variants(network), [scenario], settings, Path(str(config.output)), Console())
+        run_evaluation(variants(network), drawn([scenario], settings), settings, Path(str(config.output)), Console())
 
 
 if __name__ == "__main__":

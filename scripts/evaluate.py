@@ -8,7 +8,7 @@ from rich.console import Console
 from scenarios import named_scenario
 
 from unfolded_ogamp.catalogue import build_estimators
-from unfolded_ogamp.commands.evaluate import EvaluationSettings, run_evaluation
+from unfolded_ogamp.commands.evaluate import EvaluationSettings, drawn, run_evaluation
 from unfolded_ogamp.commands.failure import one_line_failure
 from unfolded_ogamp.commands.running import set_threads
 
@@ -22,7 +22,7 @@ def main(config: DictConfig) -> None:
         settings = EvaluationSettings(config.n_scenes, config.batch_size, config.seed, config.device)
         scenarios = [named_scenario(str(name)) for name in config.scenarios]
         estimators = build_estimators(OmegaConf.to_container(config.estimators), SHIPPED)
-        run_evaluation(estimators, scenarios, settings, Path(str(config.output)), Console())
+        run_evaluation(estimators, drawn(scenarios, settings), settings, Path(str(config.output)), Console())
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from small_network import export_small_network
 from unfolded_ogamp import load_pretrained
 from unfolded_ogamp.catalogue import NAMES
 from unfolded_ogamp.data import Scenario, draw, load_csi, save_csi
+from unfolded_ogamp.networks.adaptation import AdaptationSettings, adapted
 
 SCENARIO = Scenario(n_tx=10, n_rx=9, pixels=(8, 8), sparsity=0.05)
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -87,6 +88,17 @@ def test_network_estimates_in_the_precision_of_the_file(folder, tmp_path, capfd)
     with np.load(tmp_path / "estimate.npz") as archive:
         assert archive["tx_phase"].dtype == np.float64
         assert np.abs(archive["pixel_probability"] - expected.pixel_probability[0].numpy()).max() < 0.1
+
+
+def test_adaptation_says_what_it_came_to(folder, tmp_path, capfd):
+    arguments = [f"input={folder / 'scene.npz'}", f"output={tmp_path}", f"checkpoint={folder / 'network'}", "adapt=2"]
+    assert run_script("estimate", *arguments) == 0
+    (line,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith("Adapted in 2 steps")]
+    after, before = (float(word) for word in line.split() if word.replace(".", "").isdigit() and word != "2")
+    assert 0 < after <= before < 100
+    file, network = load_csi(folder / "scene.npz"), load_pretrained(folder / "network")
+    tuned = adapted(network, file.csi, file.array, file.grid, AdaptationSettings(steps=2))
+    assert (after, before) == pytest.approx((100 * tuned.after, 100 * tuned.before), rel=1e-3)
 
 
 def test_nodes_without_a_line_of_sight_are_named(tmp_path, capfd):

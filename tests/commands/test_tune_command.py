@@ -33,6 +33,7 @@ METRICS = SceneMetrics(
     chamfer_squared=0.001,
     gospa=0.0,
     channel_nmse_db=-20.0,
+    residual=1.0,
     position_inside_50=0.5,
     position_inside_90=0.9,
     position_inside_99=1.0,

@@ -11,7 +11,9 @@ from hand_made import make_scene, truth_as_estimate, with_positions
 from unfolded_ogamp.evaluation import Row, SceneMetrics, compare, summarise, wilson_interval
 from unfolded_ogamp.physics import measure
 
-PERFECT = SceneMetrics(1, 1, 0, 0, True, 0.001, 1.0, 0.01, 1.0, 0.002, 1e-6, 0.001, -30.0, 0.5, 0.9, 1.0, 0.5, 0.9, 1.0)
+PERFECT = SceneMetrics(
+    1, 1, 0, 0, True, 0.001, 1.0, 0.01, 1.0, 0.002, 1e-6, 0.001, -30.0, 1.0, 0.5, 0.9, 1.0, 0.5, 0.9, 1.0
+)
 
 
 class Known:
@@ -55,6 +57,16 @@ def test_every_estimator_sees_the_same_batches_after_one_call_to_warm_up():
     for row in rows:
         expected = 0.0 if row.estimator == "exact" else 0.003 * math.sqrt(2)
         assert row.metrics.position_rmse == pytest.approx(expected, abs=1e-12)
+
+
+def test_estimators_see_the_nodes_as_they_are_told():
+    scene = make_scene(seed=1, batch=2)
+    told = replace(scene.array, tx=scene.array.tx + 0.01)
+    csi = measure(scene, torch.Generator().manual_seed(9))
+    knows_told = Known([replace(scene, array=told)], 0.0)
+    rows = compare({"told": knows_told}, [(replace(scene, told=told), csi)], "toy")
+    # what is true is judged by what is true: a prediction from the nodes as told is not it
+    assert all(row.metrics.position_rmse == 0 and row.metrics.channel_nmse_db > -30 for row in rows)
 
 
 def test_summary_groups_and_counts():

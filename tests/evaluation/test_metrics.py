@@ -200,6 +200,14 @@ def test_channel_error_counts_links_that_exist_alone():
     assert metrics_of(scene, replace(truth, prediction=wrong)).channel_nmse_db == pytest.approx(-20.0)
 
 
+def test_residual_is_counted_in_variances_of_the_noise():
+    scene = make_scene()
+    truth = truth_as_estimate(scene)
+    assert metrics_of(scene, replace(truth, residual=3 * scene.noise_variance)).residual == pytest.approx(3.0)
+    silent = replace(scene, noise_variance=torch.zeros_like(scene.noise_variance))
+    assert math.isnan(metrics_of(silent, truth).residual)
+
+
 def test_no_finite_bound_gives_no_efficiency():
     scene = make_scene(n_tx=2, n_rx=2, n_scatterers=6)
     estimate = with_positions(truth_as_estimate(scene), [scene.position[0] + 0.001])

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from unfolded_ogamp.commands.evaluate import EvaluationSettings, compare_estimators
+from unfolded_ogamp.commands.evaluate import EvaluationSettings, compare_estimators, drawn
 from unfolded_ogamp.data import Scenario, evaluation_scenes
 from unfolded_ogamp.estimate import Estimator
 from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator, GreedyEstimator
@@ -37,7 +37,7 @@ def run_demo(
 ) -> list[Row]:
     """Compare the network with the classic estimators, show one table and write one picture of the first scene."""
     estimators = demo_estimators(network)
-    rows = compare_estimators(estimators, [scenario], settings, console)
+    rows = compare_estimators(estimators, drawn([scenario], settings), settings, console)
     console.print(demo_table(summarise(rows), bound_on_average(scenario, settings)))
     console.print(
         "Means over scenes; success: all found, none false; position: rms error of those found; phase: of the links.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from unfolded_ogamp.evaluation.figures import reliability_figure
 from unfolded_ogamp.evaluation.report import results_tables, write_results, write_rows
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.physics import Csi, Scene
+
+Batches = Iterable[tuple[Scene, Csi]]
 
 
 @dataclass(frozen=True)
@@ -47,16 +49,26 @@ class EvaluationSettings:
             raise CommandError(f"device: expected one that is there, found {self.device!r} ({error})") from error
 
 
+def drawn(scenarios: Sequence[Scenario], settings: EvaluationSettings) -> dict[str, Batches]:
+    """The scenes of every scenario, by its name."""
+    return {
+        scenario.name: evaluation_scenes(scenario, settings.n_scenes, settings.batch_size, settings.seed)
+        for scenario in scenarios
+    }
+
+
 def run_evaluation(
     estimators: Mapping[str, Estimator],
-    scenarios: Sequence[Scenario],
+    scenes: Mapping[str, Batches],
     settings: EvaluationSettings,
     output: Path,
     console: Console,
 ) -> list[Row]:
-    """Compare estimators, show a table per scenario; write results.json, scenes.csv and reliability.png to `output`."""
+    """Compare estimators on every kind of scenes, show a table of each; write results.json, scenes.csv and
+    reliability.png to `output`.
+    """
     make_folder(output)
-    rows = compare_estimators(estimators, scenarios, settings, console)
+    rows = compare_estimators(estimators, scenes, settings, console)
     for table in results_tables(summarise(rows)):
         console.print(table)
     write_results(rows, output / "results.json", asdict(settings))
@@ -69,26 +81,22 @@ def run_evaluation(
 
 
 def compare_estimators(
-    estimators: Mapping[str, Estimator], scenarios: Sequence[Scenario], settings: EvaluationSettings, console: Console
+    estimators: Mapping[str, Estimator], scenes: Mapping[str, Batches], settings: EvaluationSettings, console: Console
 ) -> list[Row]:
-    """One row per scenario, scene and estimator; a bar shows how far it is."""
+    """One row per kind of scenes, scene and estimator; a bar shows how far it is."""
     for estimator in estimators.values():
         if isinstance(estimator, torch.nn.Module):
             estimator.to(settings.device)
     rows: list[Row] = []
     with progress_bar(console) as progress:
-        task = progress.add_task("", total=settings.n_scenes * len(estimators) * len(scenarios))
-        for scenario in scenarios:
+        task = progress.add_task("", total=settings.n_scenes * len(estimators) * len(scenes))
+        for kind, batches in scenes.items():
             done = dict.fromkeys(estimators, 0)
 
-            def advance(name: str, count: int, scenario: Scenario = scenario, done: dict[str, int] = done) -> None:
-                progress.update(task, advance=count - done[name], description=f"{scenario.name}, {name}")
+            def advance(name: str, count: int, kind: str = kind, done: dict[str, int] = done) -> None:
+                progress.update(task, advance=count - done[name], description=f"{kind}, {name}")
                 done[name] = count
 
-            rows += compare(estimators, _scenes(scenario, settings), scenario.name, advance)
+            moved = ((scene.to(device=settings.device), csi.to(device=settings.device)) for scene, csi in batches)
+            rows += compare(estimators, moved, kind, advance)
     return rows
-
-
-def _scenes(scenario: Scenario, settings: EvaluationSettings) -> Iterator[tuple[Scene, Csi]]:
-    for scene, csi in evaluation_scenes(scenario, settings.n_scenes, settings.batch_size, settings.seed):
-        yield scene.to(device=settings.device), csi.to(device=settings.device)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from unfolded_ogamp.commands.evaluate import EvaluationSettings, compare_estimators
+from unfolded_ogamp.commands.evaluate import EvaluationSettings, compare_estimators, drawn
 from unfolded_ogamp.commands.failure import CommandError
 from unfolded_ogamp.commands.running import make_folder, progress_bar
 from unfolded_ogamp.data import Mixture, Scenario
@@ -87,7 +87,7 @@ def run_transfer(
     sources = {scenario.name: scenario for scenario in scenarios} | {MIXTURE: mixture}
     networks = {UNTRAINED: recipe.module().network.eval().requires_grad_(False)}
     networks |= trained_networks(sources, recipe, console)
-    rows = compare_estimators(networks, scenarios, settings, console)
+    rows = compare_estimators(networks, drawn(scenarios, settings), settings, console)
     summaries = summarise(rows)
     console.print(transfer_table(summaries))
     write_results(rows, output / "results.json", asdict(settings) | {"recipe": recipe.plain()})

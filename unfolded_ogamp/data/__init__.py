@@ -6,6 +6,7 @@ from unfolded_ogamp.data.dataset import CounterSampler, SceneDataset, Source
 from unfolded_ogamp.data.estimate_file import save_estimate
 from unfolded_ogamp.data.evaluation_scenes import evaluation_scenes
 from unfolded_ogamp.data.fresnel import fresnel_arrays
+from unfolded_ogamp.data.mismatch import MISMATCHES, mismatched, mismatched_scenes
 from unfolded_ogamp.data.mixture import Component, Mixture
 from unfolded_ogamp.data.sampler import draw, draw_scene
 from unfolded_ogamp.data.scenario import Scenario
@@ -13,6 +14,7 @@ from unfolded_ogamp.data.simulation import simulate
 from unfolded_ogamp.data.sionna import sionna_arrays
 
 __all__ = [
+    "MISMATCHES",
     "Component",
     "CounterSampler",
     "CsiFile",
@@ -28,6 +30,8 @@ __all__ = [
     "fresnel_arrays",
     "from_arrays",
     "load_csi",
+    "mismatched",
+    "mismatched_scenes",
     "save_csi",
     "save_estimate",
     "simulate",

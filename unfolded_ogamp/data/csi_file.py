@@ -55,13 +55,13 @@ def save_csi(path: str | Path, scene: Scene, csi: Csi, truth: bool = True) -> No
     """Write one scene, a batch of one on a regular grid, and its CSI; the file appears at once or not at all."""
     if len(csi.value) != 1:
         raise ValueError(f"a CSI file holds one scene, got a batch of {len(csi.value)}")
-    half = scene.grid.pixel[0] / 2
+    array, half = scene.told_array, scene.grid.pixel[0] / 2
     centre = scene.grid.centre[0]
     tensors = {
-        "tx": scene.array.tx[0],
-        "rx": scene.array.rx[0],
-        "frequency": scene.array.frequency[0],
-        "carrier_frequency": scene.array.carrier_frequency[0],
+        "tx": array.tx[0],
+        "rx": array.rx[0],
+        "frequency": array.frequency[0],
+        "carrier_frequency": array.carrier_frequency[0],
         "csi": csi.value[0],
         "link": csi.link[0],
         "los": csi.los[0],
@@ -73,7 +73,7 @@ def save_csi(path: str | Path, scene: Scene, csi: Csi, truth: bool = True) -> No
         tensors["los_channel"] = csi.los_channel[0]
     if csi.noise_variance is not None:
         tensors["noise_variance"] = csi.noise_variance[0]
-    for key, gain in (("tx_gain", scene.array.tx_gain), ("rx_gain", scene.array.rx_gain)):
+    for key, gain in (("tx_gain", array.tx_gain), ("rx_gain", array.rx_gain)):
         if gain is not None:
             tensors[key] = gain[0]
     if truth:
@@ -82,8 +82,8 @@ def save_csi(path: str | Path, scene: Scene, csi: Csi, truth: bool = True) -> No
         tensors["truth_tx_phase"] = scene.tx_phase[0]
         tensors["truth_rx_phase"] = scene.rx_phase[0]
     arrays = {key: tensor.detach().cpu().numpy() for key, tensor in tensors.items()}
-    if scene.array.loss_exponent is not None:
-        arrays["loss"] = np.array(_loss_name(float(scene.array.loss_exponent)))
+    if array.loss_exponent is not None:
+        arrays["loss"] = np.array(_loss_name(float(array.loss_exponent)))
     write_npz(path, arrays)
 
 

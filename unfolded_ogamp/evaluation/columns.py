@@ -47,5 +47,6 @@ COLUMNS: dict[str, Column] = {
     "chamfer": Column("chamfer", "mm", 1e3, 2),
     "gospa": Column("GOSPA", "mm", 1e3, 2),
     "channel_nmse_db": Column("channel error", "dB", 1.0, 1),
+    "residual": Column("residual over noise", "", 1.0, 3),
     "time": Column("time per scene", "ms", 1e3, 1),
 }

@@ -37,6 +37,7 @@ class SceneMetrics:
         gospa: GOSPA distance of order 2 with cut-off lambda_c / 2 and alpha = 2 [m].
         channel_nmse_db: squared error of the predicted noise-free CSI over its power, on the links [dB]. The
             prediction carries the phases, so that no gauge is left in it. nan where the CSI has no power.
+        residual: mean squared difference of the measured CSI and the predicted one over the variance of the noise.
         position_inside_50, _90, _99: share of the matched true positions inside the ellipse of that probability in per
             cent that the estimate draws around its own; nan where nothing is matched.
         phase_inside_50, _90, _99: share of the node phases alike, gauge removed.
@@ -55,6 +56,7 @@ class SceneMetrics:
     chamfer_squared: float
     gospa: float
     channel_nmse_db: float
+    residual: float
     position_inside_50: float
     position_inside_90: float
     position_inside_99: float
@@ -178,6 +180,7 @@ def scene_metrics(scene: Scene, estimate: Estimate, index: int, bound: Bound) ->
         chamfer_squared=chamfer_distance(distance.square(), diagonal**2),
         gospa=gospa_distance(distance, wavelength / 2),
         channel_nmse_db=float(10 * (error / power).log10()) if power > 0 else math.nan,
+        residual=_ratio(float(estimate.residual[index]), float(one.noise_variance)),
         **inside,
     )
 

@@ -6,8 +6,11 @@ import copy
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from unfolded_ogamp.networks.unfolded import UnfoldedOGAMP
+from unfolded_ogamp.estimate import Estimate
+from unfolded_ogamp.estimators.likelihood import power
+from unfolded_ogamp.networks.unfolded import Posed, UnfoldedOGAMP
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 
 
@@ -20,7 +23,7 @@ class AdaptationSettings:
         learning_rate: of Adam.
     """
 
-    steps: int = 5
+    steps: int = 10
     learning_rate: float = 0.01
 
     def __post_init__(self) -> None:
@@ -30,29 +33,50 @@ class AdaptationSettings:
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
 
 
+@dataclass(frozen=True)
+class Adapted:
+    """What adaptation came to.
+
+    Attributes:
+        network: the tuned copy.
+        before, after: share of the power of the CSI that the layers leave unexplained, of the network and of the copy.
+    """
+
+    network: UnfoldedOGAMP
+    before: float
+    after: float
+
+
 def adapted(
     network: UnfoldedOGAMP, csi: Csi, array: NodeArray, grid: PixelGrid, settings: AdaptationSettings
-) -> UnfoldedOGAMP:
+) -> Adapted:
     """A copy of the network whose layers leave less of this CSI unexplained; the competition, which has to tell what
     is real, is left as it is.
 
-    The logarithm of the residual after the imaging blocks and the first joint refinement is lowered, averaged over the
-    scenes. The copy with the lowest one is kept, so that no step makes it worse.
+    What all imaging blocks and the first joint refinement leave is lowered, by its logarithm. The copy with the lowest
+    is kept, so that no step makes it worse.
+
+    Raises:
+        ValueError: if it is the CSI of more than one scene, which would share the weights and not the mismatch.
     """
+    if len(csi.value) != 1:
+        raise ValueError(f"adaptation is to the CSI of one scene, got {len(csi.value)}")
     with torch.inference_mode(False):
         copied = copy.deepcopy(network)
         tuned = [*copied.blocks.parameters(), *copied.refinement.parameters()]
         for parameter in tuned:
             parameter.requires_grad_()
-        posed = copied.pose(csi, array, grid)
+        # tensors that were made in inference mode cannot be saved for a gradient, their copies can
+        posed = copied.pose(csi.map(torch.clone), array.map(torch.clone), grid.map(torch.clone))
         optimiser = torch.optim.Adam(tuned, lr=settings.learning_rate)
-        best, kept = float("inf"), copied.state_dict()
+        shares, best, kept = [], float("inf"), copied.state_dict()
         for step in range(settings.steps + 1):
-            *_, state = copied.states(posed.problem, posed.atlas, posed.phases)
-            loss = copied.refinement(state, posed.problem, posed.atlas).cost.log().mean()
-            if float(loss.detach()) < best:
-                best = float(loss.detach())
+            share = unexplained(copied, posed)
+            shares.append(float(share.detach()))
+            if shares[-1] < best:
+                best = shares[-1]
                 kept = {name: value.detach().clone() for name, value in copied.state_dict().items()}
+            loss = share.log()
             if step == settings.steps or not bool(torch.isfinite(loss)):
                 break
             optimiser.zero_grad()
@@ -61,4 +85,28 @@ def adapted(
             if all(bool(torch.isfinite(p.grad).all()) for p in tuned if p.grad is not None):
                 optimiser.step()
         copied.load_state_dict(kept)
-    return copied.eval().requires_grad_(False)
+    return Adapted(copied.eval().requires_grad_(False), before=shares[0], after=best)
+
+
+def unexplained(network: UnfoldedOGAMP, posed: Posed) -> Tensor:
+    """Share of the power of the CSI of one scene that all blocks and the first joint refinement leave: scalar."""
+    *_, state = network.states(posed.problem, posed.atlas, posed.phases)
+    left = network.refinement(state, posed.problem, posed.atlas).cost
+    return (left / power(posed.problem.csi))[0]
+
+
+@dataclass(frozen=True)
+class AdaptedEstimator:
+    """A network that is adapted to every measurement anew, one scene at a time, before it estimates.
+
+    Attributes:
+        network: what every adaptation starts from.
+        settings: of the adaptation.
+    """
+
+    network: UnfoldedOGAMP
+    settings: AdaptationSettings
+
+    def __call__(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate:
+        estimate: Estimate = adapted(self.network, csi, array, grid, self.settings).network(csi, array, grid)
+        return estimate

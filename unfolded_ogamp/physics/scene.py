@@ -23,6 +23,7 @@ class Scene(Record):
         link: links that are measured, bool [B, n_tx, n_rx].
         los: links whose CSI contains the line of sight (u_m of (8)), bool [B, n_tx, n_rx].
         noise_variance: variance of the complex noise [B].
+        told: nodes as estimators are told them, where that is not how they are; else None.
     """
 
     array: NodeArray
@@ -34,3 +35,9 @@ class Scene(Record):
     link: Tensor
     los: Tensor
     noise_variance: Tensor
+    told: NodeArray | None = None
+
+    @property
+    def told_array(self) -> NodeArray:
+        """Nodes as estimators are told them."""
+        return self.array if self.told is None else self.told

@@ -97,7 +97,7 @@ def fit(
     output = Path(settings.output)
     if settings.resume is None and any((output / "checkpoints").glob("*.ckpt")):
         raise FileExistsError(
-            f"run.output: expected a folder without checkpoints, or run.resume=CHECKPOINT, found those of a run in {output}"
+            f"run.output: expected a folder without checkpoints, or run.resume, found those of a run in {output}"
         )
     # saved after the epoch is counted: at the end of its validation it would be drawn again on resuming
     checkpoints = ModelCheckpoint(
