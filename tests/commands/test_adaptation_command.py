@@ -87,7 +87,9 @@ def test_band_is_refused_in_one_line() -> None:
 def test_tables_and_files_from_the_command_line(tmp_path, monkeypatch, capfd) -> None:
     """With something quick in place of greedy."""
     monkeypatch.setattr(adaptation, "GreedyEstimator", lambda: AlternatingEstimator(PRESETS["gamp"]()))
-    settings = NetworkSettings(blocks=1, first_exit=1, looks=0, joint_layers=1, final_layers=1, prunings=0, width=0, starts=1)
+    settings = NetworkSettings(
+        blocks=1, first_exit=1, looks=0, joint_layers=1, final_layers=1, prunings=0, width=0, starts=1
+    )
     network = tmp_path / "network"
     export_network(UnfoldedOGAMP(settings), network, DETAILS)
     tiny = ["scenario=toy", "scenario.n_tx=8", "scenario.n_rx=8", "scenario.pixels=[4,4]", "n_scenes=1", "threads=1"]

@@ -97,17 +97,15 @@ def take_over(
 
     Args:
         state: what was found.
-        problem: on all subcarriers, in double precision.
+        problem: on all subcarriers, in double precision, with the line of sight as told.
         given: node phases [B, n, 1] that are known to begin with.
         settings: of the greedy estimator.
 
     Returns:
         The state, and the problem with the line of sight as it turned out to be.
     """
-    near = problem.near
-    problem, state = as_told(replace(state, joint=joint.init(state.joint.sources, problem)), problem, settings)
-    # sources that were found beside a series that is gone may be there on its account
-    scenes = ((near & ~problem.near) | ~restarts.settled(state, problem, settings)).nonzero()[:, 0]
+    state = replace(state, joint=joint.init(state.joint.sources, problem))
+    scenes = (~restarts.settled(state, problem, settings)).nonzero()[:, 0]
     if len(scenes) == 0:
         return state, problem
     part = problem[scenes]
@@ -118,7 +116,7 @@ def take_over(
     if len(scenes) == 0:
         return state, problem
     part = problem[scenes]
-    anew, told = search(part, given[scenes], settings)
+    anew, told = search(*line_of_sight.fitted(part, given[scenes]), settings)
     resumed, anew = greedy.as_many_slots(state[scenes], anew)
     better_anew = restarts.criterion(anew, told) < restarts.criterion(resumed, part)
     state = greedy.place_sources(choose(better_anew, anew, resumed), scenes, state)

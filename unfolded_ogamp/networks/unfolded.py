@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from unfolded_ogamp.estimate import Estimate
 from unfolded_ogamp.estimators import (
-    line_of_sight,
     pruning,
     restarts,
     selection,
@@ -133,11 +132,7 @@ class UnfoldedOGAMP(nn.Module):
     def pose(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Posed:
         """What the network works on, in the precision of `grid`."""
         full = pose(csi, array, grid, torch.full_like(grid.pixel, EXPECTED_SCATTERERS)).to(dtype=torch.float64)
-        full, phases = line_of_sight.fitted(full, first_phases(full))
-        # the line of sight as it was fitted is the line of sight as told
-        none = torch.zeros_like(full.correction)
-        told = replace(full, los=full.los + full.correction, correction=none, near=torch.zeros_like(full.near))
-        problem = coherent(told).to(dtype=grid.centre.dtype)
+        problem, phases = coherent(full).to(dtype=grid.centre.dtype), first_phases(full)
         return Posed(
             full, problem, Atlas.of(problem, self.settings.screening.spacing), phases.to(dtype=grid.centre.dtype)
         )
