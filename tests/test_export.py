@@ -176,7 +176,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "setting out of range": (
         edit_config(lambda c: c["network"].update(blocks=0)),
-        "/config.json: network: blocks must be at least 1, got 0",
+        "/config.json: network: blocks must be a whole number of at least 1, got 0",
     ),
     "weights of a larger network": (
         edit_config(lambda c: c["network"].update(blocks=1, first_exit=1)),

@@ -13,6 +13,12 @@ from unfolded_ogamp.estimators.synchronisation import SynchronisationSettings
 SYNCHRONISATION = SynchronisationSettings(
     method="alignment", alignment_iterations=10, node_phase="common", phase_step=1.7
 )
+KINDS = {
+    "imaging": ImagingSettings,
+    "synchronisation": SynchronisationSettings,
+    "screening": ScreeningSettings,
+    "greedy": GreedySettings,
+}
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,18 @@ class NetworkSettings:
 
     def __post_init__(self) -> None:
         for name in ("blocks", "first_exit", "layers", "additions", "joint_layers", "final_layers", "starts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            _check_count(name, getattr(self, name), least=1)
         for name in ("looks", "prunings", "width"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+            _check_count(name, getattr(self, name), least=0)
+        for name, kind in KINDS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} must be {kind.__name__}, got {getattr(self, name)!r}")
         if not 0 < self.false_alarms <= 1:
             raise ValueError(f"false_alarms must be in (0, 1], got {self.false_alarms}")
         if self.first_exit > self.blocks:
             raise ValueError(f"first_exit must be at most blocks = {self.blocks}, got {self.first_exit}")
+
+
+def _check_count(name: str, value: object, least: int) -> None:
+    if type(value) is not int or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")

@@ -11,11 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unfolded_ogamp.estimate import Estimate
-from unfolded_ogamp.estimators import (
-    pruning,
-    restarts,
-    selection,
-)
+from unfolded_ogamp.estimators import pruning, restarts, selection
 from unfolded_ogamp.estimators.atlas import Atlas
 from unfolded_ogamp.estimators.coherent import coherent
 from unfolded_ogamp.estimators.curvature import Uncertainty
