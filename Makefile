@@ -5,8 +5,8 @@ TORCH ?= torch==2.13.0
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-# Threads that wait for one another sleep: spinning, the default, is a hundred times slower where other programs run too.
-export OMP_WAIT_POLICY ?= PASSIVE
+# On small scenes threads that wait for one another cost more than they do, most of all where other programs run too.
+export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test lint .venv
 
