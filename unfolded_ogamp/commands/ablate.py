@@ -19,7 +19,7 @@ def variants(network: UnfoldedOGAMP) -> dict[str, UnfoldedOGAMP]:
         "fewest joint layers": replace(settings, joint_layers=1, final_layers=1),
         "no restarts": replace(settings, starts=1),
         "no handing over": replace(settings, hand_over=False),
-        "neither": replace(settings, starts=1, hand_over=False),
+        "neither restarts nor handing over": replace(settings, starts=1, hand_over=False),
         "one block": of_blocks(settings, 1),
         "a quarter of the blocks": of_blocks(settings, max(1, settings.blocks // 4)),
         "half of the blocks": of_blocks(settings, max(1, settings.blocks // 2)),

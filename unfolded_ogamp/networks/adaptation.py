@@ -50,11 +50,11 @@ class Adapted:
 def adapted(
     network: UnfoldedOGAMP, csi: Csi, array: NodeArray, grid: PixelGrid, settings: AdaptationSettings
 ) -> Adapted:
-    """A copy of the network whose layers leave less of this CSI unexplained; the competition, which has to tell what
-    is real, is left as it is.
+    """A copy of the network whose layers leave less of this CSI unexplained.
 
-    What all imaging blocks and the first joint refinement leave is lowered, by its logarithm. The copy with the lowest
-    is kept, so that no step makes it worse.
+    What all imaging blocks and the first joint refinement leave is lowered, by its logarithm, and the copy with the
+    lowest is kept. That is no promise for the estimate, as scenes that are settled leave earlier. The competition,
+    which has to tell what is real, is left as it is.
 
     Raises:
         ValueError: if it is the CSI of more than one scene, which would share the weights and not the mismatch.
