@@ -6,10 +6,10 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from unfolded_ogamp.commands.ablate import variants
 from unfolded_ogamp.commands.evaluate import EvaluationSettings, drawn, run_evaluation
 from unfolded_ogamp.commands.failure import one_line_failure
 from unfolded_ogamp.commands.running import set_threads
+from unfolded_ogamp.imaging.commands.ablate import variants
 from unfolded_ogamp.pretrained import load_pretrained
 
 SHIPPED = Path(__file__).resolve().parents[1] / "checkpoints" / "unfolded_ogamp"

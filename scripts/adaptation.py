@@ -6,9 +6,9 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from unfolded_ogamp.commands.adaptation import AdaptationStudy, run_adaptation
 from unfolded_ogamp.commands.failure import one_line_failure
 from unfolded_ogamp.commands.running import set_threads
+from unfolded_ogamp.imaging.commands.adaptation import AdaptationStudy, run_adaptation
 from unfolded_ogamp.pretrained import load_pretrained
 
 SHIPPED = Path(__file__).resolve().parents[1] / "checkpoints" / "unfolded_ogamp"

@@ -7,8 +7,8 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from unfolded_ogamp.commands.check_csi import run_checks
 from unfolded_ogamp.commands.failure import CommandError, one_line_failure
+from unfolded_ogamp.imaging.commands.check_csi import run_checks
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="check_csi")

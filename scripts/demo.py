@@ -7,9 +7,9 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from unfolded_ogamp import load_pretrained
-from unfolded_ogamp.commands.demo import run_demo
 from unfolded_ogamp.commands.evaluate import EvaluationSettings
 from unfolded_ogamp.commands.failure import one_line_failure
+from unfolded_ogamp.imaging.commands.demo import run_demo
 
 SHIPPED = Path(__file__).resolve().parents[1] / "checkpoints" / "unfolded_ogamp"
 

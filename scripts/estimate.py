@@ -6,9 +6,9 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from unfolded_ogamp.catalogue import build_estimator, parse_entry
 from unfolded_ogamp.commands.estimate import run_estimate
 from unfolded_ogamp.commands.failure import CommandError, one_line_failure
+from unfolded_ogamp.imaging.catalogue import build_estimator, parse_entry
 
 SHIPPED = Path(__file__).resolve().parents[1] / "checkpoints" / "unfolded_ogamp"
 

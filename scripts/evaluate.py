@@ -7,10 +7,10 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from scenarios import named_scenario
 
-from unfolded_ogamp.catalogue import build_estimators
 from unfolded_ogamp.commands.evaluate import EvaluationSettings, drawn, run_evaluation
 from unfolded_ogamp.commands.failure import one_line_failure
 from unfolded_ogamp.commands.running import set_threads
+from unfolded_ogamp.imaging.catalogue import build_estimators
 
 SHIPPED = Path(__file__).resolve().parents[1] / "checkpoints" / "unfolded_ogamp"
 

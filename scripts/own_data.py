@@ -6,9 +6,9 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from unfolded_ogamp.catalogue import build_estimators
 from unfolded_ogamp.commands.failure import CommandError, one_line_failure
-from unfolded_ogamp.commands.own_data import run_own_data
+from unfolded_ogamp.imaging.catalogue import build_estimators
+from unfolded_ogamp.imaging.commands.own_data import run_own_data
 
 SHIPPED = Path(__file__).resolve().parents[1] / "checkpoints" / "unfolded_ogamp"
 

@@ -6,7 +6,7 @@ import hydra
 from omegaconf import OmegaConf
 
 from unfolded_ogamp.commands.failure import CommandError
-from unfolded_ogamp.data import Scenario
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
 
 FOLDER = Path(__file__).resolve().parents[1] / "conf" / "scenario"
 

@@ -5,7 +5,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from unfolded_ogamp.commands.failure import one_line_failure
-from unfolded_ogamp.data import simulate
+from unfolded_ogamp.imaging.files.csi import simulate
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="simulate")

@@ -5,7 +5,9 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 from unfolded_ogamp.commands.failure import one_line_failure
-from unfolded_ogamp.training import SceneDataModule, UnfoldedModule, fit
+from unfolded_ogamp.training.datamodule import SceneDataModule
+from unfolded_ogamp.training.module import UnfoldedModule
+from unfolded_ogamp.training.run import fit
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")

@@ -9,7 +9,7 @@ from scenarios import named_scenario
 from unfolded_ogamp.commands.evaluate import EvaluationSettings
 from unfolded_ogamp.commands.failure import one_line_failure
 from unfolded_ogamp.commands.running import set_threads
-from unfolded_ogamp.commands.transfer import run_transfer
+from unfolded_ogamp.imaging.commands.transfer import run_transfer
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="transfer")

@@ -6,9 +6,9 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from unfolded_ogamp.catalogue import build_estimator, parse_entry
 from unfolded_ogamp.commands.failure import CommandError, one_line_failure
-from unfolded_ogamp.commands.tune import Range, TuningSettings, run_tuning
+from unfolded_ogamp.imaging.catalogue import build_estimator, parse_entry
+from unfolded_ogamp.imaging.commands.tune import Range, TuningSettings, run_tuning
 
 ROOT = Path(__file__).resolve().parents[1]
 

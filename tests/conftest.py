@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
+from places import GOLDEN
 
 # Before anything imports torch: on small scenes threads that wait for one another cost more than they do.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-GOLDEN = Path(__file__).parent / "golden"
 
 
 def load_golden(name: str) -> dict[str, np.ndarray]:

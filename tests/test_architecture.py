@@ -8,42 +8,42 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
-ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "unfolded_ogamp"
 
 # What each part of the package may import of the others. A part is a folder or a module right under the package.
-BOTTOM = {"records", "files", "settings_dict"}
+FLOOR = {"records", "settings", "files", "fields"}
+GROUND = FLOOR | {"physics", "operators", "inference", "coarse", "bounds", "evaluation", "scenes"}
 ALLOWED: dict[str, set[str]] = {
-    **{part: set() for part in BOTTOM},
+    **{part: {"files"} for part in ("records", "settings", "fields")},
+    "files": set(),
     "physics": {"records"},
-    "estimate": {"records", "physics"},
     "operators": {"records", "physics"},
-    "coarse": {"records", "physics"},
-    "data": {"records", "files", "physics", "coarse", "estimate"},
-    "estimators": {"records", "physics", "operators", "coarse", "estimate"},
-    "checks": {"physics", "coarse", "data", "estimators"},
-    "rivals": {"records", "physics", "operators", "estimate", "estimators"},
-    "networks": {"records", "physics", "operators", "estimate", "estimators"},
-    "evaluation": {"records", "files", "physics", "operators", "estimate"},
-    "pretrained": {"settings_dict", "networks"},
-    "export": {"networks", "evaluation", "pretrained", "__init__"},
-    "catalogue": {"estimate", "estimators", "rivals", "pretrained"},
-    "training": {*BOTTOM, "physics", "data", "estimate", "estimators", "networks", "evaluation", "pretrained"},
-    "reproduction": {"records", "physics", "coarse", "data", "estimate", "estimators", "networks", "evaluation"},
-    "commands": {*BOTTOM, "physics", "data", "estimate", "estimators", "networks", "evaluation"}
-    | {"pretrained", "export", "catalogue", "training", "reproduction", "checks"},
+    "inference": {"records", "physics", "operators"},
+    "coarse": {"records", "physics", "inference"},
+    "bounds": {"records", "physics", "operators", "inference"},
+    "scenes": {"records", "physics", "imaging"},
+    "evaluation": {*FLOOR, "physics", "operators", "bounds", "imaging"},
+    "imaging": GROUND | {"pretrained", "commands", "training"},
+    "pretrained": {"settings", "imaging"},
+    "export": {"imaging", "evaluation", "pretrained", "__init__"},
+    "training": GROUND | {"imaging", "pretrained"},
+    "commands": GROUND | {"imaging", "pretrained", "export", "training"},
     "__init__": {"pretrained"},
 }
+
+# Inside the system of imaging, folder by folder; a file right under it is a folder of its own.
+IMAGING_ALLOWED: dict[str, set[str]] = {}
 
 # Third-party packages that only some files may import; all others may use what is installed without extras.
 BASE = {"torch", "numpy", "scipy", "safetensors"}
 EXTRAS: dict[str, tuple[str, ...]] = {
     "lightning": ("training/",),
-    "rich": ("commands/", "evaluation/report.py"),
-    "matplotlib": ("evaluation/figures/", "reproduction/"),
-    "pylops": ("rivals/library.py", "rivals/omp.py"),
-    "pyproximal": ("rivals/fista.py",),
+    "rich": ("commands/", "imaging/commands/", "evaluation/report.py"),
+    "matplotlib": ("evaluation/figures.py", "evaluation/style.py", "imaging/figures/", "imaging/study/"),
+    "pylops": ("imaging/baselines/library.py", "imaging/baselines/omp.py"),
+    "pyproximal": ("imaging/baselines/fista.py",),
 }
 BLOCKED = (
     "lightning",

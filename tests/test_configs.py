@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import hydra
 import pytest
 from omegaconf import DictConfig, OmegaConf
+from places import ROOT
 
-ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 PRIMARY = sorted(path.stem for path in CONF.glob("*.yaml"))
 OPTIONS = sorted(
@@ -37,7 +36,7 @@ def defaults_of(primary: str) -> dict[str, str | None]:
 @pytest.fixture
 def shipped_network(monkeypatch):
     """Configurations may name the shipped network, which is no part of this test."""
-    monkeypatch.setattr("unfolded_ogamp.catalogue.load_pretrained", lambda folder: folder)
+    monkeypatch.setattr("unfolded_ogamp.imaging.catalogue.load_pretrained", lambda folder: folder)
 
 
 @pytest.mark.parametrize("name", PRIMARY)

@@ -15,10 +15,12 @@ from small_network import DETAILS, export_small_network, small_network
 
 import unfolded_ogamp
 from unfolded_ogamp import load_pretrained
-from unfolded_ogamp.data import Scenario, draw
-from unfolded_ogamp.evaluation import METRICS
+from unfolded_ogamp.evaluation.compare import METRICS
 from unfolded_ogamp.export import export_network
-from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
+from unfolded_ogamp.imaging.network.settings import NetworkSettings
+from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
+from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.pretrained import PretrainedError, load_details
 
 STATISTIC = {"mean": 0.00125, "median": 0.001, "low": 0.001, "high": 0.0015, "n": 8}

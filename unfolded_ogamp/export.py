@@ -14,8 +14,8 @@ from typing import Any
 from safetensors.torch import save
 
 import unfolded_ogamp
-from unfolded_ogamp.evaluation.columns import COLUMNS
-from unfolded_ogamp.networks import UnfoldedOGAMP
+from unfolded_ogamp.evaluation.tables import COLUMNS
+from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.pretrained import CARD, CONFIG, WEIGHTS, ExportDetails, load_pretrained
 
 SHOWN = (

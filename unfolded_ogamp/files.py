@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 
 @contextmanager
@@ -21,3 +23,33 @@ def written_at_once(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_npz(path: str | Path, keys: Collection[str]) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file that are named in `keys` and present; others are not looked at.
+
+    Raises:
+        ValueError: if there is no such file or it cannot be read, in one line.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    key = ""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise ValueError("it holds a single array")
+        with loaded as archive:
+            for key in archive.files:
+                if key in keys:
+                    arrays[key] = np.asarray(archive[key])
+    except FileNotFoundError:
+        raise ValueError("expected a file, found none") from None
+    except Exception as error:  # whatever a damaged archive makes NumPy and zipfile raise
+        where = f"{key}: expected an array of numbers" if key else "expected an .npz file"
+        raise ValueError(f"{where}, found what cannot be read ({' '.join(str(error).split())})") from error
+    return arrays
+
+
+def write_npz(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays to `path` at once: a reader finds the old file or the new one, never a part."""
+    with written_at_once(Path(path)) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]

@@ -16,8 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
-from unfolded_ogamp.settings_dict import settings_from_dict
+from unfolded_ogamp.imaging.network.settings import NetworkSettings
+from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
+from unfolded_ogamp.settings import settings_from_dict
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"

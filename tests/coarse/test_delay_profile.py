@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from unfolded_ogamp.coarse import GateSettings
-from unfolded_ogamp.coarse.delay_profile import earliest_arrival, earliest_tap, power_delay_profile
+from unfolded_ogamp.coarse.delay_profile import GateSettings, earliest_arrival, earliest_tap, power_delay_profile
 
 N_TAPS = 128
 SPACING = torch.tensor([120e3], dtype=torch.float64)  # a tap is 65 ns

@@ -15,9 +15,11 @@ from run_script import SCRIPTS, run_script
 from small_network import export_small_network
 
 from unfolded_ogamp import load_pretrained
-from unfolded_ogamp.catalogue import NAMES
-from unfolded_ogamp.data import Scenario, draw, load_csi, save_csi
-from unfolded_ogamp.networks.adaptation import AdaptationSettings, adapted
+from unfolded_ogamp.imaging.catalogue import NAMES
+from unfolded_ogamp.imaging.files.csi import load_csi, save_csi
+from unfolded_ogamp.imaging.network.adaptation import AdaptationSettings, adapted
+from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
 
 SCENARIO = Scenario(n_tx=10, n_rx=9, pixels=(8, 8), sparsity=0.05)
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -11,11 +11,14 @@ import torch
 from run_script import run_script
 from small_network import export_small_network
 
-from unfolded_ogamp.commands.demo import bound_on_average
+from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.commands.evaluate import EvaluationSettings
-from unfolded_ogamp.data import Scenario, evaluation_scenes
-from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator
-from unfolded_ogamp.evaluation import joint_bound, scene_metrics
+from unfolded_ogamp.imaging.commands.demo import bound_on_average
+from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
+from unfolded_ogamp.imaging.ogamp.presets import PRESETS
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.score import scene_metrics
+from unfolded_ogamp.scenes import evaluation_scenes
 
 TOY = Scenario(name="toy", n_tx=10, n_rx=10, pixels=(10, 10), sparsity=0.05)
 PNG = b"\x89PNG\r\n\x1a\n"

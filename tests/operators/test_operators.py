@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from unfolded_ogamp.operators import MultistaticOperator, OffGridOperator, dictionary_scale
+from unfolded_ogamp.operators.multistatic import MultistaticOperator, dictionary_scale
+from unfolded_ogamp.operators.off_grid import OffGridOperator
 from unfolded_ogamp.physics import NodeArray, draw_nodes, propagation_gain
 
 OPERATORS = [MultistaticOperator, OffGridOperator]

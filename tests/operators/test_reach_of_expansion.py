@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.special import j0, j1
 
-from unfolded_ogamp.operators import OffGridOperator
+from unfolded_ogamp.operators.off_grid import OffGridOperator
 from unfolded_ogamp.physics import NodeArray, propagation_gain
 
 

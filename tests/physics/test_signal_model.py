@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from unfolded_ogamp.data import Scenario, draw_scene
+from unfolded_ogamp.imaging.scenes.sampler import draw_scene
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.physics import (
     SPEED_OF_LIGHT,
     NodeArray,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.operators import MultistaticOperator, dictionary_scale
+from unfolded_ogamp.operators.multistatic import MultistaticOperator, dictionary_scale
 from unfolded_ogamp.physics import (
     SPEED_OF_LIGHT,
     NodeArray,

@@ -9,30 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from unfolded_ogamp.data import Component, Mixture, Scenario, draw
-from unfolded_ogamp.estimators import PRESETS, AlternatingEstimator, joint
-from unfolded_ogamp.estimators.joint import JointState
-from unfolded_ogamp.estimators.problem import Problem, pose
-from unfolded_ogamp.estimators.screening import ScreenedState
-from unfolded_ogamp.estimators.sources import Sources
-from unfolded_ogamp.evaluation import joint_bound
+from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.export import export_network
-from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
-from unfolded_ogamp.physics import Csi, Scene
-from unfolded_ogamp.pretrained import load_pretrained
-from unfolded_ogamp.training import (
-    CheckpointError,
-    DataSettings,
+from unfolded_ogamp.imaging.likelihood import joint_step
+from unfolded_ogamp.imaging.likelihood.joint_step import JointState
+from unfolded_ogamp.imaging.network.loss import (
     LossSettings,
-    OptimiserSettings,
-    RunSettings,
-    SceneDataModule,
-    UnfoldedModule,
-    fit,
-    fit_quietly,
-    load_checkpoint,
-)
-from unfolded_ogamp.training.losses import (
     block_errors,
     bound_of,
     competition_loss,
@@ -41,6 +23,23 @@ from unfolded_ogamp.training.losses import (
     saturated,
     total_loss,
 )
+from unfolded_ogamp.imaging.network.settings import NetworkSettings
+from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
+from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
+from unfolded_ogamp.imaging.ogamp.presets import PRESETS
+from unfolded_ogamp.imaging.ogamp.screening import ScreenedState
+from unfolded_ogamp.imaging.problem import Problem, pose
+from unfolded_ogamp.imaging.scenes.mixture import Component, Mixture
+from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.physics import Csi, Scene
+from unfolded_ogamp.pretrained import load_pretrained
+from unfolded_ogamp.training.checkpoint import CheckpointError, load_checkpoint
+from unfolded_ogamp.training.datamodule import DataSettings, SceneDataModule
+from unfolded_ogamp.training.module import OptimiserSettings, UnfoldedModule
+from unfolded_ogamp.training.quiet import fit_quietly
+from unfolded_ogamp.training.run import RunSettings, fit
 
 TINY = Scenario(name="tiny", n_tx=8, n_rx=8, pixels=(7, 7), sparsity=0.06)
 
@@ -48,7 +47,7 @@ TINY = Scenario(name="tiny", n_tx=8, n_rx=8, pixels=(7, 7), sparsity=0.06)
 def final_state(scene: Scene, csi: Csi, blocks: int) -> ScreenedState:
     network = UnfoldedOGAMP(NetworkSettings(blocks=blocks, first_exit=1)).double()
     posed = network.pose(csi, scene.array, scene.grid)
-    *_, last = network.states(posed.problem, posed.atlas, posed.phases)
+    *_, last = network.states(posed.problem, posed.search_grid, posed.phases)
     return last
 
 
@@ -106,7 +105,7 @@ def at_truth(scene: Scene, csi: Csi) -> tuple[Problem, JointState]:
     used = torch.ones_like(scene.position[..., 0], dtype=torch.bool)
     reflectivity = scene.reflectivity / problem.reflectivity_scale[:, None]
     sources = Sources(scene.position, reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
-    return problem, joint.init(sources, problem)
+    return problem, joint_step.init(sources, problem)
 
 
 def test_errors_at_the_end_are_in_units_of_the_bound() -> None:

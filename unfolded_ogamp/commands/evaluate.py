@@ -11,13 +11,14 @@ from rich.console import Console
 
 from unfolded_ogamp.commands.failure import CommandError
 from unfolded_ogamp.commands.running import make_folder, progress_bar
-from unfolded_ogamp.data import Scenario, evaluation_scenes
-from unfolded_ogamp.estimate import Estimator
-from unfolded_ogamp.evaluation import Row, compare, summarise
+from unfolded_ogamp.evaluation.compare import Row, compare, summarise
 from unfolded_ogamp.evaluation.figures import reliability_figure
 from unfolded_ogamp.evaluation.report import results_tables, write_results, write_rows
 from unfolded_ogamp.files import written_at_once
+from unfolded_ogamp.imaging.estimate import Estimator
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.physics import Csi, Scene
+from unfolded_ogamp.scenes import evaluation_scenes
 
 Batches = Iterable[tuple[Scene, Csi]]
 

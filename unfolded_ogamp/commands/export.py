@@ -11,7 +11,7 @@ from rich.console import Console
 
 from unfolded_ogamp.commands.failure import CommandError
 from unfolded_ogamp.export import export_network
-from unfolded_ogamp.training import load_checkpoint
+from unfolded_ogamp.training.checkpoint import load_checkpoint
 
 
 def run_export(checkpoint: Path, results: Path | None, output: Path, console: Console) -> None:

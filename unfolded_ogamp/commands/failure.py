@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from unfolded_ogamp.catalogue import CatalogueError
-from unfolded_ogamp.data import CsiFileError
+from unfolded_ogamp.imaging.catalogue import CatalogueError
+from unfolded_ogamp.imaging.files.csi import CsiFileError
 from unfolded_ogamp.pretrained import PretrainedError
 
 

@@ -13,9 +13,9 @@ from rich.console import Console
 from unfolded_ogamp.commands.failure import CommandError
 from unfolded_ogamp.commands.running import make_folder, progress_bar
 from unfolded_ogamp.files import written_at_once
-from unfolded_ogamp.networks import UnfoldedOGAMP
-from unfolded_ogamp.reproduction.registry import FIGURES, Recipe
-from unfolded_ogamp.reproduction.sweep import Row, Size
+from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
+from unfolded_ogamp.imaging.study.registry import FIGURES, Recipe
+from unfolded_ogamp.imaging.study.sweep import Row, Size
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from unfolded_ogamp.estimate import Estimate, Estimator
-from unfolded_ogamp.evaluation.bounds import joint_bound
-from unfolded_ogamp.evaluation.metrics import SceneMetrics, scene_metrics
+from unfolded_ogamp.bounds.imaging import joint_bound
+from unfolded_ogamp.imaging.estimate import Estimate, Estimator
+from unfolded_ogamp.imaging.score import SceneMetrics, scene_metrics
 from unfolded_ogamp.physics import Csi, Scene
 
 CONFIDENCE = 0.95

@@ -19,8 +19,8 @@ import torch
 from rich.markup import escape
 from rich.table import Table
 
-from unfolded_ogamp.evaluation.columns import COLUMNS
 from unfolded_ogamp.evaluation.compare import METRICS, Row, Statistic, Summary, summarise
+from unfolded_ogamp.evaluation.tables import COLUMNS
 from unfolded_ogamp.files import written_at_once
 
 MOST_ABREAST = 5  # estimators whose columns fit a screen

@@ -2,7 +2,7 @@
 
 from unfolded_ogamp.physics.csi import Csi, measure, noise_free_csi, noise_variance_at
 from unfolded_ogamp.physics.geometry import SPEED_OF_LIGHT, NodeArray, PixelGrid, draw_nodes, regular_grid
-from unfolded_ogamp.physics.network import is_connected, isolated_nodes, main_part, reached_nodes, reference_nodes
+from unfolded_ogamp.physics.graph import is_connected, isolated_nodes, main_part, reached_nodes, reference_nodes
 from unfolded_ogamp.physics.phases import (
     clock_phase,
     draw_residual_phases,
@@ -15,7 +15,8 @@ from unfolded_ogamp.physics.phases import (
     relative_to_reference,
     wrap,
 )
-from unfolded_ogamp.physics.propagation import (
+from unfolded_ogamp.physics.scene import Scene
+from unfolded_ogamp.physics.waves import (
     amplitude,
     amplitude_rate,
     bistatic_delay,
@@ -26,7 +27,6 @@ from unfolded_ogamp.physics.propagation import (
     propagation_gain,
     unit_phasor,
 )
-from unfolded_ogamp.physics.scene import Scene
 
 __all__ = [
     "SPEED_OF_LIGHT",

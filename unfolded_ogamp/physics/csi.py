@@ -10,8 +10,8 @@ from torch import Tensor
 
 from unfolded_ogamp.physics.geometry import NodeArray
 from unfolded_ogamp.physics.phases import link_phase
-from unfolded_ogamp.physics.propagation import los_channel, nlos_channel
 from unfolded_ogamp.physics.scene import Scene
+from unfolded_ogamp.physics.waves import los_channel, nlos_channel
 from unfolded_ogamp.records import Record
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 
-from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
+from unfolded_ogamp.imaging.network.settings import NetworkSettings
+from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.pretrained import ExportDetails
-from unfolded_ogamp.settings_dict import settings_from_dict
+from unfolded_ogamp.settings import settings_from_dict
 
 
 class CheckpointError(ValueError):

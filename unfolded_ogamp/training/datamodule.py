@@ -8,8 +8,8 @@ import lightning
 import torch
 from torch.utils.data import DataLoader
 
-from unfolded_ogamp.data import CounterSampler, SceneDataset, Source
 from unfolded_ogamp.physics import Csi, Scene
+from unfolded_ogamp.scenes import CounterSampler, SceneDataset, Source
 
 Batch = tuple[Scene, Csi]
 

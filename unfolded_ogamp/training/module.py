@@ -11,11 +11,10 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from unfolded_ogamp.estimate import Estimate
-from unfolded_ogamp.estimators import restarts, selection
-from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
-from unfolded_ogamp.training.datamodule import Batch, SceneDataModule
-from unfolded_ogamp.training.losses import (
+from unfolded_ogamp.imaging.estimate import Estimate
+from unfolded_ogamp.imaging.greedy import restarts
+from unfolded_ogamp.imaging.likelihood import model_selection
+from unfolded_ogamp.imaging.network.loss import (
     LossSettings,
     block_errors,
     bound_of,
@@ -24,6 +23,9 @@ from unfolded_ogamp.training.losses import (
     saturated,
     total_loss,
 )
+from unfolded_ogamp.imaging.network.settings import NetworkSettings
+from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
+from unfolded_ogamp.training.datamodule import Batch, SceneDataModule
 
 
 @dataclass(frozen=True)
@@ -80,18 +82,18 @@ class UnfoldedModule(lightning.LightningModule):
         """
         scene, csi = batch
         posed = self.network.pose(csi, scene.array, scene.grid)
-        problem, atlas, phases = posed.problem, posed.atlas, posed.phases
+        problem, search_grid, phases = posed.problem, posed.search_grid, posed.phases
         if focused:
             phases = restarts.focused_phases(problem, phases, self.network.settings.greedy)
-        states = list(self.network.states(problem, atlas, phases))
+        states = list(self.network.states(problem, search_grid, phases))
         blocks = [block_errors(state, scene, self.loss) for state in states]
         last = states[-1] if focused else states[self.network.settings.first_exit - 1]
-        refined = self.network.refinement(last, problem, atlas)
+        refined = self.network.refinement(last, problem, search_grid)
         refinement = refinement_loss(refined, scene, bound_of(scene, problem), self.loss)
         log_odds = self.network.log_odds(refined, problem)
         competition = competition_loss(log_odds, refined, scene, self.loss)
         # of a start that ended in a trap nothing can be told; it is started anew
-        competition = competition * (selection.excess(refined, problem) <= self.network.settings.greedy.margin)
+        competition = competition * (model_selection.excess(refined, problem) <= self.network.settings.greedy.margin)
         loss = total_loss(blocks, self.loss)
         loss = loss + self.loss.refinement * refinement + self.loss.competition * competition
         parts = {"refinement": refinement, "competition": competition}

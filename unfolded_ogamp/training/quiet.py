@@ -10,7 +10,7 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import EMAWeightAveraging
 
-from unfolded_ogamp.networks import UnfoldedOGAMP
+from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.training.datamodule import SceneDataModule
 from unfolded_ogamp.training.module import UnfoldedModule
 from unfolded_ogamp.training.run import RunSettings

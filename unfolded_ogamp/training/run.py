@@ -12,8 +12,8 @@ import lightning
 from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from unfolded_ogamp.estimate import Estimator
 from unfolded_ogamp.evaluation.report import provenance
+from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.training.datamodule import SceneDataModule
 from unfolded_ogamp.training.module import UnfoldedModule
 from unfolded_ogamp.training.validation import ValidationReport

@@ -8,10 +8,12 @@ import lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from unfolded_ogamp.estimate import Estimate, Estimator
-from unfolded_ogamp.evaluation import Bound, SceneMetrics, joint_bound, scene_metrics
-from unfolded_ogamp.evaluation.figures import comparison_figure, parameter_figure
-from unfolded_ogamp.networks import UnfoldedOGAMP
+from unfolded_ogamp.bounds.imaging import Bound, joint_bound
+from unfolded_ogamp.evaluation.figures import parameter_figure
+from unfolded_ogamp.imaging.estimate import Estimate, Estimator
+from unfolded_ogamp.imaging.figures.comparison import comparison_figure
+from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
+from unfolded_ogamp.imaging.score import SceneMetrics, scene_metrics
 from unfolded_ogamp.training.datamodule import Batch
 
 SHOWN = ("chamfer", "success", "phase_rmse", "position_efficiency", "phase_efficiency")

@@ -1,0 +1,197 @@
+"""Checks of a measurement: what is right passes, and every mistake is found and named."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from places import SHARED
+
+from unfolded_ogamp.imaging.checks.check import Verdict, compare_readings
+from unfolded_ogamp.imaging.checks.delays import check_delays, mean_delay, possible_delays
+from unfolded_ogamp.imaging.checks.free_space import misfit
+from unfolded_ogamp.imaging.checks.readings import AS_IT_IS, BOTH, CONJUGATED, IN_MILLIMETRES, SWAPPED, Reading
+from unfolded_ogamp.imaging.checks.run import check_arrays
+from unfolded_ogamp.imaging.files.arrays import KEYS, from_arrays
+from unfolded_ogamp.imaging.files.csi import save_csi
+from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.physics import SPEED_OF_LIGHT, los_channel
+
+SCENARIO = Scenario(n_tx=10, n_rx=10, pixels=(10, 10), sparsity=0.05, subcarrier_spacing=1e6)
+LINE_OF_SIGHT = replace(SCENARIO, n_tx=16, n_rx=16, sparsity=0.02, los=True, blocked_los=0.3)
+MEASURED = SHARED / "data"
+pytestmark = pytest.mark.filterwarnings("ignore:the CSI is")  # times the line of sight of positions in millimetres
+MILLIMETRES = Reading("metres given as millimetres", "", scale=1e3)
+
+Arrays = dict[str, np.ndarray]
+
+
+def arrays_of(scenario: Scenario, folder: Path, seed: int = 0) -> Arrays:
+    save_csi(folder / "scene.npz", *draw(scenario, 1, torch.Generator().manual_seed(seed)), truth=False)
+    with np.load(folder / "scene.npz") as archive:
+        return {key: value for key, value in archive.items() if key != "los_channel"}
+
+
+def verdicts(arrays: Arrays) -> dict[str, Verdict]:
+    return {check.name: check.verdict for check in check_arrays(arrays)}
+
+
+@pytest.mark.parametrize("scenario", [SCENARIO, LINE_OF_SIGHT], ids=["scattering", "line of sight"])
+def test_a_right_file_passes(scenario, tmp_path):
+    found = verdicts(arrays_of(scenario, tmp_path))
+    assert found.pop("line of sight") == (Verdict.PASS if scenario.los else Verdict.UNTOLD)
+    assert set(found.values()) == {Verdict.PASS}
+
+
+@pytest.mark.parametrize("scenario", [SCENARIO, LINE_OF_SIGHT], ids=["scattering", "line of sight"])
+@pytest.mark.parametrize(
+    ("mistake", "remedy"),
+    [(CONJUGATED, CONJUGATED), (SWAPPED, SWAPPED), (BOTH, BOTH), (MILLIMETRES, IN_MILLIMETRES)],
+    ids=lambda reading: reading.name,
+)
+def test_every_mistake_fails_with_its_remedy(scenario, mistake, remedy, tmp_path):
+    checks = {check.name: check for check in check_arrays(mistake.of(arrays_of(scenario, tmp_path)))}
+    name = "line of sight" if "point scatterers" not in checks else "point scatterers"
+    assert checks[name].verdict == Verdict.FAIL
+    assert f"if {remedy.name}: {remedy.advice}." in checks[name].sentence
+    if mistake.conjugate:
+        assert checks["delays"].verdict == Verdict.FAIL
+
+
+def test_readings_undo_their_mistakes(tmp_path):
+    arrays = arrays_of(LINE_OF_SIGHT, tmp_path)
+    for reading in (CONJUGATED, SWAPPED, BOTH):
+        again = reading.of(reading.of(arrays))
+        assert all(np.array_equal(again[key], arrays[key]) for key in arrays)
+    again = IN_MILLIMETRES.of(MILLIMETRES.of(arrays))
+    assert all(np.allclose(again[key], arrays[key], rtol=1e-12, atol=0) for key in ("tx", "rx", "roi", "pixel"))
+
+
+def test_known_line_of_sight_is_checked_against_the_csi_and_against_the_geometry(tmp_path):
+    arrays = arrays_of(LINE_OF_SIGHT, tmp_path)
+    known = arrays | {"los_channel": los_channel(from_arrays(arrays).array)[0].numpy()}
+    found = verdicts(known)
+    assert (found["line of sight"], found["known line of sight"]) == (Verdict.PASS, Verdict.PASS)
+    found = verdicts(known | {"csi": known["csi"].conj()})
+    assert (found["line of sight"], found["known line of sight"]) == (Verdict.FAIL, Verdict.PASS)
+    found = verdicts(CONJUGATED.of(known))
+    assert (found["line of sight"], found["known line of sight"]) == (Verdict.PASS, Verdict.FAIL)
+
+
+def test_line_of_sight_misfit_is_zero_whatever_the_node_phases_and_antennas(tmp_path):
+    file = from_arrays(arrays_of(LINE_OF_SIGHT, tmp_path))
+    generator = torch.Generator().manual_seed(0)
+    reference = los_channel(file.array)
+    phase = 2 * math.pi * torch.rand(2, 1, 16, 1, generator=generator, dtype=torch.float64)
+    gain = 1 + torch.rand(1, 16, 16, 1, generator=generator, dtype=torch.float64)
+    measured = reference * gain * torch.polar(torch.ones_like(gain), phase[0][:, :, None] - phase[1][:, None])
+    assert misfit(measured, reference, file) == pytest.approx(0, abs=1e-9)
+    assert misfit(measured.conj(), reference, file) > 0.3
+
+
+def test_mean_delay_of_one_scatterer_is_that_of_its_paths_by_their_power(tmp_path):
+    scene, csi = draw(replace(SCENARIO, sparsity=0.01, missing_links=0.2), 1, torch.Generator().manual_seed(2))
+    save_csi(tmp_path / "scene.npz", scene, csi)
+    file = from_arrays({key: value for key, value in np.load(tmp_path / "scene.npz").items() if key in KEYS})
+    delays, powers = [], []
+    for i, tx in enumerate(scene.array.tx[0]):
+        for j, rx in enumerate(scene.array.rx[0]):
+            if scene.link[0, i, j]:
+                path = [float((node - scene.position[0, 0]).norm()) for node in (tx, rx)]
+                delays.append(sum(path) / SPEED_OF_LIGHT)
+                powers.append((path[0] * path[1]) ** -2)
+    mean, deviation = mean_delay(file)
+    expected = float(np.average(delays, weights=powers))
+    assert abs(mean - expected) < 4 * deviation < 0.5 * expected
+    shortest, longest = possible_delays(file)
+    assert shortest < min(delays) < max(delays) < longest
+
+
+def test_delays_are_untold_by_one_frequency_and_doubted_where_clocks_are_apart(tmp_path):
+    arrays = arrays_of(SCENARIO, tmp_path)
+    one = arrays | {"frequency": arrays["frequency"][:1], "csi": arrays["csi"][..., :1]}
+    assert check_delays(from_arrays(one)).verdict == Verdict.UNTOLD
+    twice = arrays | {"frequency": arrays["frequency"][[0, 0]]}
+    assert check_delays(from_arrays(twice)).verdict == Verdict.UNTOLD
+    turn = np.exp(-2j * np.pi * 2e-7 * (arrays["frequency"] - arrays["frequency"][0]))  # 200 ns late
+    assert check_delays(from_arrays(arrays | {"csi": arrays["csi"] * turn})).verdict == Verdict.DOUBT
+
+
+def test_a_scatterer_alone_does_not_tell_the_sign(tmp_path):
+    """At one frequency, node phases of which nothing is known explain one scatterer in any reading."""
+    alone = replace(SCENARIO, sparsity=0.01, phase_model="uniform", n_subcarriers=1)
+    assert verdicts(arrays_of(alone, tmp_path))["point scatterers"] == Verdict.UNTOLD
+
+
+NUMBERS = {
+    "axes": (lambda a: {"csi": np.moveaxis(a["csi"], -1, 0)}, "axes", "its axes are in the order [1, 2, 0]"),
+    "shape": (lambda a: {"csi": a["csi"][:7]}, "axes", "they do not fit one another"),
+    "GHz": (
+        lambda a: {"frequency": a["frequency"] / 1e9, "carrier_frequency": np.array(1.0)},
+        "frequency",
+        "looks like GHz",
+    ),
+    "MHz": (
+        lambda a: {"frequency": a["frequency"] / 1e6, "carrier_frequency": np.array(1e3)},
+        "frequency",
+        "looks like MHz",
+    ),
+    "carrier": (lambda _: {"carrier_frequency": np.array(1.0)}, "frequency", "carrier_frequency 1 is far from them"),
+    "kilometres": (lambda a: {"tx": a["tx"] / 1e3, "rx": a["rx"] / 1e3}, "lengths", "metres are expected"),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+def test_numbers_that_cannot_be_meant_end_the_checks(case, tmp_path):
+    change, name, message = NUMBERS[case]
+    arrays = arrays_of(SCENARIO, tmp_path)
+    checks = {check.name: check for check in check_arrays(arrays | change(arrays))}
+    assert checks[name].verdict == Verdict.FAIL
+    assert message in checks[name].sentence
+    assert set(checks) == {"axes", "frequency", "lengths"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("csi", np.ones((10, 10), complex), r"csi: expected shape \[n_tx, n_rx, K\], found \[10, 10\]"),
+        ("tx", np.ones((10, 2), complex), "tx: expected real numbers, found complex128"),
+        ("pixel", np.ones(2), "pixel: expected a positive number, found an array"),
+        ("csi", np.ones((10, 10, 2)), "csi: expected complex numbers, found float64"),
+    ],
+)
+def test_what_is_no_measurement_is_refused(key, value, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        check_arrays(arrays_of(SCENARIO, tmp_path) | {key: value})
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "verdict"),
+    [
+        (0.1, 0.5, "pass"),
+        (0.5, 0.1, "fail"),
+        (0.1, 0.15, "untold"),
+        (0.7, 0.8, "doubt"),
+        (0.0, 0.0, "untold"),
+        (0.001, 0.04, "untold"),
+    ],
+)
+def test_readings_are_told_apart_by_a_factor(own, other, verdict):
+    assert compare_readings("name", {AS_IT_IS: own, SWAPPED: 0.9, CONJUGATED: other}, clearly=2.0).verdict == verdict
+
+
+@pytest.mark.skipif(not MEASURED.exists(), reason="the measured files are not there")
+@pytest.mark.parametrize("name", ["dielTM_dec8f_3GHz", "a1_constrcs_small_nlos"])
+def test_measured_files_pass_and_their_conjugates_fail(name):
+    arrays = {
+        key: value
+        for key, value in np.load(MEASURED / f"{name}.npz").items()
+        if key in KEYS and not key.startswith("truth")
+    }
+    assert not {Verdict.FAIL, Verdict.DOUBT} & set(verdicts(arrays).values())
+    assert Verdict.FAIL in verdicts(CONJUGATED.of(arrays)).values()

@@ -1,0 +1,155 @@
+"""Greedy estimation: exact without noise, on the bound with it, and at home where the phases are unknown."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from scipy.stats import binom
+
+from unfolded_ogamp.bounds.imaging import joint_bound
+from unfolded_ogamp.imaging.greedy import rounds
+from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
+from unfolded_ogamp.imaging.greedy.settings import GreedySettings
+from unfolded_ogamp.imaging.likelihood import joint_step
+from unfolded_ogamp.imaging.problem import pose
+from unfolded_ogamp.imaging.scenes.sampler import draw, draw_scene
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.score import scene_metrics
+from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.physics import measure
+from unfolded_ogamp.records import concatenate
+
+SMALL = Scenario(name="small", n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.05)
+
+
+def success_and_metrics(scenario: Scenario, n_scenes: int, seed: int, settings: GreedySettings | None = None):
+    scene, csi = draw(scenario, n_scenes, torch.Generator().manual_seed(seed))
+    estimate = GreedyEstimator(settings or GreedySettings())(csi, scene.array, scene.grid)
+    return [scene_metrics(scene, estimate, i, joint_bound(scene, i)) for i in range(n_scenes)], estimate, scene
+
+
+def test_finds_all_and_reaches_the_bound():
+    metrics, _, _ = success_and_metrics(SMALL, 20, seed=0)
+    assert sum(m.success for m in metrics) >= 19
+    position = torch.tensor([m.position_efficiency for m in metrics])
+    phase = torch.tensor([m.phase_efficiency for m in metrics])
+    assert 0.7 < float(position.median()) < 1.1
+    assert 0.7 < float(phase.median()) < 1.1
+
+
+def test_without_noise_the_scene_itself_comes_out():
+    metrics, estimate, scene = success_and_metrics(replace(SMALL, snr_db=120.0), 3, seed=1)
+    for index, m in enumerate(metrics):
+        assert m.success
+        assert m.position_rmse < 1e-6
+        assert m.phase_rmse < 1e-5
+        strength = estimate.scatterers[index].reflectivity.abs().sort().values
+        torch.testing.assert_close(strength, scene.reflectivity[index].abs().sort().values, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        replace(SMALL, name="missing links", missing_links=0.3),
+        replace(SMALL, name="wide pixels", pixel=0.5),
+        replace(SMALL, name="space", n_tx=16, n_rx=16, pixels=(5, 5, 5), node_radius=(1.0, 1.5), sparsity=0.03),
+    ],
+    ids=lambda s: s.name,
+)
+def test_other_geometries(scenario):
+    metrics, _, _ = success_and_metrics(scenario, 6, seed=2)
+    assert sum(m.success for m in metrics) >= 5
+
+
+def test_no_synchronisation_at_all_is_needed():
+    """Node phases uniform: one start suffices from phases that autofocus finds, seldom from those that are given."""
+    scenario = replace(SMALL, n_tx=16, n_rx=16, phase_std=50.0)
+    found = [
+        sum(m.success for m in success_and_metrics(scenario, 5, seed=3, settings=settings)[0])
+        for settings in (GreedySettings(starts=1, haze=math.inf), GreedySettings(starts=1))
+    ]
+    assert found[0] < 4 <= found[1], found
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e4, 1e20])
+def test_scale_of_the_csi_is_carried_through(scale: float):
+    scene, csi = draw(replace(SMALL, phase_std=50.0), 2, torch.Generator().manual_seed(4))
+    estimator = GreedyEstimator(GreedySettings())
+    plain = estimator(csi, scene.array, scene.grid)
+    louder = replace(csi, value=scale * csi.value, noise_variance=scale**2 * csi.noise_variance)
+    scaled = estimator(louder, scene.array, scene.grid)
+    torch.testing.assert_close(scaled.scatterers[0].position, plain.scatterers[0].position)
+    torch.testing.assert_close(scaled.scatterers[0].reflectivity / scale, plain.scatterers[0].reflectivity)
+    torch.testing.assert_close(scaled.residual / scale**2, plain.residual)
+
+
+def test_noise_alone_holds_nothing():
+    """The false-alarm probability bounds how often noise alone makes a scatterer, and is no idle bound."""
+    scene, csi = draw(SMALL, 100, torch.Generator().manual_seed(5))
+    generator = torch.Generator().manual_seed(6)
+    noise = torch.view_as_complex(torch.randn(*csi.value.shape, 2, generator=generator).to(scene.position))
+    csi = replace(csi, value=noise, noise_variance=torch.full_like(csi.noise_variance, 2.0))
+    estimate = GreedyEstimator(GreedySettings(starts=1, false_alarm=0.3))(csi, scene.array, scene.grid)
+    low, high = binom.interval(0.999, 100, 0.3)
+    assert 2 <= sum(len(found.position) > 0 for found in estimate.scatterers) <= high
+    assert low > 2
+
+
+def test_a_scene_does_not_depend_on_its_batch():
+    """Unequal numbers of scatterers, uniform phases and so restarts, and a node at the origin of coordinates."""
+    scenario = replace(SMALL, phase_std=50.0, snr_db=20.0)
+    few, crowded = (draw(replace(scenario, sparsity=s), 2, torch.Generator().manual_seed(7)) for s in (0.03, 0.06))
+    moved = [scene.array.tx[0, 0].clone() for scene, _ in (few, crowded)]
+    csi = concatenate([few[1], crowded[1]])
+    arrays = [
+        replace(s.array, tx=s.array.tx - m, rx=s.array.rx - m) for (s, _), m in zip((few, crowded), moved, strict=True)
+    ]
+    grids = [replace(s.grid, centre=s.grid.centre - m) for (s, _), m in zip((few, crowded), moved, strict=True)]
+    array, grid = concatenate(arrays), concatenate(grids)
+    estimator = GreedyEstimator(GreedySettings(starts=3))
+    together = estimator(csi, array, grid)
+    assert bool(together.prediction.isfinite().all())
+    for index in range(4):
+        one = slice(index, index + 1)
+        alone = estimator(csi[one], array[one], grid[one])
+        change = alone.scatterers[0].position - together.scatterers[index].position
+        assert bool((change.abs() < 0.1 * alone.scatterers[0].position_std).all())  # converged, not bit for bit
+        torch.testing.assert_close(alone.residual[0], together.residual[index], rtol=1e-4, atol=0)
+
+
+def test_a_split_scatterer_is_made_one():
+    scene, csi = draw(replace(SMALL, sparsity=0.04), 1, torch.Generator().manual_seed(10))
+    scene, csi = scene.to(torch.float64), csi.to(torch.float64)
+    problem = pose(csi, scene.array, scene.grid, None)
+    apart = torch.tensor([0.0, 0.03], dtype=torch.float64)
+    position = torch.cat([scene.position, scene.position[:, :1] + apart], dim=1)
+    reflectivity = torch.cat([scene.reflectivity, 0.3 * scene.reflectivity[:, :1]], dim=1).to(torch.complex128)
+    used = torch.ones_like(reflectivity, dtype=torch.bool)
+    split = Sources(position, reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
+    state = rounds.GreedyState(joint_step.init(split, problem), *torch.tensor([[True], [False]]))
+    one = rounds.finish(state, problem, GreedySettings()).joint
+    assert int(one.sources.used.sum()) == scene.position.shape[1]
+
+
+def test_a_close_pair_stays_two():
+    """Two scatterers a twelfth of a wavelength apart: neither is certain by curvature, but one alone does not do."""
+    scene = draw_scene(replace(SMALL, sparsity=0.04), 1, torch.Generator().manual_seed(10))
+    position = scene.position.clone()
+    position[0, 1] = position[0, 0] + scene.array.wavelength[0] / 12 * torch.tensor([0.6, 0.8])
+    scene = replace(scene, position=position)
+    csi = measure(scene, torch.Generator().manual_seed(11))
+    estimate = GreedyEstimator()(csi, scene.array, scene.grid)
+    found = estimate.scatterers[0].position.double()
+    assert len(found) == 4
+    distance = torch.cdist(position[0, :2], found).sort(dim=1)
+    assert float(distance.values[:, 0].max()) < float(scene.array.wavelength) / 24
+
+
+def test_settings_are_checked():
+    with pytest.raises(ValueError, match="spacing must be positive, got 0"):
+        GreedySettings(spacing=0.0)
+    with pytest.raises(ValueError, match="starts must be at least 1, got 0"):
+        GreedySettings(starts=0)

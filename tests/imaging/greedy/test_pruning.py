@@ -1,0 +1,102 @@
+"""What is left out: one of two sources that split a scatterer, never one of two scatterers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from unfolded_ogamp.imaging.greedy import pruning
+from unfolded_ogamp.imaging.greedy.settings import GreedySettings
+from unfolded_ogamp.imaging.likelihood import joint_step, model_selection
+from unfolded_ogamp.imaging.problem import Problem, pose
+from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.operators.multistatic import MultistaticOperator
+from unfolded_ogamp.physics import Scene, measure
+
+SETTINGS = GreedySettings()
+SCENARIO = Scenario(n_tx=16, n_rx=16, pixels=(8, 8), sparsity=5 / 64, snr_db=25.0)
+
+
+def posed(scene: Scene, seed: int) -> tuple[Problem, Sources]:
+    csi = measure(scene, torch.Generator().manual_seed(seed))
+    problem = pose(csi, scene.array, scene.grid, torch.ones_like(scene.grid.pixel))
+    truth = Sources(
+        position=scene.position,
+        reflectivity=scene.reflectivity / problem.reflectivity_scale[:, None],
+        used=torch.ones_like(scene.position[..., 0], dtype=torch.bool),
+        tx_phase=scene.tx_phase[..., 0],
+        rx_phase=scene.rx_phase[..., 0],
+    )
+    return problem, truth
+
+
+def drawn(seed: int) -> Scene:
+    return draw(SCENARIO, 6, torch.Generator().manual_seed(seed))[0]
+
+
+def converged(sources: Sources, problem: Problem) -> joint_step.JointState:
+    state = joint_step.init(sources, problem)
+    for _ in range(15):
+        state = joint_step.step(state, problem, torch.ones_like(sources.used[:, 0]), 0.1)
+    return state
+
+
+def evidence_of(state: joint_step.JointState, problem: Problem) -> pruning.Evidence:
+    return pruning.evidence(state, problem, pruning.exact_uncertainty(state.sources, problem))
+
+
+def test_power_alone_is_that_of_the_column_over_the_noise() -> None:
+    problem, truth = posed(drawn(1), 1)
+    state = joint_step.init(truth, problem)
+    found = evidence_of(state, problem)
+    for slot in range(5):
+        one = MultistaticOperator.at(problem.array, truth.position[:, slot : slot + 1], problem.dictionary_scale)
+        echo = one.forward(truth.reflectivity[:, None, slot : slot + 1]) * problem.link
+        noise = model_selection.noise_power(state.cost, truth, problem).maximum(problem.noise_variance)
+        expected = echo.abs().square().sum((1, 2, 3)) / noise
+        torch.testing.assert_close(found.alone[:, slot], expected)
+    # an amplitude alone in noise of variance s has the variance s / 2 over the energy of its column
+    assert bool((found.beside_others <= 2 * found.alone).all())
+
+
+def test_one_of_two_that_split_a_scatterer_goes_and_the_other_takes_its_place() -> None:
+    scene = drawn(2)
+    problem, truth = posed(scene, 2)
+    aside = torch.tensor([0.02, 0.01]).double()
+    split = replace(
+        truth,
+        position=torch.cat([truth.position[:, :1] - aside, truth.position[:, :1] + aside, truth.position[:, 1:]], 1),
+        reflectivity=torch.cat(
+            [truth.reflectivity[:, :1] / 2, truth.reflectivity[:, :1] / 2, truth.reflectivity[:, 1:]], 1
+        ),
+        used=torch.cat([truth.used[:, :1], truth.used], 1),
+    )
+    state = converged(split, problem)
+    doubt = pruning.log_odds(evidence_of(state, problem), state.sources, problem)
+    assert bool((doubt[:, :2].amin(1) < 0).all())
+    assert bool((doubt[:, 2:] > 0).all())
+    pruned, doubted = pruning.prune(state, problem, doubt, SETTINGS, steps=10)
+    assert bool(doubted.all())
+    assert pruned.sources.used.sum(1).tolist() == [5] * 6
+    assert bool((model_selection.criterion(pruned, problem) < model_selection.criterion(state, problem)).all())
+    distance = torch.cdist(scene.position, pruned.sources.position)
+    distance = torch.where(pruned.sources.used[:, None], distance, torch.inf)
+    assert float(distance.amin(2).max()) < 0.02 * float(problem.array.wavelength[0])
+
+
+def test_two_scatterers_inside_the_point_response_stay_two() -> None:
+    scene = drawn(3)
+    close = scene.position.clone()
+    close[:, 1] = close[:, 0] + torch.tensor([0.2, 0.0]).double() * float(scene.array.wavelength[0])
+    problem, truth = posed(replace(scene, position=close), 3)
+    state = converged(truth, problem)
+    doubt = pruning.log_odds(evidence_of(state, problem), state.sources, problem)
+    assert bool((doubt > 0).all())
+    kept, doubted = pruning.prune(state, problem, doubt, SETTINGS, steps=10)
+    assert not bool(doubted.any())
+    assert kept is state
+    without, _ = pruning.prune(state, problem, -doubt, SETTINGS, steps=10)
+    assert bool((model_selection.criterion(without, problem) > model_selection.criterion(state, problem)).all())

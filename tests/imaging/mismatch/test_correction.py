@@ -1,0 +1,135 @@
+"""What targets with size and antennas nearby add to the channel, against plain loops and closed forms."""
+
+from __future__ import annotations
+
+import cmath
+import math
+from dataclasses import replace
+
+import torch
+
+from unfolded_ogamp.imaging.greedy.estimator import first_phases
+from unfolded_ogamp.imaging.likelihood import joint_step, normal_equations
+from unfolded_ogamp.imaging.mismatch import correction, line_of_sight
+from unfolded_ogamp.imaging.problem import Problem, phasor, pose
+from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.physics import Csi, Scene, link_phase, link_phase_error
+
+PLANE = Scenario(name="plane", n_tx=9, n_rx=8, pixels=(8, 8), sparsity=0.05, snr_db=300.0)
+
+
+def posed(scenario: Scenario, seed: int) -> tuple[Scene, Csi, Problem, Sources]:
+    """Two scenes and their true sources in problem units, reflectivities of any phase."""
+    generator = torch.Generator().manual_seed(seed)
+    scene, csi = draw(scenario, 2, generator)
+    scene, csi = scene.to(torch.float64), csi.to(torch.float64)
+    phase = 2 * math.pi * torch.rand(scene.reflectivity.shape, generator=generator, dtype=torch.float64)
+    reflectivity = torch.polar(torch.ones_like(phase), phase)
+    used = torch.ones_like(phase, dtype=torch.bool)
+    sources = Sources(scene.position, reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
+    return scene, csi, pose(csi, scene.array, scene.grid, None), sources
+
+
+def test_echoes_of_targets_and_over_two_of_them_are_those_of_loops():
+    scene, _, problem, sources = posed(PLANE, 0)
+    columns, second = correction.columns(sources, problem), correction.second_echoes(sources, problem)
+    tx, rx, place = scene.array.tx[0], scene.array.rx[0], scene.position[0]
+    wavenumber, scale = float(scene.array.wavenumber[0, 1]), float(problem.dictionary_scale[0])
+    constant = float(scene.array.wavelength[0]) / (4 * math.pi) / scale
+
+    def wave(start: torch.Tensor, end: torch.Tensor) -> complex:
+        length = float((end - start).norm())
+        return cmath.exp(-1j * wavenumber * length) / length
+
+    for i, j in ((0, 0), (3, 5), (8, 7)):
+        total = 0j
+        for s in range(len(place)):
+            echo = constant * wave(tx[i], place[s]) * wave(place[s], rx[j])
+            to_tx, to_rx = tx[i] - place[s], rx[j] - place[s]
+            angle = math.acos(float(to_tx @ to_rx / (to_tx.norm() * to_rx.norm())))
+            for order in range(1 + correction.ORDERS):
+                assert abs(complex(columns[0, i, j, 1, s, order]) - echo * math.cos(order * angle)) < 1e-9
+            for t in range(len(place)):
+                if t != s:
+                    both = complex(sources.reflectivity[0, s] * sources.reflectivity[0, t])
+                    over = wave(tx[i], place[s]) * wave(place[s], place[t]) * wave(place[t], rx[j])
+                    total += constant * both * over
+        assert abs(complex(second[0, i, j, 1]) - total) < 1e-9 * abs(total) + 1e-12
+
+
+def with_size(problem: Problem, sources: Sources) -> Problem:
+    """The problem with the CSI of targets that echo 0.4 cos(beta) and -0.2 cos(2 beta) of their reflectivity more."""
+    columns = correction.columns(sources, problem)
+    series = columns @ torch.tensor([1.0, 0.4, -0.2], dtype=columns.dtype)
+    channel = (series * sources.reflectivity[:, None, None, None]).sum(-1)
+    channel = channel + 0.03 * correction.second_echoes(sources, problem)
+    return replace(problem, csi=channel * sources.rotation.conj())
+
+
+def test_the_fit_finds_what_was_added_where_targets_have_size():
+    _, _, problem, sources = posed(PLANE, 1)
+    problem = with_size(problem, sources)
+    fitted, corrected = correction.fitted(sources, problem, torch.tensor([True, False]))
+    torch.testing.assert_close(fitted.reflectivity, sources.reflectivity, rtol=1e-4, atol=1e-5)
+    cost = joint_step.init(fitted, corrected).cost / normal_equations.power(problem.csi)
+    assert cost[0] < 1e-9 < 1e-3 < cost[1]
+    assert corrected.n_corrections.tolist() == [2 * (correction.ORDERS * sources.used.shape[1] + 1), 0]
+    assert not corrected.correction[1].any()
+
+
+def test_steps_end_on_the_truth_from_beside_it():
+    """Positions and phases, in a few steps; without the projection they crawl."""
+    scene, _, problem, sources = posed(replace(PLANE, n_tx=16, n_rx=16), 2)
+    problem, sized = with_size(problem, sources), torch.tensor([True, True])
+    noise = torch.Generator().manual_seed(3)
+    start = replace(
+        sources,
+        position=sources.position + 0.004 * torch.randn(sources.position.shape, generator=noise, dtype=torch.float64),
+        tx_phase=sources.tx_phase + 0.05 * torch.randn(2, 16, generator=noise, dtype=torch.float64),
+    )
+    moved, seen = correction.fitted(start, problem, sized)
+    state = joint_step.init(moved, seen)
+    for _ in range(15):
+        state, seen = correction.step(state, seen, sized, sized, largest_move=0.1)
+    assert (state.cost / normal_equations.power(problem.csi)).max() < 1e-10
+    assert (state.sources.position - scene.position).norm(dim=-1).max() < 1e-4
+
+
+def near_antennas(scene: Scene, csi: Csi) -> Csi:
+    """The line of sight of dipoles across the plane, in place of that of free space."""
+    distance = torch.cdist(scene.array.tx, scene.array.rx)[..., None] * scene.array.wavenumber[:, None, None]
+    field = csi.los_channel * (1 + 1 / (1j * distance) - 1 / distance.square())
+    turned = torch.polar(torch.ones_like(scene.tx_phase[:, :, None]), -link_phase(scene.tx_phase, scene.rx_phase))
+    return replace(csi, value=field * turned)
+
+
+def test_dipoles_nearby_are_found_by_their_line_of_sight():
+    """Phases and channel are exact, where free space leaves errors of a tenth of a radian."""
+    scene, csi, _, _ = posed(replace(PLANE, los=True), 4)
+    problem = pose(near_antennas(scene, csi), scene.array, scene.grid, None)
+    before = first_phases(problem)
+    found, after = line_of_sight.fitted(problem, before)
+    assert found.near.all()
+    true = link_phase(scene.tx_phase, scene.rx_phase)[..., :1]
+    errors = [link_phase_error(link_phase(p.tx, p.rx), true, csi.link).abs().max() for p in (before, after)]
+    assert errors[1] < 1e-5 < 1e-2 < errors[0]
+    left = problem.csi * phasor(after.tx, after.rx) - found.los - found.correction
+    assert normal_equations.power(left).max() < 1e-9 * normal_equations.power(problem.csi).min()
+
+
+def test_a_line_of_sight_that_fits_or_was_measured_stays():
+    scene, csi, _, _ = posed(replace(PLANE, los=True), 5)
+    direct = replace(csi, value=near_antennas(scene, csi).value)
+    plain = torch.polar(torch.ones_like(scene.tx_phase[:, :, None]), -link_phase(scene.tx_phase, scene.rx_phase))
+    gain = 1 + 0.1 * torch.rand(2, 9, 8, 1, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    measured = replace(direct, los_channel=gain * csi.los_channel)
+    for seen in (replace(csi, value=3 * csi.los_channel * plain, los_channel=3 * csi.los_channel), measured):
+        problem = pose(seen, scene.array, scene.grid, None)
+        generator = torch.Generator().manual_seed(7)
+        noise = 1e-3 * torch.view_as_complex(torch.randn(*problem.csi.shape, 2, generator=generator).double())
+        problem = replace(problem, csi=problem.csi + noise * problem.csi.abs().mean())
+        found, _ = line_of_sight.fitted(problem, first_phases(problem))
+        assert not found.near.any()
+        assert not found.correction.any()

@@ -1,0 +1,70 @@
+"""Adaptation lowers what it looks at, leaves the competition and the network itself alone, and needs no truth."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from unfolded_ogamp.imaging.network.adaptation import AdaptationSettings, AdaptedEstimator, adapted, unexplained
+from unfolded_ogamp.imaging.network.settings import NetworkSettings
+from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
+from unfolded_ogamp.imaging.scenes.perturbed import MISMATCHES, mismatched_scenes
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.physics import Csi, Scene
+
+SCENARIO = Scenario(n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.06, phase_std=1.0)
+SETTINGS = AdaptationSettings(steps=3, learning_rate=0.03)
+
+
+@pytest.fixture
+def measured() -> tuple[Scene, Csi]:
+    """A scene whose nodes are not quite where they are told to be."""
+    return next(mismatched_scenes(SCENARIO, MISMATCHES["node positions"], 1, seed=1, dtype=torch.float64))
+
+
+@pytest.fixture
+def network() -> UnfoldedOGAMP:
+    settings = NetworkSettings(blocks=3, looks=0, joint_layers=1, final_layers=1, starts=1, hand_over=False)
+    return UnfoldedOGAMP(settings).double().requires_grad_(False)
+
+
+def test_adaptation_leaves_less_unexplained(network: UnfoldedOGAMP, measured: tuple[Scene, Csi]) -> None:
+    scene, csi = measured
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    found = adapted(network, csi, scene.told_array, scene.grid, SETTINGS)
+    posed = network.pose(csi, scene.told_array, scene.grid)
+    assert found.before == pytest.approx(float(unexplained(network, posed)))
+    assert found.after == pytest.approx(float(unexplained(found.network, posed)))
+    assert found.after < 0.999 * found.before < 1
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])
+    tuned = found.network.state_dict()
+    changed = {name.split(".")[0] for name, value in tuned.items() if not torch.equal(value, before[name])}
+    assert changed <= {"blocks", "refinement"}
+    assert not any(parameter.requires_grad for parameter in found.network.parameters())
+
+
+@pytest.mark.filterwarnings("ignore::unfolded_ogamp.estimators.MismatchWarning")
+def test_estimator_is_adapted_to_what_it_is_given(network: UnfoldedOGAMP, measured: tuple[Scene, Csi]) -> None:
+    """Also on tensors of inference mode, which gradients cannot go through."""
+    scene, csi = measured
+    with torch.inference_mode():
+        inside = csi.map(torch.clone), scene.told_array.map(torch.clone), scene.grid.map(torch.clone)
+        found = AdaptedEstimator(network, SETTINGS)(*inside)
+        expected = adapted(network, csi, scene.told_array, scene.grid, SETTINGS).network(*inside)
+        plain = network(*inside)
+    assert torch.equal(found.prediction, expected.prediction)
+    assert not torch.equal(found.prediction, plain.prediction)
+
+
+def test_several_scenes_are_refused(network: UnfoldedOGAMP, measured: tuple[Scene, Csi]) -> None:
+    scene, csi = measured
+    two = torch.tensor([0, 0])
+    with pytest.raises(ValueError, match="adaptation is to the CSI of one scene, got 2"):
+        adapted(network, csi[two], scene.array[two], scene.grid[two], SETTINGS)
+
+
+@pytest.mark.parametrize(("name", "value"), [("steps", 0), ("learning_rate", 0.0)])
+def test_settings_that_make_no_sense_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        AdaptationSettings(**{name: value})

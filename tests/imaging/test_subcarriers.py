@@ -1,0 +1,63 @@
+"""Averaged subcarriers are what one subcarrier in their middle would measure, with less noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from unfolded_ogamp.imaging.problem import Problem, pose
+from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.subcarriers import LARGEST_ANGLE, coherent, group_size
+from unfolded_ogamp.physics import Scene, measure
+
+
+def posed(scenario: Scenario, seed: int = 0) -> tuple[Scene, Problem]:
+    scene, csi = draw(scenario, 3, torch.Generator().manual_seed(seed))
+    return scene, pose(csi, scene.array, scene.grid, torch.ones_like(scene.grid.pixel))
+
+
+def test_average_is_the_measurement_in_the_middle_of_the_group() -> None:
+    """Without noise: an echo that a subcarrier turns by at most a is averaged to its sine over a, 1 - a^2 / 6."""
+    scenario = Scenario(n_tx=6, n_rx=7, pixels=(8, 8), n_subcarriers=6, subcarrier_spacing=2e5, snr_db=200.0)
+    scene, problem = posed(scenario)
+    few = coherent(problem)
+    assert few.csi.shape[3] == 1
+    middle = scene.array.frequency.mean(1, keepdim=True)
+    alone = replace(
+        scene,
+        array=replace(scene.array, frequency=middle),
+        tx_phase=scene.tx_phase[..., :1],
+        rx_phase=scene.rx_phase[..., :1],
+    )
+    csi = measure(alone, torch.Generator().manual_seed(1))
+    expected = pose(csi, alone.array, alone.grid, torch.ones_like(scene.grid.pixel))
+    # all delays are advanced by that to the middle of the region, which turns nothing at the middle frequency
+    scale = (problem.unit / expected.unit)[:, None, None, None]
+    error = (few.csi * scale - expected.csi).abs().square().mean((1, 2, 3)).sqrt()
+    assert bool((error < LARGEST_ANGLE**2 / 6 * expected.csi.abs().square().mean((1, 2, 3)).sqrt()).all())
+
+
+def test_noise_is_averaged() -> None:
+    scenario = Scenario(n_tx=20, n_rx=20, pixels=(6, 6), n_subcarriers=4, snr_db=-20.0)
+    _, problem = posed(scenario)
+    few = coherent(problem)
+    assert problem.noise_variance is not None
+    assert few.noise_variance is not None
+    torch.testing.assert_close(few.noise_variance, problem.noise_variance / 4)
+    shown = few.mean_power(few.csi)
+    torch.testing.assert_close(shown, few.noise_variance, rtol=0.2, atol=0)
+
+
+@pytest.mark.parametrize(("spacing", "size"), [(1e4, 12), (4e5, 6), (7e5, 4), (1.2e6, 3), (2e6, 2), (5e6, 1)])
+def test_groups_are_as_large_as_the_region_allows(spacing: float, size: int) -> None:
+    """A region of radius r and a group that spans s turn an echo by up to 2 pi (s / 2) (2 r / c)."""
+    scenario = Scenario(n_tx=5, n_rx=5, pixels=(10, 10), n_subcarriers=12, subcarrier_spacing=spacing)
+    _, problem = posed(scenario)
+    radius = 0.9 * 2**0.5 + 0.2
+    turn = {n: 2 * torch.pi * (n - 1) * spacing * radius / 299_792_458 for n in (12, 6, 4, 3, 2, 1)}
+    assert size == max(n for n, angle in turn.items() if angle < LARGEST_ANGLE)
+    assert group_size(problem) == size
+    assert coherent(problem).csi.shape[3] == 12 // size

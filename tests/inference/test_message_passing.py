@@ -1,0 +1,109 @@
+"""The literal edge form reproduces the reference numbers, and the node-level form of the package tracks it."""
+
+from __future__ import annotations
+
+import math
+
+import edge_form
+import numpy as np
+import pytest
+import torch
+
+from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.inference import message_passing
+from unfolded_ogamp.inference.message_passing import Prior
+from unfolded_ogamp.operators.multistatic import MultistaticOperator, dictionary_scale
+from unfolded_ogamp.operators.off_grid import OffGridOperator
+from unfolded_ogamp.physics import nlos_channel
+
+
+def test_edge_form_reproduces_the_reference(golden_edge_messages: dict[str, np.ndarray]) -> None:
+    golden = {key: torch.from_numpy(np.asarray(value)) for key, value in golden_edge_messages.items()}
+    blocks, mean, variance = golden["blocks"], golden["mu"], golden["var"]
+    edge_mean, edge_variance = edge_form.initial(blocks, mean, variance)
+    for t in (1, 2, 3):
+        out = edge_form.iterate(
+            blocks,
+            golden["y"],
+            edge_mean,
+            edge_variance,
+            mean,
+            variance,
+            float(golden["eta"]),
+            float(golden["noise_var"]),
+        )
+        edge_mean, edge_variance = out.edge_mean, out.edge_variance
+        for name, value in {
+            "activity": out.activity,
+            "tot_x": out.total_mean,
+            "tot_v": out.total_variance,
+            "post_x": out.active_mean,
+            "post_v": out.active_variance,
+            "edge_x": out.edge_mean,
+            "edge_v": out.edge_variance,
+        }.items():
+            torch.testing.assert_close(
+                value.to(golden[f"{name}_{t}"].dtype), golden[f"{name}_{t}"], rtol=1e-9, atol=1e-9
+            )
+
+
+def disagreement(kind: type[MultistaticOperator] | type[OffGridOperator], n_nodes: int, side: int, seed: int) -> float:
+    """Relative difference of the posterior means of node form and edge form after three iterations."""
+    scenario = Scenario(
+        n_tx=n_nodes, n_rx=n_nodes, pixels=(side, side), pixel=0.5, off_grid=False, phase_std=0.0, sparsity=0.1
+    )
+    scene, _ = draw(scenario, 1, torch.Generator().manual_seed(seed))
+    scale = dictionary_scale(scene.array, scene.grid.centre, scene.grid.pixel / 2)
+    operator = kind.at(scene.array, scene.grid.centre, scale)
+    y = nlos_channel(scene.array, scene.position, scene.reflectivity) / scale
+    n, n_blocks = side**2, 1 if kind is MultistaticOperator else 3
+    columns = torch.eye(n_blocks * n, dtype=torch.complex128).reshape(-1, 1, n_blocks, n)
+    blocks = torch.stack([operator.forward(c)[0].flatten() for c in columns], -1).unflatten(-1, (n_blocks, n))
+    blocks = blocks.movedim(1, 0)
+    mean = torch.tensor([1.0, 0.0, 0.0])[:n_blocks].double()
+    variance = torch.tensor([0.3, 0.01, 0.01])[:n_blocks].double()
+    eta, noise = 0.1, 5.0
+    edge = edge_form.initial(blocks, mean, variance)
+    one = torch.ones(1, 1, 1, dtype=torch.float64)
+    prior = Prior(one * math.log(eta / (1 - eta)), mean[None, :, None].to(y.dtype), variance[None, :, None])
+    state = message_passing.init(operator, prior, y, n, all_active=True)
+    link = torch.ones(1, n_nodes, n_nodes, 1, dtype=torch.float64)
+    noise_variance = torch.full((1,), noise, dtype=torch.float64)
+    for _ in range(3):
+        out = edge_form.iterate(blocks, y.flatten(), *edge, mean, variance, eta, noise)
+        edge = out.edge_mean, out.edge_variance
+        state = message_passing.step(state, y, link, prior, noise_variance, 0.0, shared_activity=True)
+    node = state.posterior.log_odds[0, 0].sigmoid() * state.posterior.active_mean[0, 0]
+    reference = out.activity * out.active_mean[0]
+    return float((node - reference).norm() / reference.norm())
+
+
+@pytest.mark.parametrize("kind", [MultistaticOperator, OffGridOperator])
+def test_node_form_tracks_the_edge_form(kind: type[MultistaticOperator] | type[OffGridOperator]) -> None:
+    """The two differ by terms of order one over the numbers of pixels and links, which shrink as the problem grows."""
+    small = [disagreement(kind, 8, 5, seed) for seed in range(4)]
+    large = [disagreement(kind, 32, 12, seed) for seed in range(4)]
+    assert max(large) < 0.05, large
+    assert sum(large) < 0.3 * sum(small), (small, large)
+
+
+def test_sure_activity_converges_to_lmmse() -> None:
+    """With every pixel active the prior is Gaussian, and message passing must end at the linear MMSE estimate."""
+    scenario = Scenario(n_tx=10, n_rx=10, pixels=(5, 5), pixel=0.5, sparsity=0.3, phase_std=0.0)
+    scene, csi = draw(scenario, 1, torch.Generator().manual_seed(6))
+    scale = dictionary_scale(scene.array, scene.grid.centre, scene.grid.pixel / 2)
+    operator = MultistaticOperator.at(scene.array, scene.grid.centre, scale)
+    y = csi.value / scale
+    noise, mean, variance = 0.5, 0.3, 0.8
+    one = torch.ones(1, 1, 1, dtype=torch.float64)
+    prior = Prior(one * 50.0, one.to(y.dtype) * mean, one * variance)
+    state = message_passing.init(operator, prior, y, 25, all_active=True)
+    link = torch.ones(1, 10, 10, 1, dtype=torch.float64)
+    for _ in range(300):
+        state = message_passing.step(state, y, link, prior, torch.full((1,), noise).double(), 0.6, shared_activity=True)
+    columns = torch.eye(25, dtype=torch.complex128).reshape(25, 1, 1, 25)
+    matrix = torch.stack([operator.forward(c)[0].flatten() for c in columns], -1)
+    gram = matrix.mH @ matrix / noise + torch.eye(25) / variance
+    lmmse = torch.linalg.solve(gram, matrix.mH @ y.flatten() / noise + mean / variance)
+    torch.testing.assert_close(state.posterior.mean[0, 0], lmmse, rtol=1e-6, atol=1e-6)

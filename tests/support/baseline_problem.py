@@ -1,0 +1,41 @@
+"""One scene as a rival's imaging sees it: phases known, double precision."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.imaging.baselines.points import Points, channel
+from unfolded_ogamp.imaging.problem import Problem, pose
+from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+
+SMALL = Scenario(name="small", n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.05)
+
+
+def posed(scenario: Scenario = SMALL, seed: int = 0) -> Problem:
+    """A problem whose CSI is not used."""
+    scene, csi = draw(scenario, 1, torch.Generator().manual_seed(seed))
+    scene, csi = scene.to(torch.float64), csi.to(torch.float64)
+    return pose(csi, scene.array, scene.grid, torch.ones_like(scene.grid.pixel))
+
+
+def scattering(problem: Problem, position: Tensor, seed: int = 1) -> tuple[Points, Tensor]:
+    """Points at `position` [S, D] with complex reflectivities of magnitude one to two, and their CSI."""
+    generator = torch.Generator().manual_seed(seed)
+    magnitude, turns = torch.rand(2, 1, len(position), dtype=torch.float64, generator=generator)
+    points = Points(position[None], torch.polar(1 + magnitude, 2 * torch.pi * turns))
+    return points, channel(points, problem)
+
+
+def complex_noise(like: Tensor, seed: int) -> Tensor:
+    """Complex Gaussian noise of variance one."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.view_as_complex(torch.randn(*like.shape, 2, dtype=torch.float64, generator=generator)) / 2**0.5
+
+
+def dense_columns(points: Points, problem: Problem) -> Tensor:
+    """The exact dictionary on the points over all links and subcarriers, column by column: [M, S]."""
+    unit = torch.eye(points.position.shape[1], dtype=torch.complex128)
+    alone = [channel(Points(points.position, one[None]), problem).flatten() for one in unit]
+    return torch.stack(alone, dim=1)

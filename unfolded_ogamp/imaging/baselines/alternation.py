@@ -1,0 +1,171 @@
+"""The alternation that all rivals share: their image, then the node phases as for OG-AMP, by turns."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.imaging import assemble
+from unfolded_ogamp.imaging.baselines.points import Points, channel, columns_at, merged, refit
+from unfolded_ogamp.imaging.estimate import Estimate, History, Scatterers
+from unfolded_ogamp.imaging.greedy.estimator import first_phases
+from unfolded_ogamp.imaging.likelihood.uncertainty import with_joint_std
+from unfolded_ogamp.imaging.ogamp.alternating import observe
+from unfolded_ogamp.imaging.ogamp.listing import ListSettings
+from unfolded_ogamp.imaging.ogamp.presets import tuned
+from unfolded_ogamp.imaging.phases import refinement
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings
+from unfolded_ogamp.imaging.problem import Problem, pose
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
+
+
+class Imager(Protocol):
+    """What makes a rival: an image from an observation in which the node phases are taken for known."""
+
+    def image(self, problem: Problem, observation: Tensor, points: Points, search: bool) -> Points:
+        """The next image of one scene.
+
+        Args:
+            problem: geometry and links, a batch of one.
+            observation: CSI without phases and line of sight, in problem units [1, n_tx, n_rx, K].
+            points: the last image; in a search that follows no other, the pixel centres without a scatterer.
+            search: look everywhere; else only where `points` are, all of which hold a scatterer.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class AlternationSettings:
+    """Settings of the alternation, the same for all rivals.
+
+    Attributes:
+        synchronisation: how the node phases are refined; by default as for `og_amp`.
+        rounds: largest number of rounds.
+        search_rounds: the first rounds look everywhere; later ones refine what was found.
+        phase_tolerance: the alternation ends when the largest change of a node phase falls below this, [rad].
+        listing: how points become scatterers; by default as for `og_amp`.
+        false_alarm: bound of the probability that noise alone makes a scatterer of the list, per scene.
+    """
+
+    synchronisation: SynchronisationSettings = field(default_factory=lambda: tuned().synchronisation)
+    rounds: int = 60
+    search_rounds: int = 5
+    phase_tolerance: float = math.pi * 1e-4
+    listing: ListSettings = field(default_factory=lambda: tuned().listing)
+    false_alarm: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.synchronisation.node_phase != "common":
+            raise ValueError("synchronisation must have one phase per node for all frequencies, got one for each")
+        if not 1 <= self.search_rounds <= self.rounds:
+            raise ValueError(f"search_rounds must lie in 1 ... rounds = {self.rounds}, got {self.search_rounds}")
+        if self.phase_tolerance < 0:
+            raise ValueError(f"phase_tolerance must not be negative, got {self.phase_tolerance}")
+        if not 0 < self.false_alarm <= 1:
+            raise ValueError(f"false_alarm must lie in (0, 1], got {self.false_alarm}")
+
+
+@dataclass(frozen=True)
+class RivalEstimator:
+    """A rival's imaging alternating with synchronisation refinement, one scene after another, on the CPU."""
+
+    imager: Imager
+    settings: AlternationSettings = field(default_factory=AlternationSettings)
+
+    @torch.no_grad()
+    def __call__(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate:
+        """Estimate scatterers and node phases of a batch of scenes.
+
+        Raises:
+            ValueError: if shapes do not fit one another.
+        """
+        csi, array, grid = csi.to(device="cpu"), array.to(device="cpu"), grid.to(device="cpu")
+        # the count sets the units alone
+        problem = pose(csi, array, grid, torch.ones_like(grid.pixel))
+        estimates = [self._estimate(problem[scene : scene + 1]) for scene in range(len(csi.value))]
+        return assemble.batched(estimates)
+
+    def _estimate(self, problem: Problem) -> Estimate:
+        settings = self.settings
+        points, phases = Points.nothing(problem), first_phases(problem)
+        entries = []
+        for number in range(settings.rounds):
+            search = number < settings.search_rounds
+            points = points if search else points.found()
+            if not search and points.reflectivity.numel() == 0:
+                break
+            points = self.imager.image(problem, observe(problem, phases), points, search)
+            reference = channel(points, problem) + problem.los
+            phases = refinement.step(
+                *(problem.csi, reference, problem.link, phases),
+                *(settings.synchronisation, settings.synchronisation.phase_step, settings.synchronisation.momentum),
+            )
+            residual = problem.mean_power(observe(problem, phases) + problem.los - reference)
+            entries.append((residual, (points.reflectivity != 0).sum(1)))
+            largest = torch.cat([phases.tx_move, phases.rx_move], dim=1).abs().amax()
+            if not search and largest <= settings.phase_tolerance:
+                break
+        return conclude(points.found(), phases, problem, settings, entries)
+
+
+def listed(points: Points, problem: Problem, observation: Tensor, settings: AlternationSettings) -> Points:
+    """The points as a list: merged, their reflectivities debiased, and without what does not stand out of the noise.
+
+    A penalty shrinks reflectivities and a matched filter takes those of neighbours in; least squares on what is listed
+    does neither.
+    """
+    points = refit(merged(points, problem, settings.listing), problem, observation)
+    threshold = math.log(problem.grid.centre.shape[1] / settings.false_alarm)
+    while points.reflectivity.numel() > 0:
+        noise = problem.mean_power(observation - channel(points, problem))
+        above_noise = strength(points, problem) / noise
+        if bool((above_noise >= threshold).all()):
+            break
+        points = refit(points.keep((above_noise > above_noise.amin())[0]), problem, observation)
+    return points
+
+
+def strength(points: Points, problem: Problem) -> Tensor:
+    """Power |x|^2 |a|^2 of the echo of every point over links and subcarriers [1, S]."""
+    power = points.reflectivity.real.square() + points.reflectivity.imag.square()
+    return power * columns_at(points, problem, derivatives=False).energy(problem.link)
+
+
+def conclude(
+    points: Points,
+    phases: NodePhases,
+    problem: Problem,
+    settings: AlternationSettings,
+    entries: list[tuple[Tensor, Tensor]],
+) -> Estimate:
+    """The estimate of one scene, in the units of the CSI; `entries` are residual [1] and points [1] of every round."""
+    observation = observe(problem, phases)
+    points = listed(points, problem, observation, settings)
+    reference = channel(points, problem) + problem.los
+    residual = problem.mean_power(observation + problem.los - reference)
+    centre = problem.grid.centre[0]
+    probability = assemble.presence(strength(points, problem)[0] / residual, len(centre))
+    pixel_probability = assemble.pixel_presence(points.position[0], probability, centre)[None]
+    order = strength(points, problem)[0].argsort(descending=True)
+    scatterers = Scatterers(
+        position=points.position[0, order],
+        covariance=torch.diag_embed(torch.full_like(points.position[0], torch.inf)),
+        reflectivity=points.reflectivity[0, order] * problem.reflectivity_scale,
+        probability=probability[order],
+    )
+    residuals = torch.stack([entry for entry, _ in entries], dim=1) * problem.unit.square()
+    counts = torch.stack([count for _, count in entries], dim=1)
+    listed_scatterers, phase_std = with_joint_std([scatterers], phases, problem, residual)
+    return assemble.conclude(
+        problem,
+        listed_scatterers,
+        *(phases.tx, phases.rx, phase_std),
+        reference=reference,
+        pixel_probability=pixel_probability,
+        finite=torch.isfinite(residual),
+        history=History(residuals, torch.zeros_like(residuals), counts),
+    )

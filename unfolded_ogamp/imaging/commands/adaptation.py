@@ -1,0 +1,111 @@
+"""Whether label-free adaptation helps: a network with and without it, on scenes that are not as they are told."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from unfolded_ogamp.commands.evaluate import Batches, EvaluationSettings, drawn, run_evaluation
+from unfolded_ogamp.commands.failure import CommandError
+from unfolded_ogamp.evaluation.compare import Row, statistic_of, summarise
+from unfolded_ogamp.evaluation.tables import COLUMNS
+from unfolded_ogamp.files import written_at_once
+from unfolded_ogamp.imaging.commands.ablate import with_settings
+from unfolded_ogamp.imaging.estimate import Estimator
+from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
+from unfolded_ogamp.imaging.mismatch.diagnosis import MismatchWarning
+from unfolded_ogamp.imaging.network.adaptation import AdaptationSettings, AdaptedEstimator
+from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
+from unfolded_ogamp.imaging.scenes.perturbed import MISMATCHES, mismatched_scenes
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.study.tables import markdown
+
+NETWORK, ADAPTED = "network", "adapted network"
+SHOWN = ("success", "missed", "false", "chamfer", "phase_rmse", "residual", "time")
+CHANGED = ("success", "chamfer", "phase_rmse", "residual")
+
+
+@dataclass(frozen=True)
+class AdaptationStudy(EvaluationSettings):
+    """An evaluation of adaptation.
+
+    Attributes:
+        batch_size: what is adapted to is one scene.
+        hand_over: whether what the network does not settle goes to the greedy estimator, adapted or not.
+        adaptation: how the network is adapted.
+    """
+
+    batch_size: int = field(default=1, init=False)
+    hand_over: bool = False
+    adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
+
+
+def run_adaptation(
+    network: UnfoldedOGAMP, scenario: Scenario, study: AdaptationStudy, output: Path, console: Console
+) -> list[Row]:
+    """Compare on every mismatch; what an evaluation writes, and tables in `output`/adaptation.md."""
+    scenes = mismatches(scenario, study)
+    with warnings.catch_warnings():
+        # that the model does not fit is known here
+        warnings.simplefilter("ignore", MismatchWarning)
+        rows = run_evaluation(estimators(network, study), scenes, study, output, console)
+    tables = f"{means_table(rows)}\n{changes_table(rows)}"
+    with written_at_once(output / "adaptation.md") as path:
+        path.write_text(tables, encoding="utf-8")
+    console.print(changes_table(rows), markup=False, soft_wrap=True)
+    console.print(str(output / "adaptation.md"), markup=False, soft_wrap=True)
+    return rows
+
+
+def mismatches(scenario: Scenario, study: AdaptationStudy) -> dict[str, Batches]:
+    """The scenes as they are told to be, and what every mismatch makes of them.
+
+    Raises:
+        CommandError: if the scenario cannot be mismatched.
+    """
+    try:
+        others = {
+            f"{scenario.name}, {name}": mismatched_scenes(scenario, mismatch, study.n_scenes, study.seed)
+            for name, mismatch in MISMATCHES.items()
+        }
+    except ValueError as error:
+        raise CommandError(f"scenario {scenario.name}: {error}") from error
+    return {**drawn([scenario], study), **others}
+
+
+def estimators(network: UnfoldedOGAMP, study: AdaptationStudy) -> dict[str, Estimator]:
+    """The network with and without adaptation, and greedy."""
+    one = with_settings(network, replace(network.settings, hand_over=study.hand_over))
+    return {NETWORK: one, ADAPTED: AdaptedEstimator(one, study.adaptation), "greedy": GreedyEstimator()}
+
+
+def means_table(rows: Sequence[Row]) -> str:
+    """Mean and 95 % interval of every metric that counts here."""
+    lines = []
+    for summary in summarise(rows):
+        found = ((COLUMNS[metric], summary.statistics[metric]) for metric in SHOWN)
+        cells = [column.interval(s.mean, s.low, s.high) for column, s in found]
+        lines.append([summary.scenario, summary.estimator, f"{summary.n_scenes}", *cells])
+    return markdown(["scenes", "estimator", "n", *(COLUMNS[metric].heading for metric in SHOWN)], lines)
+
+
+def changes_table(rows: Sequence[Row]) -> str:
+    """Mean and 95 % interval over scenes of what adaptation adds to a metric, scene by scene."""
+    found = {(row.scenario, row.estimator, row.scene): row for row in rows}
+    lines = []
+    for scenes in dict.fromkeys(row.scenario for row in rows):
+        pairs = [
+            (row, found[scenes, ADAPTED, row.scene])
+            for row in rows
+            if (row.scenario, row.estimator) == (scenes, NETWORK)
+        ]
+        cells = []
+        for metric in CHANGED:
+            change = statistic_of([after.value(metric) - before.value(metric) for before, after in pairs])
+            cells.append(COLUMNS[metric].interval(change.mean, change.low, change.high))
+        lines.append([scenes, f"{len(pairs)}", *cells])
+    return markdown(["scenes", "n", *(f"change of {COLUMNS[metric].heading}" for metric in CHANGED)], lines)

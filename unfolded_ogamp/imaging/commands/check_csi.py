@@ -1,0 +1,45 @@
+"""The checks of a CSI file as a table."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from unfolded_ogamp.files import read_npz
+from unfolded_ogamp.imaging.checks.check import Check, Verdict
+from unfolded_ogamp.imaging.checks.run import check_arrays
+from unfolded_ogamp.imaging.files.arrays import KEYS
+from unfolded_ogamp.imaging.files.csi import CsiFileError
+
+COLOURS = {Verdict.PASS: "green", Verdict.DOUBT: "yellow", Verdict.FAIL: "red", Verdict.UNTOLD: "dim"}
+
+
+def run_checks(path: Path, console: Console) -> bool:
+    """Show the checks of a CSI file; whether none of them fails. Its truth, if it has any, is not read.
+
+    Raises:
+        CsiFileError: if the file cannot be used.
+    """
+    try:
+        arrays = read_npz(path, [key for key in KEYS if not key.startswith("truth_")])
+        with warnings.catch_warnings():  # about how a line of sight is scaled, for every reading anew
+            warnings.simplefilter("ignore")
+            checks = check_arrays(arrays)
+    except ValueError as error:
+        raise CsiFileError(f"{path}: {error}") from error
+    console.print(checks_table(checks))
+    return all(check.verdict != Verdict.FAIL for check in checks)
+
+
+def checks_table(checks: list[Check]) -> Table:
+    """A line per check."""
+    table = Table("check", "", "found", box=SIMPLE_HEAD, pad_edge=False)
+    for check in checks:
+        verdict = f"[{COLOURS[check.verdict]}]{check.verdict}[/]"
+        table.add_row(check.name, verdict, escape(check.sentence))
+    return table

@@ -1,0 +1,148 @@
+"""Networks that differ in nothing but the scenario they were trained on, each tested on every scenario."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from unfolded_ogamp.commands.evaluate import EvaluationSettings, compare_estimators, drawn
+from unfolded_ogamp.commands.failure import CommandError
+from unfolded_ogamp.commands.running import make_folder, progress_bar
+from unfolded_ogamp.evaluation.compare import Row, Summary, summarise
+from unfolded_ogamp.evaluation.figures import transfer_figure
+from unfolded_ogamp.evaluation.report import provenance, write_results
+from unfolded_ogamp.evaluation.tables import COLUMNS
+from unfolded_ogamp.export import export_network
+from unfolded_ogamp.files import written_at_once
+from unfolded_ogamp.imaging.network.loss import LossSettings
+from unfolded_ogamp.imaging.network.settings import NetworkSettings
+from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
+from unfolded_ogamp.imaging.scenes.mixture import Mixture
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.pretrained import ExportDetails, PretrainedError, load_details, load_pretrained
+from unfolded_ogamp.training.datamodule import DataSettings, SceneDataModule
+from unfolded_ogamp.training.module import OptimiserSettings, UnfoldedModule
+from unfolded_ogamp.training.quiet import fit_quietly
+from unfolded_ogamp.training.run import RunSettings
+
+UNTRAINED, MIXTURE = "untrained", "mixture"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What all networks have in common; `run.output` is where they are kept."""
+
+    network: NetworkSettings
+    loss: LossSettings
+    optimiser: OptimiserSettings
+    data: DataSettings
+    run: RunSettings
+
+    @property
+    def steps(self) -> int:
+        """Training steps of one network."""
+        return self.run.epochs * self.data.batches_per_epoch
+
+    def module(self) -> UnfoldedModule:
+        """What is trained, from the same weights every time."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.data.seed)
+            return UnfoldedModule(self.network, self.loss, self.optimiser)
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values, without the folder, which changes nothing."""
+        values = asdict(self)
+        del values["run"]["output"]
+        return values
+
+
+def run_transfer(
+    scenarios: Sequence[Scenario], mixture: Mixture, recipe: Recipe, settings: EvaluationSettings, console: Console
+) -> list[Row]:
+    """Train a network on every scenario and one on a mixture, and test them, and the untrained one, on all scenarios.
+
+    Shows the matrix, and writes results.json, transfer.png and the networks to `recipe.run.output`.
+
+    Raises:
+        CommandError: if a scenario comes twice, or is named as one of the other two networks.
+    """
+    names = [UNTRAINED, *(scenario.name for scenario in scenarios), MIXTURE]
+    for name in names:
+        if names.count(name) > 1:
+            raise CommandError(f"scenarios: expected names of their own, found {name} twice")
+    output = Path(recipe.run.output)
+    make_folder(output)
+    sources = {scenario.name: scenario for scenario in scenarios} | {MIXTURE: mixture}
+    networks = {UNTRAINED: recipe.module().network.eval().requires_grad_(False)}
+    networks |= trained_networks(sources, recipe, console)
+    rows = compare_estimators(networks, drawn(scenarios, settings), settings, console)
+    summaries = summarise(rows)
+    console.print(transfer_table(summaries))
+    write_results(rows, output / "results.json", asdict(settings) | {"recipe": recipe.plain()})
+    with written_at_once(output / "transfer.png") as path:
+        transfer_figure(summaries).savefig(path, format="png", dpi=80)
+    for name in ("results.json", "transfer.png"):
+        console.print(str(output / name), markup=False, soft_wrap=True)
+    return rows
+
+
+def trained_networks(
+    sources: Mapping[str, Scenario | Mixture], recipe: Recipe, console: Console
+) -> dict[str, UnfoldedOGAMP]:
+    """A network for every source; one that lies in the folder already, of the same recipe and source, is taken."""
+    folders = {name: Path(recipe.run.output) / name for name in sources}
+    origins = {name: _origin(source, recipe) for name, source in sources.items()}
+    missing = [name for name in sources if not _is_there(folders[name], origins[name])]
+    with progress_bar(console) as progress:
+        task = progress.add_task("", total=recipe.steps * len(missing))
+        for name in missing:
+            progress.update(task, description=f"training on {name}")
+            data = SceneDataModule(sources[name], sources[name], recipe.data)
+            start = time.monotonic()
+            network = fit_quietly(recipe.module(), data, recipe.run, lambda: progress.advance(task))
+            seconds = time.monotonic() - start
+            details = ExportDetails(origins[name], recipe.data.seed, provenance()["commit"], seconds, measured={})
+            export_network(network, folders[name], details)
+            console.print(f"{name}: {recipe.steps} steps in {seconds:.0f} s", markup=False, highlight=False)
+    return {name: load_pretrained(folder) for name, folder in folders.items()}
+
+
+def transfer_table(summaries: Sequence[Summary]) -> Table:
+    """A line per network, a column per scenario: success, its interval, and the median of position over bound."""
+    rows, columns = (list(dict.fromkeys(getattr(s, key) for s in summaries)) for key in ("estimator", "scenario"))
+    cells = {(summary.estimator, summary.scenario): _cell(summary) for summary in summaries}
+    title = f"success [95 % interval] in %, median position over bound; {summaries[0].n_scenes} scenes each"
+    table = Table("trained on", title=escape(title), box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(row, *(escape(cells[row, column]) for column in columns))
+    return table
+
+
+def _cell(summary: Summary) -> str:
+    success, position = (summary.statistics[name] for name in ("success", "position_efficiency"))
+    low, high = (f"{100 * bound:.0f}" for bound in (success.low, success.high))
+    return f"{100 * success.mean:.0f}\n[{low}, {high}]\n{COLUMNS['position_efficiency'].number(position.median)}"
+
+
+def _origin(source: Scenario | Mixture, recipe: Recipe) -> dict[str, Any]:
+    """Source and recipe as a file of JSON gives them back."""
+    return dict(json.loads(json.dumps({"source": asdict(source), **recipe.plain()})))
+
+
+def _is_there(folder: Path, origin: Mapping[str, Any]) -> bool:
+    try:
+        return load_details(folder).trained_on == origin
+    except PretrainedError:
+        return False

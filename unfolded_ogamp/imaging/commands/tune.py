@@ -1,0 +1,174 @@
+"""Random search for the settings of an estimator on validation scenes, the same budget for each."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, is_dataclass, replace
+from typing import Any
+
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from unfolded_ogamp.bounds.imaging import joint_bound
+from unfolded_ogamp.commands.failure import CommandError
+from unfolded_ogamp.commands.running import progress_bar
+from unfolded_ogamp.imaging.estimate import Estimator
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.score import SceneMetrics, scene_metrics
+from unfolded_ogamp.scenes import SceneDataset
+
+FAILURE = 10.0  # what a scene that is not a success adds to the score
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a setting is drawn from, uniformly or, with `log`, uniformly in its logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.high or (self.log and self.low <= 0):
+            raise CommandError(f"ranges: expected low <= high, positive with log, found {self.low} and {self.high}")
+
+    def at(self, share: float) -> float:
+        """The value that a share in [0, 1] of the way is at."""
+        if self.log:
+            return self.low * (self.high / self.low) ** share
+        return self.low + (self.high - self.low) * share
+
+
+@dataclass(frozen=True)
+class TuningSettings:
+    """The budget of a search.
+
+    Attributes:
+        n_draws: draws, besides the estimator as it is.
+        n_scenes: validation scenes, the same ones for all draws.
+        seed: of the draws; the scenes are those of seed 0.
+    """
+
+    n_draws: int
+    n_scenes: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name, least in (("n_draws", 1), ("n_scenes", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise CommandError(f"{name}: expected a whole number of at least {least}, found {value!r}")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One draw: its values by path, score, share of successes, and time per scene [s]."""
+
+    values: dict[str, float]
+    score: float
+    success: float
+    time: float
+
+
+def run_tuning(
+    estimator: Estimator,
+    ranges: Mapping[str, Range],
+    scenario: Scenario,
+    settings: TuningSettings,
+    console: Console,
+) -> list[Trial]:
+    """Try the estimator as it is and with `n_draws` random settings; show them, best first.
+
+    Args:
+        estimator: a frozen dataclass of settings.
+        ranges: by the path of a field, as in "imager.penalty".
+        scenario: what the scenes are drawn from.
+        settings: the budget.
+        console: where progress and the table go.
+    """
+    dataset = SceneDataset(scenario, batch_size=1, seed=0, split="validation")
+    scenes = [dataset[0, index] for index in range(settings.n_scenes)]
+    generator = torch.Generator().manual_seed(settings.seed)
+    draws = [{path: value_at(estimator, path) for path in ranges}]
+    for _ in range(settings.n_draws):
+        shares = torch.rand(len(ranges), generator=generator, dtype=torch.float64).tolist()
+        drawn = {path: ranges[path].at(share) for path, share in zip(ranges, shares, strict=True)}
+        draws.append({path: like(value_at(estimator, path), value) for path, value in drawn.items()})
+    trials = []
+    with progress_bar(console) as progress:
+        task = progress.add_task("tuning", total=len(draws) * len(scenes))
+        for values in draws:
+            candidate = estimator
+            for path, value in values.items():
+                candidate = with_value(candidate, path, value)
+            metrics = []
+            start = time.perf_counter()
+            for scene, csi in scenes:
+                estimate = candidate(csi, scene.array, scene.grid)
+                metrics.append(scene_metrics(scene, estimate, 0, joint_bound(scene, 0)))
+                progress.advance(task)
+            seconds = (time.perf_counter() - start) / len(scenes)
+            success = math.fsum(one.success for one in metrics) / len(metrics)
+            trials.append(Trial(values, score(metrics), success, seconds))
+            console.print(f"{trials[-1].score:8.3f}  {_text(values)}", markup=False, soft_wrap=True)
+    trials.sort(key=lambda trial: (math.isnan(trial.score), trial.score))
+    console.print(tuning_table(trials))
+    return trials
+
+
+def score(metrics: Sequence[SceneMetrics]) -> float:
+    """Mean logarithm of chamfer [m] and of phase error [rad], plus ten times the share of failures."""
+    tiny = 1e-12
+    return math.fsum(
+        math.log(one.chamfer + tiny) + math.log(one.phase_rmse + tiny) + FAILURE * (not one.success) for one in metrics
+    ) / len(metrics)
+
+
+def value_at(settings: Any, path: str) -> Any:
+    """The field that a path of names with dots leads to.
+
+    Raises:
+        CommandError: if there is none.
+    """
+    for name in path.split("."):
+        if not is_dataclass(settings) or not hasattr(settings, name):
+            raise CommandError(f"ranges: expected the path of a setting, found {path!r}")
+        settings = getattr(settings, name)
+    return settings
+
+
+def with_value(settings: Any, path: str, value: float) -> Any:
+    """The same settings with another value at a path.
+
+    Raises:
+        CommandError: if the settings do not take it.
+    """
+    name, _, rest = path.partition(".")
+    inner = with_value(getattr(settings, name), rest, value) if rest else value
+    try:
+        return replace(settings, **{name: inner})
+    except ValueError as error:
+        raise CommandError(
+            f"ranges: expected values that the settings take, found {name} = {inner} ({error})"
+        ) from error
+
+
+def like(current: Any, value: float) -> float:
+    """The value, whole where the current one is."""
+    return round(value) if isinstance(current, int) else value
+
+
+def tuning_table(trials: Sequence[Trial]) -> Table:
+    """A line per trial."""
+    table = Table("score", "success [%]", "time per scene [s]", "settings", box=SIMPLE_HEAD, pad_edge=False)
+    for trial in trials:
+        table.add_row(f"{trial.score:.3f}", f"{100 * trial.success:.0f}", f"{trial.time:.2f}", _text(trial.values))
+    return table
+
+
+def _text(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{path}={value:.4g}" for path, value in values.items())

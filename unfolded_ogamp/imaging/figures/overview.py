@@ -1,0 +1,172 @@
+"""One estimate on one page: for a user's own measurements as well as for simulated ones."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import Any
+
+import torch
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from unfolded_ogamp.evaluation.style import COLOURS, FRAME, LARGE, MIDDLE, SMALL, TRUTH, soft_frame
+from unfolded_ogamp.imaging.estimate import Estimate, Scatterers
+from unfolded_ogamp.imaging.figures.panels import (
+    draw_ellipses,
+    draw_nodes,
+    draw_region,
+    draw_scatterers,
+    draw_stems,
+    draw_truth,
+    drawn_nodes,
+    ellipse_mark,
+    image_legend,
+    levels,
+    number_scatterers,
+    plain,
+)
+from unfolded_ogamp.imaging.measured import Truth
+from unfolded_ogamp.imaging.score import matched_estimates, node_phase_error
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
+
+UNKNOWN_PHASE = 1.0  # [rad] of standard deviation beyond which a phase is anything
+LINE = 115  # characters that fit on the page in one line
+
+
+def estimate_figure(
+    csi: Csi,
+    array: NodeArray,
+    grid: PixelGrid,
+    estimate: Estimate,
+    phase_std: Tensor | None = None,
+    truth: Truth | None = None,
+) -> Figure:
+    """One page on a batch of one: image, node phases, strengths of the scatterers, and what is left unexplained.
+
+    Args:
+        csi, array, grid, estimate: what was measured, and what it says.
+        phase_std: standard deviations of the node phases [n_tx + n_rx], [rad], Tx first; None where unknown.
+        truth: shown beside the estimate.
+    """
+    csi, array, grid = csi.to(torch.float64, "cpu"), array.to(torch.float64, "cpu"), grid.to(torch.float64, "cpu")
+    link, scatterers = csi.link[0], estimate.scatterers[0]
+    true_position = None if truth is None else plain(truth.position[0])
+    found = torch.ones(len(scatterers.position), dtype=torch.bool)
+    if true_position is not None:
+        found = matched_estimates(true_position, plain(scatterers.position), float(array.wavelength))
+    tx_phase, rx_phase = plain(estimate.tx_phase[0]), plain(estimate.rx_phase[0])
+    phase = node_phase_error(tx_phase, rx_phase, link)
+    norm = Normalize(-math.pi, math.pi)
+
+    figure = Figure(figsize=(16, 9), layout=ConstrainedLayoutEngine(h_pad=0.12, compress=True), facecolor="white")
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[8.4, 7.6])[0]
+    image = left.subplots()
+    draw_region(image, array, grid, estimate.pixel_probability[0])
+    draw_nodes(image, drawn_nodes(array, grid), phase, norm, "twilight_shifted")
+    if true_position is not None:
+        draw_truth(image, true_position)
+    draw_scatterers(image, scatterers, found, COLOURS[0])
+    number_scatterers(image, scatterers)
+    enlarged = draw_ellipses(image, scatterers, grid, COLOURS[1])
+    bar = left.colorbar(ScalarMappable(norm, "twilight_shifted"), ax=image, shrink=0.75, aspect=30, pad=0.01)
+    bar.set_label("phase of a node [rad]", fontsize=MIDDLE)
+    bar.ax.tick_params(labelsize=SMALL)
+    handles = [*image_legend(false=true_position is not None), ellipse_mark(enlarged, COLOURS[1])]
+    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), fontsize=SMALL, frameon=False)
+
+    top, bottom = right.subfigures(2, 1, squeeze=False, height_ratios=[3, 5])[:, 0]
+    shown = {"estimate": phase}
+    if truth is not None and truth.tx_phase is not None and truth.rx_phase is not None:
+        error = node_phase_error(tx_phase - plain(truth.tx_phase[0]), rx_phase - plain(truth.rx_phase[0]), link)
+        shown = {"truth": torch.remainder(phase - error + math.pi, 2 * math.pi) - math.pi, "estimate": phase}
+    stems = top.subplots()
+    draw_stems(stems, shown, [TRUTH, COLOURS[0]][-len(shown) :], len(link))
+    if phase_std is not None and bool(phase_std.isfinite().all()):
+        node = torch.arange(1, len(phase) + 1)
+        style: dict[str, Any] = {"fmt": "none", "ecolor": COLOURS[1], "elinewidth": 2.2, "zorder": 5}
+        stems.errorbar(node.numpy(), phase.numpy(), yerr=plain(2 * phase_std).numpy(), **style)
+    stems.set_ylabel("node phase [rad]", fontsize=MIDDLE)
+    stems.set_ylim(-3.5, 3.5)
+    residual, strength = bottom.subplots(1, 2, width_ratios=[1.15, 1])
+    _draw_residual(residual, csi, estimate)
+    _draw_strengths(strength, scatterers, found)
+    title = headline(csi, estimate, phase_std, None if true_position is None else (len(true_position), found))
+    width = LINE if len(title) <= LINE else len(title) // 2 + 12
+    figure.suptitle(textwrap.fill(title, width), fontsize=LARGE)
+    return figure
+
+
+def headline(csi: Csi, estimate: Estimate, phase_std: Tensor | None, truth: tuple[int, Tensor] | None) -> str:
+    """The estimate of a batch of one in one line.
+
+    Args:
+        csi: what was measured.
+        estimate: what it says.
+        phase_std: standard deviations of the node phases, [rad], or None.
+        truth: the true number of scatterers, and which of the reported are matched.
+    """
+    count = len(estimate.scatterers[0].position)
+    parts = [f"{count} scatterer{'' if count == 1 else 's'}"]
+    if truth is not None:
+        n_true, found = truth
+        parts[0] += f", {int(found.sum())} of {n_true} true ones within a tenth of a wavelength"
+    spread = math.inf if phase_std is None else float(phase_std.square().mean().sqrt())
+    if spread < UNKNOWN_PHASE:
+        parts.append(f"node phases known to {spread:.2g} rad")
+    elif phase_std is not None:
+        parts.append("node phases not determined")
+    unexplained, link = float(estimate.residual[0]), csi.link[0]
+    if csi.noise_variance is not None and float(csi.noise_variance[0]) > 0:
+        parts.append(f"residual {unexplained / float(csi.noise_variance[0]):.3g} times the noise")
+    else:
+        power = float(csi.value[0][link].abs().square().mean())
+        level = 10 * math.log10(max(unexplained / power, 1e-30))
+        parts.append(f"residual {abs(level):.1f} dB {'below' if level < 0 else 'above'} the CSI")
+    missing = 1 - float(link.double().mean())
+    if missing > 0:
+        parts.append(f"{100 * missing:.0f} % of the links missing")
+    if not bool(estimate.finite[0]):
+        parts.append("stopped early at a non-finite state")
+    return "; ".join(parts)
+
+
+def _draw_residual(axes: Axes, csi: Csi, estimate: Estimate) -> None:
+    """Residual of every link over the noise, or over the CSI where the noise is unknown; missing links grey."""
+    link = csi.link[0]
+    prediction = estimate.prediction[0].detach().to(csi.value)
+    left = (csi.value[0] - prediction).abs().square().mean(-1)
+    noise = 0.0 if csi.noise_variance is None else float(csi.noise_variance[0])
+    scale = noise if noise > 0 else float(csi.value[0][link].abs().square().mean())
+    ratio = 10 * (left / scale).clamp(min=1e-12).log10()
+    ratio[~link] = math.nan
+    colours = colormaps["viridis"].with_extremes(bad="#D9D9D9")
+    image = axes.imshow(ratio.numpy(), cmap=colours, aspect="auto", interpolation="nearest", origin="lower")
+    bar = axes.figure.colorbar(image, ax=axes, location="top", aspect=30, pad=0.02)
+    bar.set_label(f"residual of a link over the {'noise' if noise > 0 else 'CSI'} [dB]", fontsize=MIDDLE)
+    bar.ax.tick_params(labelsize=SMALL)
+    axes.set_xlabel("Rx" if link.all() else "Rx (grey: no link)", fontsize=MIDDLE)
+    axes.set_ylabel("Tx", fontsize=MIDDLE)
+    soft_frame(axes)
+
+
+def _draw_strengths(axes: Axes, scatterers: Scatterers, found: Tensor) -> None:
+    """Level of every scatterer to the strongest, numbered as in the image; filled if there is no true one."""
+    level = levels(scatterers)
+    order = level.argsort(descending=True)
+    for rank, index in enumerate(order.tolist(), start=1):
+        style: dict[str, Any] = {"markerfacecolor": "none"} if found[index] else {"markerfacecolor": COLOURS[0] + "66"}
+        axes.plot(float(level[index]), rank, "o", color=COLOURS[0], markersize=10, markeredgewidth=2, **style)
+    axes.set_ylim(max(len(level), 1) + 0.7, 0.3)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlim(min(-10.0, float(level.min()) - 2) if len(level) else -10.0, 2)
+    axes.set_xlabel("to the strongest [dB]", fontsize=MIDDLE)
+    axes.set_ylabel("scatterer", fontsize=MIDDLE)
+    axes.grid(axis="x", color=FRAME, linewidth=0.8, alpha=0.6)
+    soft_frame(axes)

@@ -1,0 +1,1 @@
+"""The files of imaging: CSI and estimates, and ways in from other formats."""

@@ -1,0 +1,48 @@
+"""The estimate file (.npz): what an estimator says about one CSI file, in the units of that file.
+
+position, position_std: of the scatterers, most probable first [S, D] [m].
+covariance: of the positions [S, D, D] [m^2].
+reflectivity: complex [S], in the units of the CSI.
+probability: that the scatterer exists [S].
+grid: pixel centres [N, D] [m].
+pixel_probability: that the pixel holds a scatterer [N].
+tx_phase, rx_phase: node phases [n_tx, K], [n_rx, K] [rad].
+tx_phase_std, rx_phase_std: their standard deviations [n_tx], [n_rx] [rad].
+tx_without_los, rx_without_los: nodes without a line of sight where others have one, bool [n_tx], [n_rx]: their phases
+    come from scattering alone.
+noise_variance: variance of what the model leaves unexplained, as the estimator sees it.
+residual: mean |y - model|^2 over the measured links.
+finite: false where a non-finite state ended the run early; the estimate is then the last finite one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unfolded_ogamp.files import write_npz
+from unfolded_ogamp.imaging.estimate import Estimate
+from unfolded_ogamp.physics import PixelGrid
+
+
+def save_estimate(path: str | Path, estimate: Estimate, grid: PixelGrid, index: int = 0) -> None:
+    """Write the estimate of scene `index` of a batch; the file appears at once or not at all."""
+    scatterers = estimate.scatterers[index]
+    tensors = {
+        "position": scatterers.position,
+        "position_std": scatterers.position_std,
+        "covariance": scatterers.covariance,
+        "reflectivity": scatterers.reflectivity,
+        "probability": scatterers.probability,
+        "grid": grid.centre[index],
+        "pixel_probability": estimate.pixel_probability[index],
+        "tx_phase": estimate.tx_phase[index],
+        "rx_phase": estimate.rx_phase[index],
+        "tx_phase_std": estimate.tx_phase_std[index],
+        "rx_phase_std": estimate.rx_phase_std[index],
+        "tx_without_los": estimate.tx_without_los[index],
+        "rx_without_los": estimate.rx_without_los[index],
+        "noise_variance": estimate.noise_variance[index],
+        "residual": estimate.residual[index],
+        "finite": estimate.finite[index],
+    }
+    write_npz(path, {key: tensor.detach().cpu().numpy() for key, tensor in tensors.items()})

@@ -1,0 +1,1 @@
+"""The greedy joint estimator: one scatterer after another, everything fitted together, with restarts."""

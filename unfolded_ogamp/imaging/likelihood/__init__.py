@@ -1,0 +1,1 @@
+"""The joint likelihood of scatterers and node phases: normal equations, steps, uncertainty, model selection."""

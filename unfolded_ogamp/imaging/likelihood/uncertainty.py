@@ -1,0 +1,123 @@
+"""What the curvature of the likelihood says of how certain every estimate is, with everything else unknown too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.imaging.estimate import Scatterers
+from unfolded_ogamp.imaging.likelihood.normal_equations import normal_matrix, residual, scaled, unknowns_in_play
+from unfolded_ogamp.imaging.phases.refinement import NodePhases
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.imaging.sources import Sources, columns_of
+from unfolded_ogamp.records import Record, choose
+
+GAUGE_DAMPING = 1e-10  # holds what cannot be observed, and is small beside what can hardly be
+
+
+@dataclass(frozen=True)
+class Uncertainty(Record):
+    """Variances per unit of noise variance, all else unknown too.
+
+    Attributes:
+        position: covariance of every position [B, S, D, D], [m^2].
+        amplitude: of the amplitude of every reflectivity [B, S]; its phase has none without a line of sight, as it
+            cannot be told from that of all Tx.
+        tx_phase, rx_phase: of the node phases [B, n_tx], [B, n_rx], [rad^2], without the mean of each side, which
+            cannot be observed without a line of sight.
+    """
+
+    position: Tensor
+    amplitude: Tensor
+    tx_phase: Tensor
+    rx_phase: Tensor
+
+
+def uncertainty(sources: Sources, problem: Problem) -> Uncertainty:
+    """What the curvature of the likelihood says of every estimate; infinite where it says nothing."""
+    columns = columns_of(sources, problem)
+    matrix = normal_matrix(sources, problem, columns, residual(sources, problem, columns)[1])
+    moving = unknowns_in_play(sources, torch.ones_like(sources.used.any(1)))
+    system, scale = scaled(matrix, moving, torch.full_like(matrix[:, 0, 0], GAUGE_DAMPING))
+    # complex noise of variance sigma^2 has the Fisher matrix 2 J^H J / sigma^2
+    factor, info = torch.linalg.cholesky_ex(system)
+    failed = info[:, None, None] > 0
+    inverse = torch.cholesky_inverse(torch.where(failed, torch.eye(system.shape[1]).to(system), factor))
+    covariance = inverse * scale[:, :, None] * scale[:, None] / 2
+    n_slots, dimension = sources.position.shape[1:]
+    first, second, third = n_slots * dimension, n_slots * (dimension + 1), n_slots * (dimension + 2)
+
+    between = covariance[:, :first, :first].unflatten(2, (dimension, n_slots)).unflatten(1, (dimension, n_slots))
+    position = between.diagonal(dim1=2, dim2=4).movedim(-1, 1)
+
+    diagonal = covariance.diagonal(dim1=1, dim2=2)
+    mixed = covariance[:, first:second, second:third].diagonal(dim1=1, dim2=2)
+    direction = sources.reflectivity / sources.reflectivity.abs().clamp(min=torch.finfo(scale.dtype).tiny)
+    amplitude = (
+        direction.real.square() * diagonal[:, first:second] + direction.imag.square() * diagonal[:, second:third]
+    )
+    amplitude = amplitude + 2 * direction.real * direction.imag * mixed
+
+    phase = _observable_variance(covariance[:, third:, third:], problem.link[..., 0])
+    tx_phase, rx_phase = phase.split([sources.tx_phase.shape[1], sources.rx_phase.shape[1]], dim=1)
+    result = Uncertainty(position, amplitude.clamp(min=0), tx_phase, rx_phase)
+    return choose(info > 0, result.map(lambda value: torch.full_like(value, torch.inf)), result)
+
+
+def _observable_variance(covariance: Tensor, link: Tensor) -> Tensor:
+    """Variances [B, n] of node phases of covariance [B, n, n], Tx first, without what cannot be observed.
+
+    That is the mean of each side, nodes weighted by their links [B, n_tx, n_rx]. A node of which the model says nothing
+    has an infinite variance.
+    """
+    n_tx = link.shape[1]
+    mean = torch.zeros_like(covariance)
+    mean[:, :n_tx, :n_tx], mean[:, n_tx:, n_tx:] = link.sum(2)[:, None], link.sum(1)[:, None]
+    rest = torch.eye(covariance.shape[1]).to(mean) - mean / link.sum((1, 2))[:, None, None]
+    variance = (rest @ covariance @ rest.mT).diagonal(dim1=1, dim2=2).clamp(min=0)
+    return torch.where(covariance.diagonal(dim1=1, dim2=2) == 0, torch.inf, variance)
+
+
+@torch.no_grad()
+def with_joint_std(
+    scatterers: Sequence[Scatterers], phases: NodePhases, problem: Problem, residual: Tensor
+) -> tuple[list[Scatterers], tuple[Tensor, Tensor]]:
+    """The scatterers of every scene with the joint covariance of their positions; and how certain the phases are.
+
+    A scene whose unknowns outnumber its measurements keeps what it has, and its phases are not certain at all.
+
+    Args:
+        scatterers: one list per scene, reflectivities in the units of the CSI.
+        phases: node phases.
+        problem: geometry and units.
+        residual: mean |y - model|^2 over the links, in problem units [B].
+
+    Returns:
+        The scatterers; standard deviations of Tx and Rx phases [B, n_tx], [B, n_rx], [rad], see `Estimate`.
+    """
+    result = []
+    tx_std, rx_std = (torch.full_like(side[..., 0], torch.inf) for side in (phases.tx, phases.rx))
+    for scene, found in enumerate(scatterers):
+        one = problem[scene : scene + 1].to(dtype=torch.float64)
+        position, reflectivity = found.position.double(), found.reflectivity / problem.reflectivity_scale[scene]
+        n_nodes = phases.tx.shape[1] + phases.rx.shape[1]
+        unknowns = len(position) * (position.shape[-1] + 2) + n_nodes
+        measurements = 2 * float(one.link.sum()) * one.csi.shape[-1]
+        if len(position) > 0 and unknowns < measurements:
+            sources = Sources(
+                position=position[None],
+                reflectivity=reflectivity[None].to(torch.complex128),
+                used=torch.ones(1, len(position), dtype=torch.bool, device=position.device),
+                tx_phase=phases.tx[scene : scene + 1, :, 0].double(),
+                rx_phase=phases.rx[scene : scene + 1, :, 0].double(),
+            )
+            noise = residual[scene].double() / (1 - unknowns / measurements)
+            known = uncertainty(sources, one)
+            found = replace(found, covariance=(known.position[0] * noise).to(found.position.dtype))
+            tx_std[scene] = (known.tx_phase[0] * noise).sqrt().to(tx_std.dtype)
+            rx_std[scene] = (known.rx_phase[0] * noise).sqrt().to(rx_std.dtype)
+        result.append(found)
+    return result, (tx_std, rx_std)

@@ -1,0 +1,1 @@
+"""The unfolded network: layers that call the steps of the classic algorithms."""

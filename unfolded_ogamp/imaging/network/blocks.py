@@ -1,0 +1,86 @@
+"""The two halves of the network: imaging blocks, and the joint refinement of what they find."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import nn
+
+from unfolded_ogamp.imaging.greedy import detection
+from unfolded_ogamp.imaging.likelihood import joint_step
+from unfolded_ogamp.imaging.likelihood.joint_step import JointState
+from unfolded_ogamp.imaging.network.layers import ImagingLayer, JointLayer, SynchronisationLayer
+from unfolded_ogamp.imaging.network.settings import NetworkSettings
+from unfolded_ogamp.imaging.ogamp import alternating, screening
+from unfolded_ogamp.imaging.ogamp.screening import ScreenedState
+from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters
+from unfolded_ogamp.imaging.phases.refinement import NodePhases
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.operators.search_grid import SearchGrid
+
+
+class Block(nn.Module):
+    """Screening, imaging layers on the candidates, then a synchronisation layer."""
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.imaging = nn.ModuleList(ImagingLayer(settings.imaging) for _ in range(settings.layers))
+        self.synchronisation = SynchronisationLayer(settings.synchronisation)
+
+    def parameters_of_layers(self) -> list[ImagingParameters]:
+        """What each imaging layer is tuned by."""
+        return [cast(ImagingLayer, layer).values() for layer in self.imaging]
+
+    def forward(
+        self, state: ScreenedState | None, problem: Problem, search_grid: SearchGrid, phases: NodePhases
+    ) -> ScreenedState:
+        """Run the block from a state, or where there is none from node phases."""
+        first, settings = self.parameters_of_layers()[0], self.settings
+        if state is None:
+            state = screening.init(problem, search_grid, phases, first, settings.imaging, settings.screening)
+        else:
+            state = screening.screen(state, problem, search_grid, first, settings.imaging, settings.screening)
+        observation = alternating.observe(problem, state.phases)
+        for layer in self.imaging:
+            state = layer(state, problem, observation)
+        return cast(ScreenedState, self.synchronisation(state, problem))
+
+
+class Refinement(nn.Module):
+    """Joint layers on the active candidates, a look at what is left unexplained, and joint layers on all of them."""
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.thresholds = replace(settings.greedy, false_alarm=settings.false_alarms)
+        lengths = (settings.joint_layers, settings.joint_layers if settings.looks else 0, settings.final_layers)
+        self.first, self.look, self.final = (
+            nn.ModuleList(JointLayer(settings.greedy) for _ in range(length)) for length in lengths
+        )
+
+    @property
+    def layers(self) -> list[JointLayer]:
+        """All joint layers, in order."""
+        return [cast(JointLayer, layer) for stage in (self.first, self.look, self.final) for layer in stage]
+
+    def forward(self, state: ScreenedState, problem: Problem, search_grid: SearchGrid) -> JointState:
+        """Sources that have converged, before any is taken out for good."""
+        start = joint_step.init(screening.active_sources(state), problem)
+        return self.again(self._run(self.first, start, problem), problem, search_grid)
+
+    def again(self, state: JointState, problem: Problem, search_grid: SearchGrid) -> JointState:
+        """What becomes of sources after another look."""
+        if self.settings.looks:
+            limit = torch.full_like(state.cost, self.settings.additions).long()
+            points = torch.zeros_like(limit, dtype=torch.bool)  # no target has size
+            grown = detection.add(state.sources, problem, points, search_grid, self.thresholds, limit)
+            state = self._run(self.look, joint_step.init(grown, problem), problem)
+        return self._run(self.final, state, problem)
+
+    def _run(self, stage: nn.ModuleList, state: JointState, problem: Problem) -> JointState:
+        for layer in stage:
+            state = layer(state, problem)
+        return detection.tidied(state, problem, self.thresholds)

@@ -1,0 +1,58 @@
+"""Competition between sources: what is likely to be a scatterer of its own, from the evidence and the neighbours."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from unfolded_ogamp.imaging.greedy import pruning
+from unfolded_ogamp.imaging.greedy.pruning import Evidence
+from unfolded_ogamp.imaging.likelihood.joint_step import JointState
+from unfolded_ogamp.imaging.network.layers import bounded
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.physics import distances
+
+REACH = 2.0  # wavelengths within which sources compete
+LARGEST_LOG_ODDS = 10.0  # of the criterion: no model is surer than that of itself
+MOST = 1e9  # of the evidence, in units of the noise
+LARGEST_CORRECTION = 3.0  # what the criterion is sure of it decides alone
+
+
+class Competition(nn.Module):
+    """Log-odds that a source is a scatterer of its own: an information criterion, and a learned correction.
+
+    The correction sees the evidence for a source and, summed over the sources within two wavelengths, their distance
+    and how much stronger they are. It knows no coordinates and no order, so that it is the same wherever the sources
+    are, for any number of them, in the plane and in space. Before training it is zero.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.neighbour = nn.Sequential(nn.Linear(4, width), nn.SiLU(), nn.Linear(width, width))
+        self.decide = nn.Sequential(nn.Linear(4 + width, width), nn.SiLU(), nn.Linear(width, 1))
+        last = self.decide[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def forward(self, state: JointState, problem: Problem, found: Evidence) -> Tensor:
+        """Log-odds [B, S]; of unused slots they mean nothing."""
+        prior = bounded(pruning.log_odds(found, state.sources, problem), LARGEST_LOG_ODDS)
+        return prior + bounded(self.correction(state, problem, found, prior), LARGEST_CORRECTION)
+
+    def correction(self, state: JointState, problem: Problem, found: Evidence, prior: Tensor) -> Tensor:
+        """What is learned of it [B, S]."""
+        used, position = state.sources.used, state.sources.position.detach()
+        alone, beside = (0.1 * torch.log1p(power.clamp(max=MOST)) for power in (found.alone, found.beside_others))
+        distance = distances(position, position) / problem.array.wavelength[:, None, None]
+        level = torch.log1p(found.alone)
+        stronger = level[:, None] - level[:, :, None]
+        pair = torch.stack(
+            [distance / REACH, (-(4 * distance).square()).exp(), stronger, beside[:, None].expand_as(distance)], dim=-1
+        )
+        compete = used[:, :, None] & used[:, None] & (distance < REACH)
+        compete = compete & ~torch.eye(used.shape[1], dtype=torch.bool, device=used.device)
+        weights = next(self.parameters()).dtype
+        heard = (self.neighbour(pair.to(weights)) * compete[..., None]).sum(2)
+        own = torch.stack([alone, beside, torch.log(found.spread.clamp(max=REACH) + 1e-3), 0.1 * prior], dim=-1)
+        return self.decide(torch.cat([own.to(weights), heard], dim=-1))[..., 0].to(prior.dtype)

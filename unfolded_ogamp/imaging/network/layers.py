@@ -1,0 +1,122 @@
+"""Layers of the unfolded network: the analytic steps, tuned by learned scalars instead of settings.
+
+A learned scalar is a deviation from the analytic value, zero at the start and bounded, so that it keeps its meaning.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from unfolded_ogamp.imaging.greedy.settings import GreedySettings
+from unfolded_ogamp.imaging.likelihood import joint_step, model_selection
+from unfolded_ogamp.imaging.likelihood.joint_step import JointParameters, JointState
+from unfolded_ogamp.imaging.ogamp import screening
+from unfolded_ogamp.imaging.ogamp.screening import ScreenedState
+from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters, ImagingSettings
+from unfolded_ogamp.imaging.phases.refinement import SynchronisationSettings
+from unfolded_ogamp.imaging.problem import Problem
+
+LARGEST_FACTOR = 4.0
+LARGEST_DIFFERENCE = 2.0
+LARGEST_DAMPING_SHIFT = 0.5  # in log-odds: with much less damping message passing diverges on some scenes
+
+
+def bounded(deviation: Tensor, limit: float) -> Tensor:
+    """A deviation that stays within -limit ... limit and is itself where it is small."""
+    return limit * torch.tanh(deviation / limit)
+
+
+def bounded_factor(deviation: Tensor) -> Tensor:
+    """A positive factor, 1 at zero deviation, that stays within 1/4 ... 4."""
+    return bounded(deviation, math.log(LARGEST_FACTOR)).exp()
+
+
+class ImagingLayer(nn.Module):
+    """One OG-AMP iteration whose damping, priors, noise share and recentring step are learned.
+
+    Deviations are in log-odds for `damping` and `activity`, a difference for `reflectivity_mean`, and the logarithm of
+    a factor for all others.
+    """
+
+    def __init__(self, settings: ImagingSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.activity = nn.Parameter(torch.zeros(()))
+        self.reflectivity_mean = nn.Parameter(torch.zeros(()))
+        self.reflectivity_std = nn.Parameter(torch.zeros(()))
+        self.offset_std = nn.Parameter(torch.zeros(()))
+        self.noise_share = nn.Parameter(torch.zeros(()))
+        self.damping = nn.Parameter(torch.zeros(()))
+        self.recentring_step = nn.Parameter(torch.zeros(()))
+
+    def values(self) -> ImagingParameters:
+        """The parameters this layer hands to the analytic step."""
+        start = ImagingParameters.of(self.settings)
+        damping = torch.as_tensor(start.damping, dtype=self.damping.dtype)
+        return ImagingParameters(
+            activity=start.activity + bounded(self.activity, LARGEST_DIFFERENCE),
+            reflectivity_mean=start.reflectivity_mean + bounded(self.reflectivity_mean, LARGEST_DIFFERENCE),
+            reflectivity_std=start.reflectivity_std * bounded_factor(self.reflectivity_std),
+            offset_std=start.offset_std * bounded_factor(self.offset_std),
+            noise_share=start.noise_share * bounded_factor(self.noise_share),
+            damping=(damping.logit() + bounded(self.damping, LARGEST_DAMPING_SHIFT)).sigmoid(),
+            recentring_step=start.recentring_step * bounded_factor(self.recentring_step),
+        )
+
+    def forward(self, state: ScreenedState, problem: Problem, observation: Tensor) -> ScreenedState:
+        """One imaging iteration on the candidates, see `screening.image`."""
+        return screening.image(state, problem, observation, self.values(), self.settings)
+
+
+class SynchronisationLayer(nn.Module):
+    """One synchronisation refinement whose phase step and momentum are learned: over-relaxation as the block needs it.
+
+    `phase_step` deviates by a bounded factor, `momentum` by a bounded difference.
+    """
+
+    def __init__(self, settings: SynchronisationSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.phase_step = nn.Parameter(torch.zeros(()))
+        self.momentum = nn.Parameter(torch.zeros(()))
+
+    def values(self) -> dict[str, Tensor]:
+        """The phase step and the momentum this layer hands to the analytic step."""
+        return {
+            "phase_step": self.settings.phase_step * bounded_factor(self.phase_step),
+            "momentum": self.settings.momentum + bounded(self.momentum, 1.0),
+        }
+
+    def forward(self, state: ScreenedState, problem: Problem) -> ScreenedState:
+        """Refine the node phases on what imaging predicts, see `screening.synchronise`."""
+        values = self.values()
+        return screening.synchronise(state, problem, self.settings, values["phase_step"], values["momentum"])
+
+
+class JointLayer(nn.Module):
+    """One joint step of positions, reflectivities and node phases whose damping, step and prior weight are learned.
+
+    All deviate by bounded factors, from the analytic step with the prior at its full weight. A scene in which the step
+    would raise the cost, prior included, stays where it is.
+    """
+
+    def __init__(self, settings: GreedySettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.damping = nn.Parameter(torch.zeros(()))
+        self.step = nn.Parameter(torch.zeros(()))
+        self.prior = nn.Parameter(torch.zeros(()))
+
+    def values(self) -> JointParameters:
+        """The parameters this layer hands to the analytic step."""
+        return JointParameters(
+            damping=bounded_factor(self.damping), step=bounded_factor(self.step), prior=bounded_factor(self.prior)
+        )
+
+    def forward(self, state: JointState, problem: Problem) -> JointState:
+        """One joint step, see `joint_step.step`."""
+        free = model_selection.phases_free(state.sources, problem, self.settings)
+        return joint_step.step(state, problem, free, self.settings.largest_move, self.values())

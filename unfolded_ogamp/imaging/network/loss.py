@@ -1,0 +1,183 @@
+"""What training minimises: errors of phase, position and detection after every block and at the end.
+
+All are on logarithmic scales, so that a scene that is already good, and one that is not yet, pull with the same
+strength. The errors at the end are in units of each scene's joint Cramer-Rao bound, below which nothing is gained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
+
+from unfolded_ogamp.imaging.likelihood import uncertainty
+from unfolded_ogamp.imaging.likelihood.joint_step import JointState
+from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty
+from unfolded_ogamp.imaging.ogamp.iteration import estimated_shift
+from unfolded_ogamp.imaging.ogamp.screening import ScreenedState
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.physics import Scene, distances, link_phase, link_phase_error
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Weights and scales of the loss.
+
+    Attributes:
+        growth: factor by which the weight of a block grows from one to the next.
+        phase, position, detection: weights of the three errors after the imaging blocks.
+        false_alarm: weight of a false detection beside a missed one: it can still be taken out at the end.
+        refinement, competition: weights of the errors at the end, over the bound, and of the competition's decisions.
+        phase_floor: link phase error after a block below which nothing is gained, [rad].
+        position_floor: position error after a block below which nothing is gained, in wavelengths.
+        gate: an estimate within this of a scatterer is one of it, in wavelengths.
+        saturation: loss of a scene above which it pulls less and less: of a start that ends in a trap there is little
+            to be learned but to find nothing at all.
+    """
+
+    growth: float = 1.6
+    phase: float = 1.0
+    position: float = 1.0
+    detection: float = 2.0
+    false_alarm: float = 0.2
+    refinement: float = 1.0
+    competition: float = 1.0
+    phase_floor: float = 0.05
+    position_floor: float = 0.02
+    gate: float = 0.1
+    saturation: float = 3.0
+
+    def __post_init__(self) -> None:
+        for name in ("growth", "phase_floor", "position_floor", "gate", "saturation"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("phase", "position", "detection", "false_alarm", "refinement", "competition"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class BlockErrors:
+    """Losses of the state after one block, one per scene [B]."""
+
+    phase: Tensor
+    position: Tensor
+    detection: Tensor
+
+
+def log_error(mean_square: Tensor, floor: float | Tensor) -> Tensor:
+    """Half the logarithm of a mean square over its floor: 0 at none, 1 per factor e of the root mean square."""
+    return 0.5 * torch.log1p(mean_square / floor**2)
+
+
+def phase_loss(tx_phase: Tensor, rx_phase: Tensor, scene: Scene, floor: float | Tensor) -> Tensor:
+    """Logarithmic link phase error [B] of node phases [B, n, 1] after the gauge is removed; `floor` in [rad]."""
+    estimated = link_phase(tx_phase, rx_phase).expand(-1, -1, -1, scene.tx_phase.shape[-1])
+    error = link_phase_error(estimated, link_phase(scene.tx_phase, scene.rx_phase), scene.link)
+    count = scene.link.sum((1, 2)) * error.shape[-1]
+    return log_error(error.square().sum((1, 2, 3)) / count, floor)
+
+
+def image_losses(state: ScreenedState, scene: Scene, settings: LossSettings) -> tuple[Tensor, Tensor]:
+    """Logarithmic position error and detection loss [B].
+
+    A scatterer is estimated where the candidates within the gate around it say, weighed by probability and amplitude,
+    so that two may share one. Detection asks of the likeliest of these, or where there is none of the nearest
+    candidate, to be active, and of every one near no scatterer not to be. Its logarithm of a log-likelihood keeps a
+    candidate that is wrong and sure of it from drowning all others.
+    """
+    posterior = state.imaging.messages.posterior
+    log_odds, amplitude = posterior.log_odds[:, 0], posterior.active_mean[:, 0].abs()
+    limit = state.candidates.pixel[:, None, None]
+    shift = torch.maximum(torch.minimum(estimated_shift(state.imaging), limit), -limit)
+    position = state.position + shift
+    squared = (scene.position[:, :, None] - position[:, None]).square().sum(-1)
+    gate = settings.gate * scene.array.wavelength
+    near = squared.detach() < gate.square()[:, None, None]
+
+    weight = near * (log_odds.sigmoid() * amplitude)[:, None]
+    mass = weight.sum(-1, keepdim=True)
+    mean = (weight / (mass + 1e-6)) @ position
+    error = (mean - scene.position).square().sum(-1)
+    seen = (mass[..., 0] > 0.1).to(error)
+    floor = settings.position_floor * scene.array.wavelength[:, None]
+    position_loss = (seen * log_error(error, floor)).sum(-1) / seen.sum(-1).clamp(min=1.0)
+
+    nearest = torch.zeros_like(near).scatter(-1, squared.argmin(-1, keepdim=True), True)
+    candidates = torch.where(near.any(-1, keepdim=True), near, nearest)
+    best = torch.where(candidates, log_odds[:, None], -torch.inf).amax(-1)
+    missed = torch.log1p(softplus(-best)).sum(-1)
+    false = (torch.log1p(softplus(log_odds)) * ~near.any(1)).sum(-1)
+    return position_loss, (missed + settings.false_alarm * false) / scene.position.shape[1]
+
+
+def saturated(loss: Tensor, settings: LossSettings) -> Tensor:
+    """The loss of a scene [B], bounded by the saturation, and itself where it is small."""
+    return loss / (1 + loss / settings.saturation)
+
+
+def block_errors(state: ScreenedState, scene: Scene, settings: LossSettings) -> BlockErrors:
+    """All losses of the state after one block."""
+    position, detection = image_losses(state, scene, settings)
+    phases = state.phases
+    return BlockErrors(phase_loss(phases.tx, phases.rx, scene, settings.phase_floor), position, detection)
+
+
+@torch.no_grad()
+def bound_of(scene: Scene, problem: Problem) -> Uncertainty:
+    """The joint Cramer-Rao bound of every scene, from its true scatterers and phases."""
+    exact = problem.to(dtype=torch.float64)
+    truth = Sources(
+        position=scene.position.double(),
+        reflectivity=scene.reflectivity.to(torch.complex128) / exact.reflectivity_scale[:, None],
+        used=torch.ones_like(scene.position[..., 0], dtype=torch.bool),
+        tx_phase=scene.tx_phase[..., 0].double(),
+        rx_phase=scene.rx_phase[..., 0].double(),
+    )
+    assert exact.noise_variance is not None
+    noise = exact.noise_variance
+    return uncertainty.uncertainty(truth, exact).map(lambda value: value * noise.reshape(-1, *[1] * (value.ndim - 1)))
+
+
+def refinement_loss(state: JointState, scene: Scene, bound: Uncertainty, settings: LossSettings) -> Tensor:
+    """Logarithmic errors [B] of positions and phases over the joint bound, of the scatterers that are found."""
+    sources = state.sources
+    distance = torch.where(sources.used[:, None], distances(scene.position, sources.position.detach()), torch.inf)
+    if sources.used.shape[1] == 0:  # nothing was found in any scene
+        floor = (bound.tx_phase.mean(1) + bound.rx_phase.mean(1)).sqrt().to(distance.dtype)
+        return phase_loss(sources.tx_phase[..., None], sources.rx_phase[..., None], scene, floor)
+    nearest = distance.argmin(2)
+    found = distance.amin(2) < settings.gate * scene.array.wavelength[:, None]
+    position = sources.position.gather(1, nearest[..., None].expand(-1, -1, scene.position.shape[2]))
+    error = torch.where(found, (position - scene.position).square().sum(-1), 0)
+    least = bound.position.diagonal(dim1=2, dim2=3).sum(2).sqrt().to(error.dtype)
+    position_loss = (found * log_error(error, least)).sum(1) / found.sum(1).clamp(min=1)
+    floor = (bound.tx_phase.mean(1) + bound.rx_phase.mean(1)).sqrt().to(error.dtype)
+    return position_loss + phase_loss(sources.tx_phase[..., None], sources.rx_phase[..., None], scene, floor)
+
+
+def competition_loss(log_odds: Tensor, state: JointState, scene: Scene, settings: LossSettings) -> Tensor:
+    """Mean cross-entropy [B] of log-odds [B, S] that a source is the nearest one of a scatterer, within the gate."""
+    sources = state.sources
+    if sources.used.shape[1] == 0:
+        return log_odds.sum(1)
+    distance = distances(scene.position, sources.position.detach()) / scene.array.wavelength[:, None, None]
+    distance = torch.where(sources.used[:, None], distance, torch.inf)
+    best = (distance <= distance.amin(2, keepdim=True)) & (distance < settings.gate)
+    label = best.any(1).to(log_odds)
+    error = binary_cross_entropy_with_logits(log_odds, label, reduction="none") * sources.used
+    return error.sum(1) / sources.used.sum(1).clamp(min=1)
+
+
+def total_loss(blocks: Sequence[BlockErrors], settings: LossSettings) -> Tensor:
+    """Weighted mean of the losses [B] over blocks, later blocks weighing more: a loss per scene [B]."""
+    weights = [settings.growth**index for index in range(len(blocks))]
+    terms = [
+        weight * (settings.phase * b.phase + settings.position * b.position + settings.detection * b.detection)
+        for weight, b in zip(weights, blocks, strict=True)
+    ]
+    return torch.stack(terms).sum(0) / sum(weights)

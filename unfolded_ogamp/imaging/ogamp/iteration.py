@@ -1,0 +1,189 @@
+"""OG-AMP: message passing on a dictionary that moves with the scatterers, Algorithm 1 with its step 6."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters, ImagingSettings
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.inference import message_passing
+from unfolded_ogamp.inference.message_passing import Prior
+from unfolded_ogamp.operators.multistatic import MultistaticOperator
+from unfolded_ogamp.operators.off_grid import OffGridOperator
+from unfolded_ogamp.records import Record
+
+
+@dataclass(frozen=True)
+class ImagingState(Record):
+    """State of imaging between two iterations.
+
+    Attributes:
+        messages: message passing on the dictionary as it is expanded now.
+        offset: where each pixel is expanded, relative to its centre [B, N, D], [m].
+        amplitude: scale of the reflectivity prior in problem units [B].
+    """
+
+    messages: message_passing.MessageState
+    offset: Tensor
+    amplitude: Tensor
+
+
+def prior_of(problem: Problem, amplitude: Tensor, parameters: ImagingParameters, off_grid: bool) -> Prior:
+    """Prior (32)-(34) of (x, s_1, ..., s_D) in problem units, offsets in metres."""
+    ones = torch.ones_like(amplitude)[:, None, None]
+    amplitude = amplitude[:, None, None]
+    dimension = problem.grid.centre.shape[-1] if off_grid else 0
+    shift_std = amplitude * problem.grid.pixel[:, None, None] * parameters.offset_std
+    shifts = ones.expand(-1, dimension, -1)
+    return Prior(
+        log_odds=ones * parameters.activity,
+        mean=torch.cat([amplitude * parameters.reflectivity_mean, 0 * shifts], dim=1).to(problem.csi.dtype),
+        variance=torch.cat([(amplitude * parameters.reflectivity_std).square(), shift_std.square() * shifts], dim=1),
+    )
+
+
+def init(
+    problem: Problem, observation: Tensor, parameters: ImagingParameters, settings: ImagingSettings
+) -> ImagingState:
+    """Step 1 of Algorithm 1 on the pixel centres; `observation` is the CSI to explain [B, n_tx, n_rx, K]."""
+    amplitude = torch.ones_like(problem.grid.pixel)
+    offset = torch.zeros_like(problem.grid.centre)
+    prior = prior_of(problem, amplitude, parameters, settings.off_grid)
+    operator = expand(problem, offset, settings)
+    messages = message_passing.init(operator, prior, observation, offset.shape[1], settings.all_active)
+    return ImagingState(messages, offset, amplitude)
+
+
+def step(
+    state: ImagingState,
+    problem: Problem,
+    observation: Tensor,
+    parameters: ImagingParameters,
+    settings: ImagingSettings,
+    recentring: bool,
+) -> ImagingState:
+    """One iteration of Algorithm 1: steps 3-5, and step 6 where `recentring` is set.
+
+    Args:
+        state: the state so far.
+        problem: geometry and links.
+        observation: CSI without phases and line of sight, in problem units [B, n_tx, n_rx, K].
+        parameters: what the iteration is tuned by.
+        settings: what kind of iteration it is.
+        recentring: whether the active pixels move to their estimated offsets afterwards.
+
+    Raises:
+        ValueError: if the noise variance should be known and is not.
+    """
+    if not settings.known_noise:
+        noise_variance = parameters.noise_share * problem.mean_power(observation - state.messages.prediction())
+    elif problem.noise_variance is not None:
+        noise_variance = problem.noise_variance
+    else:
+        raise ValueError("known_noise needs CSI with a noise variance, got CSI without one")
+    prior = prior_of(problem, state.amplitude, parameters, settings.off_grid)
+    messages = message_passing.step(
+        state.messages, observation, problem.link, prior, noise_variance, parameters.damping, settings.shared_activity
+    )
+    state = replace(state, messages=messages)
+    return recentre(state, problem, parameters, settings) if recentring and settings.off_grid else state
+
+
+def expand(problem: Problem, offset: Tensor, settings: ImagingSettings) -> message_passing.Operator:
+    """The dictionary expanded at `offset` [B, N, D] [m] from the pixel centres."""
+    kind = OffGridOperator if settings.off_grid else MultistaticOperator
+    return kind.at(problem.array, problem.grid.centre + offset, problem.dictionary_scale)
+
+
+def estimated_shift(state: ImagingState) -> Tensor:
+    """Estimated offset s / x of each pixel from where it is expanded [B, N, D], [m]; its real part is physical."""
+    mean = state.messages.posterior.active_mean
+    reflectivity, shift = mean[:, :1], mean[:, 1:]
+    if shift.shape[1] == 0:  # without the off-grid model there is none
+        return torch.zeros_like(state.offset)
+    power = reflectivity.real.square() + reflectivity.imag.square()
+    return ((shift * reflectivity.conj()).real / (power + 1e-6)).mT
+
+
+def recentre(
+    state: ImagingState, problem: Problem, parameters: ImagingParameters, settings: ImagingSettings
+) -> ImagingState:
+    """Step 6 of Algorithm 1: expand the active pixels where their scatterers are estimated to be.
+
+    What a pixel has moved is taken out of its offset coefficients, so that the predicted CSI stays as it was to first
+    order.
+    """
+    active = (state.messages.posterior.log_odds[:, 0] > 0)[..., None]
+    limit = problem.grid.pixel[:, None, None] * settings.offset_limit
+    target = state.offset + parameters.recentring_step * estimated_shift(state)
+    offset = torch.where(active, torch.maximum(torch.minimum(target, limit), -limit), state.offset)
+    moved = (offset - state.offset).mT
+    posterior = state.messages.posterior
+    posterior = replace(
+        posterior,
+        mean=_shifted(posterior.mean, moved),
+        active_mean=_shifted(posterior.active_mean, moved),
+    )
+    messages = replace(state.messages, operator=expand(problem, offset, settings), posterior=posterior)
+    return replace(state, messages=messages, offset=offset)
+
+
+def search(state: ImagingState, problem: Problem, observation: Tensor, settings: ImagingSettings) -> ImagingState:
+    """Expand each inactive pixel where, within the pixel, the matched filter of the residual is largest.
+
+    Of a scatterer lambda / 4 from where its pixel is expanded the first-order model spans a third of the power, and
+    next to nothing at lambda / 3: a pixel that looks only at its centre cannot see most of what it holds.
+    """
+    found = best_offset(problem, observation - state.messages.prediction(), settings.oversampling)
+    inactive = (state.messages.posterior.log_odds[:, 0] <= 0)[..., None]
+    offset = torch.where(inactive, found, state.offset)
+    mean = state.messages.posterior.mean
+    shift = torch.where(inactive.mT, torch.zeros_like(mean[:, 1:]), mean[:, 1:])
+    posterior = replace(state.messages.posterior, mean=torch.cat([mean[:, :1], shift], dim=1))
+    messages = replace(state.messages, operator=expand(problem, offset, settings), posterior=posterior)
+    return replace(state, messages=messages, offset=offset)
+
+
+@torch.no_grad()
+def best_offset(problem: Problem, residual: Tensor, oversampling: int) -> Tensor:
+    """The offset [B, N, D] [m] of the largest matched-filter output among `oversampling` positions per pixel and axis.
+
+    Args:
+        problem: geometry and links.
+        residual: CSI that is not explained yet, complex [B, n_tx, n_rx, K].
+        oversampling: positions per pixel and axis.
+    """
+    pixel = problem.grid.pixel[:, None, None]
+    axis = [(i - (oversampling - 1) / 2) / oversampling for i in range(oversampling)]
+    offset = torch.zeros_like(problem.grid.centre)
+    best = torch.zeros_like(offset[..., 0])
+    for candidate in itertools.product(axis, repeat=offset.shape[-1]):
+        trial = (torch.tensor(candidate, dtype=pixel.dtype, device=pixel.device) * pixel).expand_as(offset)
+        operator = MultistaticOperator.at(problem.array, problem.grid.centre + trial, problem.dictionary_scale)
+        filtered = operator.adjoint(residual)[:, 0].abs().square()
+        response = filtered / operator.energy_adjoint(problem.link.expand_as(residual.real))[:, 0]
+        better = response > best
+        best, offset = torch.where(better, response, best), torch.where(better[..., None], trial, offset)
+    return offset
+
+
+def adapt_amplitude(state: ImagingState) -> ImagingState:
+    """Scale the reflectivity prior to the root mean square reflectivity of the active pixels, if there are any.
+
+    The expectation-maximisation update of the prior's scale, shrunk towards the last one by one pseudo-count.
+    """
+    posterior = state.messages.posterior
+    probability = posterior.log_odds[:, 0].sigmoid()
+    power = (probability * posterior.active_mean[:, 0].abs().square()).sum(-1)
+    amplitude = ((state.amplitude.square() + power) / (1 + probability.sum(-1))).sqrt()
+    return replace(state, amplitude=amplitude)
+
+
+def _shifted(coefficients: Tensor, moved: Tensor) -> Tensor:
+    """Coefficients (x, s) of the same wave after the expansion point has moved by [B, D, N]: s - x * moved."""
+    reflectivity, shift = coefficients[:, :1], coefficients[:, 1:]
+    return torch.cat([reflectivity, shift - moved * reflectivity], dim=1)

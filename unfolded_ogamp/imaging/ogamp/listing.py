@@ -1,0 +1,116 @@
+"""From pixels to a list of scatterers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.imaging.estimate import Scatterers
+from unfolded_ogamp.imaging.ogamp.iteration import ImagingState, estimated_shift
+from unfolded_ogamp.imaging.problem import Problem
+
+
+@dataclass(frozen=True)
+class ListSettings:
+    """How active pixels become a list of scatterers; by default every one is reported, as in the paper.
+
+    Attributes:
+        threshold: eta_c, probability above which a pixel is active.
+        merge_radius: estimates closer than this are one scatterer, in wavelengths. Pixels on the two sides of an edge
+            share a scatterer that is near it.
+        shadow_radius, shadow_ratio: an estimate within this radius of another, in wavelengths, and weaker than it by
+            this ratio of amplitudes is dropped: inside the point response, whose first zero is at 0.38 wavelengths, a
+            weak companion cannot be told from what the model of the strong one leaves over.
+    """
+
+    threshold: float = 0.5
+    merge_radius: float = 0.0
+    shadow_radius: float = 0.0
+    shadow_ratio: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"threshold must lie between 0 and 1, got {self.threshold}")
+        for name in ("merge_radius", "shadow_radius", "shadow_ratio"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+
+
+@torch.no_grad()
+def list_scatterers(
+    state: ImagingState, problem: Problem, settings: ListSettings, offset_limit: float
+) -> list[Scatterers]:
+    """The active pixels of every scene as scatterers, most probable first.
+
+    Args:
+        state: imaging state.
+        problem: geometry and units.
+        settings: which pixels make a scatterer.
+        offset_limit: largest offset along a coordinate, in pixels.
+    """
+    posterior = state.messages.posterior
+    log_odds = posterior.log_odds[:, 0]
+    limit = problem.grid.pixel[:, None, None] * offset_limit
+    offset = state.offset + estimated_shift(state)
+    position = problem.grid.centre + torch.maximum(torch.minimum(offset, limit), -limit)
+    reflectivity = posterior.active_mean[:, 0]
+    # the real part of s / x carries half of the variance of s
+    spread = (posterior.active_variance[:, 1:].mT / 2).sqrt() / (reflectivity.abs()[..., None] + 1e-6)
+    spread = spread if spread.shape[-1] else problem.grid.pixel[:, None, None].expand_as(position) / 12**0.5
+    result = []
+    for scene in range(len(log_odds)):
+        active = (log_odds[scene].sigmoid() > settings.threshold).nonzero()[:, 0]
+        active = active[log_odds[scene, active].argsort(descending=True)]
+        found = Scatterers(
+            position=position[scene, active],
+            covariance=torch.diag_embed(spread[scene, active].square()),
+            reflectivity=reflectivity[scene, active],
+            probability=log_odds[scene, active].sigmoid(),
+        )
+        found = combine(found, settings, float(problem.array.wavelength[scene]))
+        result.append(replace(found, reflectivity=found.reflectivity * problem.reflectivity_scale[scene]))
+    return result
+
+
+def combine(scatterers: Scatterers, settings: ListSettings, wavelength: float) -> Scatterers:
+    """Merge or drop estimates that are too close to a stronger one, strongest first; `wavelength` in [m].
+
+    Where estimates merge, reflectivities add, positions are averaged by amplitude, and the probability is the largest.
+    """
+    if len(scatterers.position) == 0:
+        return scatterers
+    strength = scatterers.reflectivity.abs()
+    distance = torch.cdist(scatterers.position, scatterers.position) / wavelength
+    weak = strength < settings.shadow_ratio * strength[:, None]
+    owner = torch.full_like(strength, -1, dtype=torch.long)
+    dropped = torch.zeros_like(owner, dtype=torch.bool)
+    for leader in strength.argsort(descending=True).tolist():
+        if owner[leader] < 0 and not dropped[leader]:
+            owner[(distance[leader] < settings.merge_radius) & (owner < 0) & ~dropped] = leader
+            owner[leader] = leader
+            dropped |= (distance[leader] < settings.shadow_radius) & weak[leader] & (owner < 0)
+    scatterers = _select(scatterers, ~dropped)
+    strength, owner = strength[~dropped], owner[~dropped]
+    leaders, group = owner.unique(return_inverse=True)
+    member = (group == torch.arange(len(leaders), device=group.device)[:, None]).to(strength)
+    share = member * strength
+    share = share / share.sum(1, keepdim=True)
+    lead = (strength * member).argmax(1)
+    merged = Scatterers(
+        position=share @ scatterers.position,
+        covariance=scatterers.covariance[lead],
+        reflectivity=member.to(scatterers.reflectivity.dtype) @ scatterers.reflectivity,
+        probability=(member * scatterers.probability).amax(1),
+    )
+    return _select(merged, merged.probability.argsort(descending=True, stable=True))
+
+
+def _select(scatterers: Scatterers, index: Tensor) -> Scatterers:
+    return Scatterers(
+        scatterers.position[index],
+        scatterers.covariance[index],
+        scatterers.reflectivity[index],
+        scatterers.probability[index],
+    )

@@ -1,0 +1,219 @@
+"""Screened OG-AMP: message passing on the few positions that are still in play, looked for anew before every block.
+
+Most pixels hold nothing, and a large one holds its scatterer somewhere else than at its centre. So imaging works on the
+positions at which its own estimate has scatterers and on the strongest peaks of what is not explained yet: the cost of
+an iteration no longer depends on the number of pixels, and its accuracy no longer on their size.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.imaging.ogamp import alternating, iteration
+from unfolded_ogamp.imaging.ogamp.iteration import ImagingState
+from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters, ImagingSettings
+from unfolded_ogamp.imaging.phases import refinement
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings
+from unfolded_ogamp.imaging.problem import Problem, phasor
+from unfolded_ogamp.imaging.sources import Sources, compact
+from unfolded_ogamp.inference.message_passing import Posterior
+from unfolded_ogamp.operators.search_grid import SearchGrid
+from unfolded_ogamp.physics import PixelGrid, distances
+from unfolded_ogamp.records import Record, choose
+
+LEAST_ACTIVE = 3  # scatterers without which node phases are not fitted
+CONSIDERED = 4  # times as many strongest positions as there are candidates are looked through for peaks
+
+
+@dataclass(frozen=True)
+class ScreeningSettings:
+    """Which positions are in play; lengths are in carrier wavelengths.
+
+    Attributes:
+        candidates: number of positions in play M over the root of the number of links: few measurements cannot tell
+            many candidates apart.
+        spacing: largest distance between the positions that are searched, along a coordinate.
+        separation: least distance between two peaks.
+        guard: least distance of a peak from a position that holds a scatterer already.
+    """
+
+    candidates: float = 2.0
+    spacing: float = 0.25
+    separation: float = 0.3
+    guard: float = 0.15
+
+    def __post_init__(self) -> None:
+        for name in ("candidates", "spacing", "separation", "guard"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+    def count(self, problem: Problem) -> int:
+        """Number of candidates M in every scene of a batch."""
+        return math.ceil(self.candidates * math.sqrt(problem.link[0].numel()))
+
+
+@dataclass(frozen=True)
+class ScreenedState(Record):
+    """State between two blocks.
+
+    Attributes:
+        candidates: the positions in play [B, M, D] as centres of pixels, one spacing wide.
+        imaging: state of imaging on them.
+        phases: node phases [B, n, 1].
+    """
+
+    candidates: PixelGrid
+    imaging: ImagingState
+    phases: NodePhases
+
+    @property
+    def position(self) -> Tensor:
+        """Where the candidates are expanded now [B, M, D], [m]."""
+        return self.candidates.centre + self.imaging.offset
+
+
+def init(
+    problem: Problem,
+    search_grid: SearchGrid,
+    phases: NodePhases,
+    parameters: ImagingParameters,
+    settings: ImagingSettings,
+    screening: ScreeningSettings,
+) -> ScreenedState:
+    """The strongest peaks of the image at the given node phases, nothing known of any."""
+    observation = alternating.observe(problem, phases)
+    position, _ = peaks(search_grid, search_grid.back_project(observation), problem, screening)
+    return _on(position, problem, observation, phases, parameters, settings, screening)
+
+
+def screen(
+    state: ScreenedState,
+    problem: Problem,
+    search_grid: SearchGrid,
+    parameters: ImagingParameters,
+    settings: ImagingSettings,
+    screening: ScreeningSettings,
+) -> ScreenedState:
+    """The candidates that are active, and in place of the others the strongest peaks of what is not explained yet.
+
+    These start inactive, and all messages anew: scores that were made for other candidates would throw everything off.
+    """
+    observation = alternating.observe(problem, state.phases)
+    messages, wavelength = state.imaging.messages, problem.array.wavelength
+    position, response = peaks(
+        search_grid, search_grid.back_project(observation - messages.prediction()), problem, screening
+    )
+    log_odds = messages.posterior.log_odds[:, 0].detach()
+    active, held = log_odds > 0, state.position
+    near = distances(position, held.detach()) < screening.guard * wavelength[:, None, None]
+    response = torch.where((near & active[:, None]).any(2), 0, response)
+    # peaks rank from 0 to 1, candidates that are active above them and those that are not below
+    rank = response / response.amax(1, keepdim=True).clamp(min=torch.finfo(response.dtype).tiny)
+    rank = torch.cat([torch.where(active, 2 + log_odds.sigmoid(), -1), rank], dim=1)
+    index = rank.topk(position.shape[1], dim=1).indices
+    chosen = torch.cat([held, position], dim=1).gather(1, index[..., None].expand(-1, -1, held.shape[2]))
+
+    fresh = _on(chosen, problem, observation, state.phases, parameters, settings, screening)
+    kept = (index < held.shape[1])[:, None]
+    index = index.clamp(max=held.shape[1] - 1)[:, None]
+
+    def carried(old: Tensor, new: Tensor) -> Tensor:
+        return torch.where(kept, old.gather(2, index.expand(-1, old.shape[1], -1)), new)
+
+    old, new = messages.posterior, fresh.imaging.messages.posterior
+    posterior = Posterior(
+        log_odds=carried(old.log_odds, new.log_odds),
+        mean=carried(old.mean, new.mean),
+        variance=carried(old.variance, torch.zeros_like(new.variance)),
+        active_mean=carried(old.active_mean, new.active_mean),
+        active_variance=carried(old.active_variance, new.active_variance),
+    )
+    started = replace(fresh.imaging.messages, posterior=posterior)
+    return replace(fresh, imaging=replace(fresh.imaging, messages=started, amplitude=state.imaging.amplitude))
+
+
+def image(
+    state: ScreenedState,
+    problem: Problem,
+    observation: Tensor,
+    parameters: ImagingParameters,
+    settings: ImagingSettings,
+) -> ScreenedState:
+    """One iteration of OG-AMP on the candidates, moving those that are active, see `iteration.step`."""
+    around = replace(problem, grid=state.candidates)
+    moved = iteration.step(state.imaging, around, observation, parameters, settings, recentring=True)
+    finite = torch.isfinite(moved.messages.posterior.mean.abs().sum((1, 2)) + moved.offset.sum((1, 2)))
+    return replace(state, imaging=choose(finite, moved, state.imaging))
+
+
+def synchronise(
+    state: ScreenedState,
+    problem: Problem,
+    settings: SynchronisationSettings,
+    phase_step: Tensor | float,
+    momentum: Tensor | float,
+) -> ScreenedState:
+    """Node phases refined on the channel that imaging predicts, and the scale of reflectivities adapted to it.
+
+    Where fewer scatterers are active than hold the node phases, and there is no line of sight, these stay: one
+    scatterer can be made to explain nearly anything.
+    """
+    messages = state.imaging.messages
+    reference = messages.prediction() + problem.los
+    fitted = refinement.step(problem.csi, reference, problem.link, state.phases, settings, phase_step, momentum)
+    active = (messages.posterior.log_odds[:, 0] > 0).sum(1)
+    held = replace(state.phases, tx_move=0 * fitted.tx_move, rx_move=0 * fitted.rx_move)
+    phases = choose((active >= LEAST_ACTIVE) | problem.has_los, fitted, held)
+    turn = phasor(phases.tx_move, phases.rx_move)
+    imaging = replace(state.imaging, messages=replace(messages, score=messages.score * turn))
+    return replace(state, imaging=iteration.adapt_amplitude(imaging), phases=phases)
+
+
+def active_sources(state: ScreenedState) -> Sources:
+    """The active candidates and the node phases, as sources."""
+    posterior = state.imaging.messages.posterior
+    active = posterior.log_odds[:, 0] > 0
+    reflectivity = torch.where(active, posterior.active_mean[:, 0], 0)
+    return compact(Sources(state.position, reflectivity, active, state.phases.tx[..., 0], state.phases.rx[..., 0]))
+
+
+@torch.no_grad()
+def peaks(
+    search_grid: SearchGrid, picture: Tensor, problem: Problem, settings: ScreeningSettings
+) -> tuple[Tensor, Tensor]:
+    """Positions [B, M, D] [m] and powers [B, M] of the strongest local maxima of a normalised image [B, Q].
+
+    Where there are fewer than M, positions of power zero fill up.
+    """
+    response = picture.real.square() + picture.imag.square()
+    count = min(settings.count(problem), response.shape[1])
+    power, index = response.topk(min(CONSIDERED * count, response.shape[1]), dim=1)
+    position = _pick(search_grid.position, index).to(search_grid.position)
+    close = distances(position, position) < settings.separation * problem.array.wavelength[:, None, None]
+    stronger = torch.ones_like(close[0]).tril(-1)  # they are in order of power
+    power = torch.where((close & stronger).any(2), 0, power)
+    power, index = power.topk(count, dim=1)
+    return _pick(position, index), power.to(position)
+
+
+def _pick(position: Tensor, index: Tensor) -> Tensor:
+    return position.gather(1, index[..., None].expand(-1, -1, position.shape[2]))
+
+
+def _on(
+    position: Tensor,
+    problem: Problem,
+    observation: Tensor,
+    phases: NodePhases,
+    parameters: ImagingParameters,
+    settings: ImagingSettings,
+    screening: ScreeningSettings,
+) -> ScreenedState:
+    """Imaging at its prior on `position`."""
+    candidates = PixelGrid(position, screening.spacing * problem.array.wavelength)
+    around = replace(problem, grid=candidates)
+    return ScreenedState(candidates, iteration.init(around, observation, parameters, settings), phases)

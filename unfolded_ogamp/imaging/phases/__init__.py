@@ -1,0 +1,1 @@
+"""Node phases: refinement on a reference channel, and autofocus without one."""

@@ -1,0 +1,118 @@
+"""Autofocus: node phases that make the back-projected image sharp, before anything is known about the scatterers.
+
+With wrong phases the image is a haze of speckle; with right ones the same power stands in few peaks, and the sum of its
+cubed amplitudes is largest. That sum is convex in the CSI: node phases that agree best with its slope, the channel of
+the image weighted by its own amplitude, cannot make it fall, and over-relaxed they make it rise faster. From phases
+that are entirely unknown this climbs to the right ones in a few dozen steps, where a search for one scatterer at a time
+locks on to false ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.imaging.phases import refinement
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings
+from unfolded_ogamp.imaging.problem import Problem, phasor
+from unfolded_ogamp.operators.search_grid import SearchGrid
+from unfolded_ogamp.records import choose
+
+
+@dataclass(frozen=True)
+class AutofocusSettings:
+    """Settings of autofocus.
+
+    Attributes:
+        spacing: largest distance between the positions of the image along a coordinate, in wavelengths.
+        steps: largest number of steps.
+        tolerance: a scene is in focus when no node phase moves by more than this, [rad].
+        phase_step, momentum: over-relaxation of the phases and share of their last move that is added: see
+            `SynchronisationSettings`.
+        alignment_iterations: alternations between Tx and Rx in a step.
+    """
+
+    spacing: float = 0.35
+    steps: int = 30
+    tolerance: float = 0.1
+    phase_step: float = 1.7
+    momentum: float = 0.5
+    alignment_iterations: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("spacing", "steps", "tolerance"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        _ = self.synchronisation
+
+    @property
+    def synchronisation(self) -> SynchronisationSettings:
+        """How the phases are fitted to the slope."""
+        return SynchronisationSettings(
+            method="alignment",
+            alignment_iterations=self.alignment_iterations,
+            node_phase="common",
+            phase_step=self.phase_step,
+            momentum=self.momentum,
+        )
+
+
+def sharpness(image: Tensor) -> Tensor:
+    """Sum of the cubed amplitudes [B] of a normalised image [B, Q]."""
+    return image.abs().pow(3).sum(-1)
+
+
+def focus(
+    problem: Problem, phases: NodePhases, search_grid: SearchGrid, settings: AutofocusSettings
+) -> tuple[NodePhases, Tensor]:
+    """Node phases at which the image is sharper, and by which factor it is [B]; 1 where there is no image at all.
+
+    Args:
+        problem: geometry and CSI.
+        phases: where to start, one phase per node [B, n, 1].
+        search_grid: positions of the image.
+        settings: see there.
+    """
+    start, moving = phases, torch.ones_like(problem.grid.pixel, dtype=torch.bool)
+    for _ in range(settings.steps):
+        phases = choose(moving, step(problem, phases, search_grid, settings), phases)
+        moving = moving & (torch.cat([phases.tx_move, phases.rx_move], dim=1).abs().amax((1, 2)) > settings.tolerance)
+        if not moving.any():
+            break
+    before, after = (sharpness(image_of(problem, one, search_grid)) for one in (start, phases))
+    gain = torch.where(before > 0, after / before, 1)
+    return choose(gain >= 1, phases, start), gain.clamp(min=1)
+
+
+def image_of(problem: Problem, phases: NodePhases, search_grid: SearchGrid) -> Tensor:
+    """Normalised image [B, Q] of the CSI at the given phases, of the links without a line of sight."""
+    return search_grid.back_project(problem.csi * phasor(phases.tx, phases.rx) * scattered(problem))
+
+
+def scattered(problem: Problem) -> Tensor:
+    """Links [B, n_tx, n_rx, 1] that make the image: a line of sight tells the phase itself, and would outshine it."""
+    return problem.link * (problem.los.abs().amax(-1, keepdim=True) == 0)
+
+
+def step(problem: Problem, phases: NodePhases, search_grid: SearchGrid, settings: AutofocusSettings) -> NodePhases:
+    """Node phases that agree with the slope of the sharpness, and with the line of sight where there is one.
+
+    The slope has no scale of its own; it takes that of the CSI.
+    """
+    link = scattered(problem)
+    observation = problem.csi * phasor(phases.tx, phases.rx) * link
+    image = search_grid.back_project(observation)
+    slope = search_grid.channel(image * image.abs()).to(observation.dtype) * link
+    power = (slope.real.square() + slope.imag.square()).sum((1, 2, 3)).clamp(min=torch.finfo(slope.real.dtype).tiny)
+    scale = (slope.conj() * observation).real.sum((1, 2, 3)) / power
+    return refinement.step(
+        problem.csi,
+        problem.los + scale[:, None, None, None] * slope,
+        problem.link,
+        phases,
+        settings.synchronisation,
+        settings.phase_step,
+        settings.momentum,
+    )

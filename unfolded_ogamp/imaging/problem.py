@@ -1,0 +1,137 @@
+"""The estimation problem in units of order one, whatever the range, wavelength and scale of the CSI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.operators.multistatic import dictionary_scale
+from unfolded_ogamp.operators.search_grid import SearchGrid
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes, link_phase
+from unfolded_ogamp.records import Record
+
+
+@dataclass(frozen=True)
+class Problem(Record):
+    """What an estimator works on.
+
+    Attributes:
+        array, grid: geometry.
+        csi: measured CSI in problem units, complex [B, n_tx, n_rx, K], zero where there is no link.
+        los: line-of-sight part of the reference channel in problem units, [B, n_tx, n_rx, K], zero where there is none.
+        near: scenes in which the line of sight is not quite as told: see `line_of_sight`; bool [B].
+        correction: what the reference channel holds beside points and the line of sight as told, in problem units,
+            [B, n_tx, n_rx, K]; zero where they are all there is.
+        n_corrections: number of real coefficients that were fitted to make it [B].
+        trusted: 1.0 where the line of sight may be used for synchronisation, else 0.0: [B, n_tx, n_rx, 1].
+        link: 1.0 where the link is measured, else 0.0: [B, n_tx, n_rx, 1].
+        noise_variance: of the noise in problem units [B], or None where it is not known.
+        dictionary_scale: gain that is 1 in problem units [B].
+        reflectivity_scale: reflectivity that is 1 in problem units [B].
+    """
+
+    array: NodeArray
+    grid: PixelGrid
+    csi: Tensor
+    los: Tensor
+    near: Tensor
+    correction: Tensor
+    n_corrections: Tensor
+    trusted: Tensor
+    link: Tensor
+    noise_variance: Tensor | None
+    dictionary_scale: Tensor
+    reflectivity_scale: Tensor
+
+    @property
+    def unit(self) -> Tensor:
+        """CSI amplitude that is 1 in problem units [B]."""
+        return self.dictionary_scale * self.reflectivity_scale
+
+    @property
+    def n_samples(self) -> Tensor:
+        """Number of complex samples of the CSI [B]."""
+        return self.link.sum((1, 2, 3)) * self.csi.shape[-1]
+
+    @property
+    def has_los(self) -> Tensor:
+        """Scenes with a line of sight in the reference channel; bool [B]."""
+        return (self.los != 0).any(3).any(2).any(1)
+
+    @property
+    def without_los(self) -> tuple[Tensor, Tensor]:
+        """Tx [B, n_tx] and Rx [B, n_rx] without a trusted line of sight where others have one, bool."""
+        trusted = self.trusted[..., 0] > 0
+        without = isolated_nodes(trusted) & trusted.any((1, 2))[:, None]
+        tx, rx = without.split(list(trusted.shape[1:]), dim=1)
+        return tx, rx
+
+    def search_grid(self, spacing: float) -> SearchGrid:
+        """Positions that fill the pixels, at most `spacing` wavelengths apart along a coordinate."""
+        return SearchGrid.of(self.array, self.grid, self.link, self.dictionary_scale, spacing)
+
+    def mean_power(self, residual: Tensor) -> Tensor:
+        """Mean |residual|^2 [B] over the measured links and the subcarriers of [B, n_tx, n_rx, K]."""
+        power = residual.real.square() + residual.imag.square()
+        return (power * self.link).sum((1, 2, 3)) / self.n_samples
+
+
+def phasor(tx_phase: Tensor, rx_phase: Tensor) -> Tensor:
+    """exp(j Phi) of every link [B, n_tx, n_rx, K]: what takes the phases out of the CSI (8)."""
+    phase = link_phase(tx_phase, rx_phase)
+    return torch.complex(phase.cos(), phase.sin())
+
+
+def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | None) -> Problem:
+    """Bring CSI and geometry to problem units.
+
+    Args:
+        csi, array, grid: what was measured and where; batches of the same size and precision.
+        expected_count: expected number of scatterers [B] by which the scale of the reflectivity is taken from the mean
+            power of the scattered part of the CSI; None takes the reflectivity in units of the CSI, as the paper does.
+
+    Raises:
+        ValueError: if shapes do not fit one another.
+    """
+    _check(csi, array, grid)
+    link = csi.link[..., None].to(grid.centre.dtype)
+    dictionary = dictionary_scale(array, grid.centre, nearest=grid.pixel / 2)
+    los = torch.where(csi.los[..., None], csi.los_channel, 0)
+    reflectivity = torch.ones_like(dictionary)
+    if expected_count is not None:
+        count = link.sum((1, 2, 3)) * csi.value.shape[-1]
+        power = (csi.value.abs().square() - los.abs().square()).mul(link).sum((1, 2, 3)) / count
+        total = csi.value.abs().square().mul(link).sum((1, 2, 3)) / count
+        if csi.noise_variance is not None:
+            power = power - csi.noise_variance
+        # noise and imperfect line of sight can take more than there is; a hundredth of the power always stays
+        reflectivity = torch.maximum(power, 0.01 * total).div(expected_count).sqrt() / dictionary
+        reflectivity = torch.where(reflectivity > 0, reflectivity, 1)
+    unit = dictionary * reflectivity
+    return Problem(
+        array=array,
+        grid=grid,
+        csi=csi.value * link / unit[:, None, None, None],
+        los=los * link / unit[:, None, None, None],
+        near=torch.zeros_like(dictionary, dtype=torch.bool),
+        correction=torch.zeros_like(csi.value),
+        n_corrections=torch.zeros_like(dictionary),
+        trusted=(csi.los_trusted & csi.los & csi.link)[..., None].to(link.dtype),
+        link=link,
+        noise_variance=None if csi.noise_variance is None else csi.noise_variance / unit.square(),
+        dictionary_scale=dictionary,
+        reflectivity_scale=reflectivity,
+    )
+
+
+def _check(csi: Csi, array: NodeArray, grid: PixelGrid) -> None:
+    expected = (*array.tx.shape[:2], array.rx.shape[1], array.frequency.shape[1])
+    if tuple(csi.value.shape) != expected:
+        raise ValueError(f"csi must be [B, n_tx, n_rx, K] = {expected} to fit the array, got {tuple(csi.value.shape)}")
+    if grid.centre.shape[::2] != array.tx.shape[::2]:
+        raise ValueError(
+            f"grid.centre must be [{array.tx.shape[0]}, N, {array.tx.shape[2]}] to fit the array, "
+            f"got {tuple(grid.centre.shape)}"
+        )

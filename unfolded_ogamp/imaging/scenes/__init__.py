@@ -1,0 +1,1 @@
+"""Simulated scenes: scenarios, mixtures of them, their draws, and scenes that break the assumptions."""

@@ -1,0 +1,101 @@
+"""Mixtures of scenarios: what a network is trained on that has to carry over to other sizes and conditions."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+
+COUNT_RANGES = ("nodes", "side")
+VALUE_RANGES = (
+    "sparsity",
+    "snr_db",
+    "phase_std",
+    "pixel",
+    "missing_links",
+    "blocked_share",
+    "reflectivity_spread",
+)
+
+
+@dataclass(frozen=True)
+class Component:
+    """One part of a mixture: a scenario of which some fields are drawn anew for every batch.
+
+    Attributes:
+        scenario: what is not drawn.
+        weight: how often the component is chosen, relative to the others.
+        ranges: (lowest, highest) value of what is drawn uniformly: "nodes" is n_tx = n_rx and "side" the number of
+            pixels along every axis, both inclusive; "sparsity", "snr_db", "phase_std", "pixel", "missing_links",
+            "blocked_share" and "reflectivity_spread" are fields of a Scenario.
+    """
+
+    scenario: Scenario
+    weight: float = 1.0
+    ranges: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.weight) and self.weight > 0):
+            raise ValueError(f"weight must be positive, got {self.weight}")
+        allowed = COUNT_RANGES + VALUE_RANGES
+        for name in self.ranges:
+            if name not in allowed:
+                raise ValueError(f"ranges must name some of {', '.join(allowed)}, got {name!r}")
+        # In the order of `allowed`, so that the order in a file does not change what is drawn.
+        ranges = {name: tuple(self.ranges[name]) for name in allowed if name in self.ranges}
+        object.__setattr__(self, "ranges", ranges)
+        for name, limits in ranges.items():
+            if len(limits) != 2 or not limits[0] <= limits[1]:
+                raise ValueError(f"range of {name} must be (lowest, highest), got {limits}")
+            if name in COUNT_RANGES and not all(isinstance(limit, int) for limit in limits):
+                raise ValueError(f"range of {name} must be two integers, got {limits}")
+        for corner in itertools.product(*ranges.values()):
+            self._with(dict(zip(ranges, corner, strict=True)))  # a Scenario refuses what cannot be drawn
+
+    def draw(self, generator: torch.Generator) -> Scenario:
+        """Draw all ranges once."""
+        values: dict[str, float] = {}
+        for name, (low, high) in self.ranges.items():
+            if name in COUNT_RANGES:
+                values[name] = int(torch.randint(int(low), int(high) + 1, (), generator=generator))
+            else:
+                share = torch.rand((), dtype=torch.float64, generator=generator)
+                values[name] = low + (high - low) * float(share)
+        return self._with(values)
+
+    def _with(self, values: dict[str, float]) -> Scenario:
+        fields: dict[str, object] = {name: value for name, value in values.items() if name in VALUE_RANGES}
+        if "nodes" in values:
+            fields["n_tx"] = fields["n_rx"] = values["nodes"]
+        if "side" in values:
+            fields["pixels"] = (values["side"],) * self.scenario.dimension
+        return replace(self.scenario, **fields)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A weighted mixture of components; one is drawn for every batch, so that a batch has one size.
+
+    In a YAML file for Hydra it needs `_convert_: all`, as OmegaConf wraps dataclasses that it finds in a list.
+    """
+
+    components: Sequence[Component]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "components", tuple(self.components))
+        if not self.components:
+            raise ValueError("a Mixture must have at least one component, got none")
+        for component in self.components:
+            if not isinstance(component, Component):
+                raise TypeError(f"components must be of type Component, got {type(component).__name__}")
+
+    def draw(self, generator: torch.Generator) -> Scenario:
+        """Draw the scenario of the next batch."""
+        weights = torch.tensor([component.weight for component in self.components], dtype=torch.float64)
+        index = int(torch.multinomial(weights, 1, generator=generator))
+        return self.components[index].draw(generator)

@@ -1,0 +1,224 @@
+"""How far one estimate is from one scene: detection, positions, phases and the channel it predicts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from unfolded_ogamp.bounds.imaging import Bound
+from unfolded_ogamp.evaluation import coverage
+from unfolded_ogamp.imaging.estimate import Estimate
+from unfolded_ogamp.physics import PixelGrid, Scene, link_phase, link_phase_error, noise_free_csi
+
+MATCH_GATE = 0.1  # largest distance of a matched pair, in carrier wavelengths
+
+
+@dataclass(frozen=True)
+class SceneMetrics:
+    """Metrics of one estimate of one scene.
+
+    Attributes:
+        n_true, n_estimated: number of true and of reported scatterers.
+        missed, false: true scatterers without, and reported scatterers without a partner within lambda_c / 10.
+        success: none missed and none false.
+        position_rmse: root mean square distance of the matched pairs [m]; nan where nothing is matched.
+        position_efficiency: `position_rmse` over the joint bound of the matched scatterers: 1 on the bound, larger is
+            worse; nan where nothing is matched or there is no finite bound.
+        phase_rmse: root mean square link phase error over links and frequencies, gauge removed [rad] (erratum 4);
+            nan without links.
+        phase_efficiency: `phase_rmse` over its joint bound; nan where there is no finite bound.
+        chamfer: mean distance to the nearest, truth to estimate plus estimate to truth [m] (erratum 5). With one of
+            the two sets empty it is the diagonal of the region of interest, with both empty zero.
+        chamfer_squared: the same with squared distances, equation (64) to the letter [m^2].
+        gospa: GOSPA distance of order 2 with cut-off lambda_c / 2 and alpha = 2 [m].
+        channel_nmse_db: squared error of the predicted noise-free CSI over its power, on the links [dB]. The
+            prediction carries the phases, so that no gauge is left in it. nan where the CSI has no power.
+        residual: mean squared difference of the measured CSI and the predicted one over the variance of the noise.
+        position_inside_50, _90, _99: share of the matched true positions inside the ellipse of that probability in per
+            cent that the estimate draws around its own; nan where nothing is matched.
+        phase_inside_50, _90, _99: share of the node phases alike, gauge removed.
+    """
+
+    n_true: int
+    n_estimated: int
+    missed: int
+    false: int
+    success: bool
+    position_rmse: float
+    position_efficiency: float
+    phase_rmse: float
+    phase_efficiency: float
+    chamfer: float
+    chamfer_squared: float
+    gospa: float
+    channel_nmse_db: float
+    residual: float
+    position_inside_50: float
+    position_inside_90: float
+    position_inside_99: float
+    phase_inside_50: float
+    phase_inside_90: float
+    phase_inside_99: float
+
+
+def pairwise_distance(true: Tensor, estimated: Tensor, unknown: float) -> Tensor:
+    """Distance of every true to every estimated position: [S, D], [E, D] to [S, E], [m].
+
+    A position that is not finite counts as `unknown` [m] away from everything.
+    """
+    distance = (true[:, None] - estimated[None]).square().sum(-1).sqrt()
+    return distance.nan_to_num(nan=unknown, posinf=unknown)
+
+
+def match(distance: Tensor, gate: float) -> tuple[Tensor, Tensor]:
+    """Optimal one-to-one assignment within a gate: as many pairs as possible, then the least summed distance.
+
+    Args:
+        distance: of every true to every estimated scatterer [S, E], [m].
+        gate: the largest distance of a pair [m].
+
+    Returns:
+        Index of the true and of the estimated scatterer of each pair, int64 [number of pairs] each.
+    """
+    # One more pair within the gate is worth more than all distances together can cost.
+    worth = min(distance.shape) + 1.0
+    cost = torch.where(distance <= gate, distance / gate - worth, torch.zeros_like(distance))
+    true, estimated = (torch.as_tensor(index) for index in linear_sum_assignment(cost.numpy()))
+    within = distance[true, estimated] <= gate
+    return true[within], estimated[within]
+
+
+def matched_estimates(true: Tensor, estimated: Tensor, wavelength: float) -> Tensor:
+    """Which of the estimated positions [E, D] have a true one [S, D] of their own within `MATCH_GATE`: bool [E]."""
+    distance = pairwise_distance(true, estimated, math.inf)
+    found = torch.zeros(distance.shape[1], dtype=torch.bool)
+    found[match(distance, MATCH_GATE * wavelength)[1]] = True
+    return found
+
+
+def chamfer_distance(distance: Tensor, empty: float) -> float:
+    """Sum of the two directed mean distances to the nearest [S, E] to a number; `empty` where one set is empty."""
+    if 0 in distance.shape:
+        return 0.0 if sum(distance.shape) == 0 else empty
+    return float(distance.amin(1).mean() + distance.amin(0).mean())
+
+
+def gospa_distance(distance: Tensor, cut_off: float) -> float:
+    """GOSPA distance of order 2 with alpha = 2: a pair costs d^2, a missed or a false scatterer cut_off^2 / 2."""
+    cost = distance.clamp(max=cut_off).square()
+    true, estimated = linear_sum_assignment(cost.numpy())
+    unpaired = abs(distance.shape[0] - distance.shape[1])
+    return math.sqrt(float(cost[true, estimated].sum()) + unpaired * cut_off**2 / 2)
+
+
+def roi_diagonal(grid: PixelGrid) -> float:
+    """Diagonal of the region that the pixels of one scene cover [m]."""
+    centre, pixel = grid.centre[0], grid.pixel[0]
+    return float((centre.amax(0) - centre.amin(0) + pixel).norm())
+
+
+def phase_error(scene: Scene, estimate: Estimate, index: int) -> Tensor:
+    """Link phase error of one scene with the gauge removed: [n_tx, n_rx, K], [rad], zero where there is no link."""
+    one = scene[slice(index, index + 1)].to(dtype=torch.float64, device="cpu")
+    tx_phase, rx_phase = _plain(estimate.tx_phase[index])[None], _plain(estimate.rx_phase[index])[None]
+    true = link_phase(one.tx_phase, one.rx_phase)
+    return link_phase_error(link_phase(tx_phase, rx_phase), true, one.link)[0]
+
+
+def node_phase_error(tx_phase: Tensor, rx_phase: Tensor, link: Tensor) -> Tensor:
+    """Phases of the nodes with what cannot be observed taken out: [n_tx + n_rx], [rad] in (-pi, pi].
+
+    Tx and Rx lose a circular mean each, nodes weighted by their links: the links then have none either. Frequencies are
+    averaged. A node without links is nan.
+
+    Args:
+        tx_phase, rx_phase: phases or differences of phases [n_tx, K], [n_rx, K], [rad].
+        link: which links exist, bool [n_tx, n_rx].
+    """
+    sides = []
+    for phase, degree in ((tx_phase, link.sum(1)), (rx_phase, link.sum(0))):
+        phasor = torch.polar(torch.ones_like(phase), phase)
+        mean = (phasor * degree[:, None]).sum()
+        angle = (phasor.sum(-1) * mean.conj()).angle()
+        sides.append(torch.where(degree > 0, angle, torch.full_like(angle, math.nan)))
+    return torch.cat(sides)
+
+
+def scene_metrics(scene: Scene, estimate: Estimate, index: int, bound: Bound) -> SceneMetrics:
+    """Metrics of the estimate of scene `index` of a batch, in float64; `bound` is the joint bound of that scene."""
+    one = scene[slice(index, index + 1)].to(dtype=torch.float64, device="cpu")
+    diagonal = roi_diagonal(one.grid)
+    wavelength = float(one.array.wavelength)
+    distance = pairwise_distance(one.position[0], _plain(estimate.scatterers[index].position), diagonal)
+    true, estimated = match(distance, MATCH_GATE * wavelength)
+    n_true, n_estimated = distance.shape
+    missed, false = n_true - len(true), n_estimated - len(true)
+
+    position_rmse = _rms(distance[true, estimated])
+    phase_rmse = _rms(phase_error(scene, estimate, index)[one.link[0]])
+
+    clean = noise_free_csi(one)[0]
+    prediction = estimate.prediction[index].detach().to(device="cpu", dtype=torch.complex128)
+    error = ((prediction - clean) * one.link[0, ..., None]).abs().square().sum()
+    power = clean.abs().square().sum()
+    inside = inside_regions(one, estimate, index, true, estimated)
+    return SceneMetrics(
+        n_true=n_true,
+        n_estimated=n_estimated,
+        missed=missed,
+        false=false,
+        success=missed == 0 and false == 0,
+        position_rmse=position_rmse,
+        position_efficiency=_ratio(position_rmse, _rms(bound.position_std[true].square().sum(-1).sqrt())),
+        phase_rmse=phase_rmse,
+        phase_efficiency=_ratio(phase_rmse, bound.phase_rms),
+        chamfer=chamfer_distance(distance, diagonal),
+        chamfer_squared=chamfer_distance(distance.square(), diagonal**2),
+        gospa=gospa_distance(distance, wavelength / 2),
+        channel_nmse_db=float(10 * (error / power).log10()) if power > 0 else math.nan,
+        residual=_ratio(float(estimate.residual[index]), float(one.noise_variance)),
+        **inside,
+    )
+
+
+def inside_regions(scene: Scene, estimate: Estimate, index: int, true: Tensor, estimated: Tensor) -> dict[str, float]:
+    """Shares of the matched true positions and of the node phases in their confidence regions, by name of the metric.
+
+    Args:
+        scene: that one scene, in float64.
+        estimate: of its batch.
+        index: of the scene in that batch.
+        true, estimated: indices of the matched pairs.
+    """
+    found = estimate.scatterers[index]
+    error = _plain(found.position)[estimated] - scene.position[0, true]
+    position = coverage.region_level(error, _plain(found.covariance)[estimated])
+    tx_phase, rx_phase = (
+        _plain(phase[index]) - truth[0]
+        for phase, truth in ((estimate.tx_phase, scene.tx_phase), (estimate.rx_phase, scene.rx_phase))
+    )
+    error = node_phase_error(tx_phase, rx_phase, scene.link[0])
+    std = _plain(torch.cat([estimate.tx_phase_std[index], estimate.rx_phase_std[index]]))
+    phase = coverage.interval_level(error, std)[torch.isfinite(error)]
+    return {
+        f"{name}_inside_{round(100 * nominal)}": coverage.share_inside(level, nominal)
+        for name, level in (("position", position), ("phase", phase))
+        for nominal in coverage.LEVELS
+    }
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().to(device="cpu", dtype=torch.float64)
+
+
+def _rms(value: Tensor) -> float:
+    """Root mean square of all entries; nan of none."""
+    return float(value.square().mean().sqrt())
+
+
+def _ratio(error: float, bound: float) -> float:
+    return error / bound if 0 < bound < math.inf else math.nan

@@ -1,0 +1,70 @@
+"""Point scatterers and node phases as unknowns, with slots so that the scenes of a batch may hold different numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.imaging.problem import Problem, phasor
+from unfolded_ogamp.operators.points import PointColumns
+from unfolded_ogamp.records import Record
+
+
+@dataclass(frozen=True)
+class Sources(Record):
+    """Point scatterers and node phases that are supposed to have made the CSI; S counts slots, used or not.
+
+    Attributes:
+        position: [B, S, D], [m].
+        reflectivity: complex [B, S], in problem units; zero in unused slots.
+        used: which slots hold a scatterer, bool [B, S].
+        tx_phase, rx_phase: one phase per node for all frequencies [B, n_tx], [B, n_rx], [rad].
+    """
+
+    position: Tensor
+    reflectivity: Tensor
+    used: Tensor
+    tx_phase: Tensor
+    rx_phase: Tensor
+
+    @property
+    def rotation(self) -> Tensor:
+        """exp(j Phi) [B, n_tx, n_rx, 1], what takes the phases out of the CSI."""
+        return phasor(self.tx_phase[..., None], self.rx_phase[..., None])
+
+
+def columns_of(sources: Sources, problem: Problem) -> PointColumns:
+    """The exact dictionary on the sources, in problem units."""
+    return PointColumns.at(problem.array, sources.position, sources.used, problem.dictionary_scale)
+
+
+def compact(sources: Sources) -> Sources:
+    """Used slots first, and no more slots than the fullest scene needs."""
+    order = sources.used.to(torch.int8).argsort(dim=1, descending=True, stable=True)
+    order = order[:, : int(sources.used.sum(1).max())]
+    used = sources.used.gather(1, order)
+    return replace(
+        sources,
+        position=sources.position.gather(1, order[..., None].expand(-1, -1, sources.position.shape[-1])),
+        reflectivity=torch.where(used, sources.reflectivity.gather(1, order), 0),
+        used=used,
+    )
+
+
+def drop(sources: Sources, dropped: Tensor) -> Sources:
+    """The same slots, those in `dropped` [B, S] unused."""
+    used = sources.used & ~dropped
+    return replace(sources, used=used, reflectivity=torch.where(used, sources.reflectivity, 0))
+
+
+def padded(sources: Sources, n_slots: int) -> Sources:
+    """The same sources with `n_slots` slots, the new ones unused."""
+    batch, old, dimension = sources.position.shape
+    return replace(
+        sources,
+        position=torch.cat([sources.position, sources.position.new_zeros(batch, n_slots - old, dimension)], dim=1),
+        reflectivity=torch.cat([sources.reflectivity, sources.reflectivity.new_zeros(batch, n_slots - old)], dim=1),
+        used=torch.cat([sources.used, sources.used.new_zeros(batch, n_slots - old)], dim=1),
+    )

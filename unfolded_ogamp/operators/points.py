@@ -1,0 +1,116 @@
+"""Columns of the exact dictionary on point scatterers, with their derivatives along the coordinates.
+
+A column is T R, and its derivative T' R + T R': what is wanted of them are sums of products of node-level factors, and
+only where links are missing are they written out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.operators.multistatic import gain_constant, node_factor
+from unfolded_ogamp.operators.off_grid import unit_vectors
+from unfolded_ogamp.physics import NodeArray, amplitude_rate, distances
+from unfolded_ogamp.records import Record
+
+
+@dataclass(frozen=True)
+class PointColumns(Record):
+    """The exact dictionary on the positions of the sources, with its derivatives along the D coordinates.
+
+    Attributes:
+        tx: T, then T' along every coordinate [B, K, n_tx, (1 + D) S].
+        rx: R, then R' [B, K, n_rx, (1 + D) S].
+        repeats: 1 + D; 1 where there are no derivatives.
+    """
+
+    tx: Tensor
+    rx: Tensor
+    repeats: int
+
+    @classmethod
+    def at(cls, array: NodeArray, position: Tensor, used: Tensor, scale: Tensor) -> PointColumns:
+        """The columns on positions [B, S, D] [m], divided by `scale` [B]; zero where `used` [B, S] is false."""
+        constant = (gain_constant(array) / scale)[:, None, None, None]
+        sides = []
+        for nodes, gain in array.sides:
+            distance = distances(nodes, position)
+            factor = node_factor(array, distance, gain)
+            # d/dp exp(-j kappa d) / d = (-j kappa - 1 / d) u times itself
+            rate = -1j * array.wavenumber[:, :, None, None] + amplitude_rate(array, distance)[:, None]
+            direction = unit_vectors(nodes, position).movedim(1, 2)[:, None]
+            side = torch.cat([factor[:, :, :, None], (factor * rate)[:, :, :, None] * direction], dim=3)
+            # an unused slot may lie on a node
+            sides.append(torch.where(used[:, None, None, None], side, 0))
+        return cls((sides[0] * constant[..., None]).flatten(3), sides[1].flatten(3), 1 + position.shape[2])
+
+    @property
+    def n_slots(self) -> int:
+        """S."""
+        return self.tx.shape[-1] // self.repeats
+
+    def channel(self, reflectivity: Tensor) -> Tensor:
+        """A x: complex [B, S] -> [B, n_tx, n_rx, K]."""
+        tx, rx = self.plain()
+        return ((tx * reflectivity[:, None, None]) @ rx.mT).movedim(1, -1)
+
+    def energy(self, link: Tensor) -> Tensor:
+        """|column|^2 over the links [B, n_tx, n_rx, 1] and subcarriers: [B, S]."""
+        return self.node_energies(link)[0].sum(1)
+
+    def node_energies(self, link: Tensor) -> tuple[Tensor, Tensor]:
+        """|column|^2 over the subcarriers and the links of every node: [B, n_tx, S], [B, n_rx, S]."""
+        tx, rx = (side.real.square() + side.imag.square() for side in self.plain())
+        every = link[..., 0][:, None]
+        return (tx * (every @ rx)).sum(1), (rx * (every.mT @ tx)).sum(1)
+
+    def correlations(self, csi: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums of conj(csi) times the columns over the links of every node: [B, n_tx, (1 + D) S], [B, n_rx, ...]."""
+        conjugate = csi.movedim(-1, 1).conj().resolve_conj()
+        at_tx, at_rx = self._product(self.tx, conjugate @ self.rx), self._product(self.rx, conjugate.mT @ self.tx)
+        return at_tx.sum(1), at_rx.sum(1)
+
+    def matched(self, csi: Tensor) -> Tensor:
+        """A^H y [B, (1 + D) S] of CSI [B, n_tx, n_rx, K] that is zero where there is no link."""
+        conjugate = csi.movedim(-1, 1).conj().resolve_conj()
+        return self._product(self.tx, conjugate @ self.rx).sum((1, 2)).conj().resolve_conj()
+
+    def gram(self, link: Tensor) -> Tensor:
+        """A^H A over the links [B, n_tx, n_rx, 1]: complex [B, (1 + D) S, (1 + D) S].
+
+        With every link there, each entry is a sum of products of Gram matrices of Tx and of Rx; missing links spoil
+        that, and the columns are written out.
+        """
+        if not bool((link > 0).all()):
+            columns = self.written_out(link).flatten(2, 3)
+            return (columns.mH @ columns).sum(1)
+        # the product rule along the columns, and along the rows
+        (tx, tx_slopes), (rx, rx_slopes) = (self._rows(side.mH @ side) for side in (self.tx, self.rx))
+        slopes = self._product(tx_slopes, rx[:, :, None]) + self._product(tx[:, :, None], rx_slopes)
+        return torch.cat([self._product(tx, rx), slopes.flatten(2, 3)], dim=2).sum(1)
+
+    def written_out(self, link: Tensor) -> Tensor:
+        """The columns on the links [B, n_tx, n_rx, 1]: complex [B, K, n_tx, n_rx, (1 + D) S]."""
+        return self._product(self.tx[:, :, :, None], self.rx[:, :, None]) * link[:, None]
+
+    def plain(self) -> tuple[Tensor, Tensor]:
+        """T and R alone: [B, K, n_tx, S], [B, K, n_rx, S]."""
+        return self.tx[..., : self.n_slots], self.rx[..., : self.n_slots]
+
+    def _product(self, one: Tensor, other: Tensor) -> Tensor:
+        """Products of two sides [..., (1 + D) S] by the product rule."""
+        if self.repeats == 1:
+            return one * other
+        (value, slopes), (other_value, other_slopes) = (
+            (side[..., : self.n_slots], side[..., self.n_slots :].unflatten(-1, (self.repeats - 1, self.n_slots)))
+            for side in (one, other)
+        )
+        rule = slopes * other_value[..., None, :] + value[..., None, :] * other_slopes
+        return torch.cat([value * other_value, rule.flatten(-2)], dim=-1)
+
+    def _rows(self, gram: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of the columns themselves [B, K, S, C] and of their derivatives [B, K, D, S, C] of a matrix."""
+        return gram[:, :, : self.n_slots], gram[:, :, self.n_slots :].unflatten(2, (self.repeats - 1, self.n_slots))

@@ -1,0 +1,139 @@
+"""Positions that are searched for echoes, finer than the pixels, with their dictionary in real numbers.
+
+A peak is only where refinement begins, so single precision is enough; and a complex matrix product written as a real
+one of twice the size runs at the full rate of the processor, which PyTorch's complex products do not.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.operators.multistatic import gain_constant
+from unfolded_ogamp.physics import SPEED_OF_LIGHT, NodeArray, PixelGrid, amplitude, distances
+from unfolded_ogamp.records import Record
+
+
+def fine_positions(pixels: PixelGrid, wavelength: Tensor, spacing: float) -> Tensor:
+    """Positions [B, Q, D] [m] that fill every pixel evenly, at most `spacing` wavelengths apart along a coordinate."""
+    pixel = pixels.pixel[:, None, None]
+    count = int(per_axis(pixels, wavelength, spacing).amax())
+    axis = [(i - (count - 1) / 2) / count for i in range(count)]
+    inside = torch.tensor(list(itertools.product(axis, repeat=pixels.centre.shape[-1]))).to(pixel)
+    return (pixels.centre[:, :, None] + pixel[:, None] * inside).flatten(1, 2)
+
+
+def per_axis(pixels: PixelGrid, wavelength: Tensor, spacing: float) -> Tensor:
+    """Positions along a coordinate of a pixel [B]."""
+    return (pixels.pixel / wavelength / spacing - 1e-6).ceil().clamp(min=1)
+
+
+@dataclass(frozen=True)
+class SearchGrid(Record):
+    """Where echoes are looked for.
+
+    Attributes:
+        position: [B, Q, D], [m].
+        tx: path loss times cosine, then times sine of the phase delay 2 pi f d / c from every Tx, [B, K, 2 n_tx, Q].
+        rx: the same from every Rx, [B, K, 2 n_rx, Q].
+        energy: |atom|^2 over the links [B, Q].
+        count: positions that a scene would have by itself [B]; beside scenes of larger pixels it gets more.
+    """
+
+    position: Tensor
+    tx: Tensor
+    rx: Tensor
+    energy: Tensor
+    count: Tensor
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, array: NodeArray, pixels: PixelGrid, link: Tensor, scale: Tensor, spacing: float) -> SearchGrid:
+        """The search grid on `fine_positions` of the pixels.
+
+        Args:
+            array: nodes and frequencies.
+            pixels: the region.
+            link: 1.0 where the link is measured, else 0.0: [B, n_tx, n_rx, 1].
+            scale: what atoms are divided by [B].
+            spacing: largest distance between positions along a coordinate, in wavelengths.
+        """
+        position, n_frequencies = fine_positions(pixels, array.wavelength, spacing), array.frequency.shape[1]
+        n_scenes, n_positions, dimension = position.shape
+        tx, rx = (
+            torch.empty(n_scenes, n_frequencies, 2 * count, n_positions, dtype=torch.float32, device=position.device)
+            for count in link.shape[1:3]
+        )
+        energy = torch.cat(
+            [
+                _fill(tx[scene], rx[scene], array[scene], link[scene], scale[scene], position[scene])
+                for scene in _one_by_one(position)
+            ]
+        )
+        count = pixels.centre.shape[1] * per_axis(pixels, array.wavelength, spacing) ** dimension
+        return cls(position, tx, rx, energy, count)
+
+    def back_project(self, residual: Tensor) -> Tensor:
+        """Normalised image a^H r / |a| of [B, n_tx, n_rx, K]: complex [B, Q]."""
+        real, imaginary = (part.float().movedim(-1, 1) for part in (residual.real, residual.imag))
+        # rows: real part, then imaginary part of residual times conj(rx), which has the sine with a plus sign
+        matrix = torch.cat([torch.cat([real, -imaginary], dim=3), torch.cat([imaginary, real], dim=3)], dim=2)
+        image = torch.cat([self._project(matrix, scene) for scene in _one_by_one(matrix)])
+        return image * self.energy.rsqrt()
+
+    def _project(self, matrix: Tensor, part: slice) -> Tensor:
+        """Products with conj(rx), then sums of products with conj(tx), of some scenes: complex [B', Q]."""
+        product = matrix[part] @ self.rx[part]
+        n_tx = product.shape[2] // 2
+        cosine, sine = self.tx[part].split(n_tx, dim=2)
+        real, imaginary = product.split(n_tx, dim=2)
+        return torch.complex(
+            torch.addcmul(cosine * real, sine, imaginary, value=-1).sum((1, 2)),
+            torch.addcmul(cosine * imaginary, sine, real).sum((1, 2)),
+        )
+
+    def channel(self, image: Tensor) -> Tensor:
+        """The adjoint of `back_project`: [B, Q] -> [B, n_tx, n_rx, K]."""
+        image = (image * self.energy.rsqrt())[:, None, None]
+        n_tx, n_rx = self.tx.shape[2] // 2, self.rx.shape[2] // 2
+        cosine, sine = self.tx.split(n_tx, dim=2)
+        weighted = torch.cat([cosine * image.real + sine * image.imag, cosine * image.imag - sine * image.real], dim=2)
+        product = weighted @ self.rx.mT
+        real = product[:, :, :n_tx, :n_rx] + product[:, :, n_tx:, n_rx:]
+        imaginary = product[:, :, n_tx:, :n_rx] - product[:, :, :n_tx, n_rx:]
+        return torch.complex(real, imaginary).movedim(1, -1)
+
+
+def _fill(tx: Tensor, rx: Tensor, array: NodeArray, link: Tensor, scale: Tensor, position: Tensor) -> Tensor:
+    """Write the waves between the nodes and positions [B, Q, D] to `tx` and `rx`; returns |atom|^2 [B, Q]."""
+    constant = (gain_constant(array) / scale).float()[:, None, None]
+    from_tx, from_rx = array.sides
+    tx_power = _write_waves(tx, array, *from_tx, position) * constant.square()
+    rx_power = _write_waves(rx, array, *from_rx, position)
+    tx.mul_(constant[:, None])
+    energy = (tx_power * (link[..., 0].float() @ rx_power)).sum(1) * array.frequency.shape[1]
+    echoes = torch.isfinite(energy) & (energy > 0)  # a position on a node makes no echo
+    if not echoes.all():
+        for side in (tx, rx):
+            side.nan_to_num_(0, 0, 0).mul_(echoes[:, None, None])
+    return torch.where(echoes, energy, 1)
+
+
+def _write_waves(out: Tensor, array: NodeArray, nodes: Tensor, gain: Tensor | None, position: Tensor) -> Tensor:
+    """Write cos and sin of 2 pi f d / c times the amplitude to `out` [B, K, 2 n, Q]; returns its square [B, n, Q]."""
+    distance = distances(nodes, position)
+    turns = (array.frequency / SPEED_OF_LIGHT)[:, :, None, None] * distance[:, None]
+    angle = turns.sub_(turns.round()).float().mul_(2 * torch.pi)
+    level = amplitude(array, distance, gain).float()
+    cosine, sine = out.unflatten(2, (2, -1)).unbind(2)
+    torch.mul(angle.cos(), level[:, None], out=cosine)
+    torch.mul(angle.sin_(), level[:, None], out=sine)
+    return level.square()
+
+
+def _one_by_one(batch: Tensor) -> list[slice]:
+    """The scenes of a batch [B, ...] one after the other: what a step makes of one stays in a processor's cache."""
+    return [slice(scene, scene + 1) for scene in range(len(batch))]

@@ -1,0 +1,131 @@
+"""Batches of scenes as a function of counters alone: no worker, rank or interruption changes what is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.physics import Csi, Scene
+from unfolded_ogamp.records import concatenate
+
+SPLITS = ("train", "validation", "test")
+
+
+class Source(Protocol):
+    """What scenes are drawn from: a Scenario or a Mixture."""
+
+    def draw(self, generator: torch.Generator) -> Scenario: ...
+
+
+class SceneDataset(Dataset[tuple[Scene, Csi]]):
+    """Item (epoch, batch) is a whole batch of scenes and one measurement of each, a function of
+    (seed, split, epoch, batch) alone. Use it with `DataLoader(dataset, sampler=CounterSampler(...), batch_size=None)`.
+
+    Args:
+        source: a Scenario, or a Mixture of which one scenario is drawn per batch.
+        batch_size: scenes in a batch B.
+        seed: a number of the user's choice, at least 0.
+        split: "train", "validation" or "test"; no two of them ever share a generator seed.
+        dtype: precision in which the records are handed out; they are drawn in float64.
+    """
+
+    def __init__(
+        self, source: Source, batch_size: int, seed: int, split: str, dtype: torch.dtype = torch.float32
+    ) -> None:
+        if split not in SPLITS:
+            raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if seed < 0:
+            raise ValueError(f"seed must be at least 0, got {seed}")
+        self.source = source
+        self.batch_size = batch_size
+        self.seed = seed
+        self.split = split
+        self.dtype = dtype
+
+    def __getitem__(self, index: tuple[int, int]) -> tuple[Scene, Csi]:
+        epoch, batch = index
+        generator = torch.Generator().manual_seed(counter_seed(self.seed, self.split, epoch, batch))
+        with _one_thread():
+            scene, csi = draw(self.source.draw(generator), self.batch_size, generator)
+        return scene.to(self.dtype), csi.to(self.dtype)
+
+
+class CounterSampler(Sampler[tuple[int, int]]):
+    """The (epoch, batch) pairs of one rank: batches rank, rank + world_size, ... of the current epoch.
+
+    The batches of an epoch do not depend on `world_size`, which must divide them evenly, as all ranks take equally many
+    steps. `set_epoch` (called by Lightning) moves on to new scenes; for a fixed set hand `list(CounterSampler(...))` to
+    the DataLoader instead.
+
+    Args:
+        batches_per_epoch: number of batches over all ranks.
+        rank: 0 ... world_size - 1.
+        world_size: number of ranks.
+    """
+
+    def __init__(self, batches_per_epoch: int, rank: int = 0, world_size: int = 1) -> None:
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank must lie in 0 ... world_size - 1 = {world_size - 1}, got {rank}")
+        if batches_per_epoch < 1 or batches_per_epoch % world_size:
+            raise ValueError(
+                f"batches_per_epoch must be a positive multiple of world_size = {world_size}, got {batches_per_epoch}"
+            )
+        self.batches_per_epoch = batches_per_epoch
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        for batch in range(self.rank, self.batches_per_epoch, self.world_size):
+            yield self.epoch, batch
+
+    def __len__(self) -> int:
+        return self.batches_per_epoch // self.world_size
+
+
+def counter_seed(seed: int, split: str, epoch: int, batch: int) -> int:
+    """Seed of the generator of one batch, 64 bit.
+
+    PyTorch's CPU generator takes the lower 32 bits only, among which two different inputs can meet. Bits 30 and 31 hold
+    the split, so that at least two splits cannot.
+    """
+    number = SPLITS.index(split)
+    hashed = int(np.random.SeedSequence([seed, number, epoch, batch]).generate_state(1, np.uint64)[0])
+    return hashed & ~(0b11 << 30) | number << 30
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Draw as a DataLoader's worker does: the number of threads sets the order of sums, and so their last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def evaluation_scenes(
+    scenario: Scenario, n_scenes: int, batch_size: int, seed: int, dtype: torch.dtype = torch.float32
+) -> Iterator[tuple[Scene, Csi]]:
+    """The first `n_scenes` scenes of the test split, in batches of which the last may be smaller.
+
+    Each scene is drawn on its own, so that neither the batch size nor the number of scenes changes what is in it; they
+    are the scenes that `simulate` writes.
+    """
+    dataset = SceneDataset(scenario, batch_size=1, seed=seed, split="test", dtype=dtype)
+    for first in range(0, n_scenes, batch_size):
+        drawn = [dataset[0, index] for index in range(first, min(first + batch_size, n_scenes))]
+        yield concatenate([scene for scene, _ in drawn]), concatenate([csi for _, csi in drawn])
