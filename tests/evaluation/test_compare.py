@@ -8,7 +8,8 @@ import pytest
 import torch
 from hand_made import make_scene, truth_as_estimate, with_positions
 
-from unfolded_ogamp.evaluation.compare import Row, compare, summarise, wilson_interval
+from unfolded_ogamp.evaluation.compare import Row, compare, summarise
+from unfolded_ogamp.evaluation.statistics import wilson_interval
 from unfolded_ogamp.imaging.score import SceneMetrics
 from unfolded_ogamp.physics import measure
 

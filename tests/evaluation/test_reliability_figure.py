@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from unfolded_ogamp.evaluation.compare import Statistic, Summary
-from unfolded_ogamp.evaluation.coverage import LEVELS
+from unfolded_ogamp.evaluation.compare import Summary
 from unfolded_ogamp.evaluation.figures import reliability_figure
+from unfolded_ogamp.evaluation.statistics import LEVELS, Statistic
 
 NAMES = [f"{kind}_inside_{round(100 * level)}" for kind in ("position", "phase") for level in LEVELS]
 

@@ -16,8 +16,7 @@ from rich.console import Console
 from unfolded_ogamp.evaluation import report
 from unfolded_ogamp.evaluation.compare import METRICS, Row, summarise
 from unfolded_ogamp.evaluation.report import SAYS_MOST, results_tables, write_results, write_rows
-from unfolded_ogamp.evaluation.tables import COLUMNS
-from unfolded_ogamp.imaging.score import SceneMetrics
+from unfolded_ogamp.imaging.score import COLUMNS, SceneMetrics
 
 METRICS_OF_A = SceneMetrics(
     3, 4, 0, 1, False, 0.00125, 1.1, 0.0301, 1.2, 0.0025, 4e-6, 0.11, -31.5, 1.0, 0.5, 1.0, 1.0, 0.4, 0.9, 1.0

@@ -13,6 +13,7 @@ from rich.table import Table
 from torch import Tensor
 
 from unfolded_ogamp.commands.failure import CommandError
+from unfolded_ogamp.evaluation.point_sets import matched_estimates
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.imaging.estimate import Estimate, Estimator
 from unfolded_ogamp.imaging.figures.overview import estimate_figure, headline
@@ -22,7 +23,6 @@ from unfolded_ogamp.imaging.files.estimate import save_estimate
 from unfolded_ogamp.imaging.mismatch.diagnosis import MismatchWarning
 from unfolded_ogamp.imaging.network.adaptation import AdaptationSettings, Adapted, adapted
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
-from unfolded_ogamp.imaging.score import matched_estimates
 
 STRONGEST = 8
 MISFIT = 10.0  # times the noise above which the residual is no noise

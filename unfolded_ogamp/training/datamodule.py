@@ -8,10 +8,7 @@ import lightning
 import torch
 from torch.utils.data import DataLoader
 
-from unfolded_ogamp.physics import Csi, Scene
-from unfolded_ogamp.scenes import CounterSampler, SceneDataset, Source
-
-Batch = tuple[Scene, Csi]
+from unfolded_ogamp.scenes import Batch, CounterSampler, SceneDataset, Source
 
 
 @dataclass(frozen=True)
@@ -65,8 +62,8 @@ class SceneDataModule(lightning.LightningDataModule):
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Records know how to move themselves; Lightning does not know records."""
         del dataloader_idx
-        scene, csi = batch
-        return scene.to(device=device), csi.to(device=device)
+        scene, measurement = batch
+        return scene.to(device=device), measurement.to(device=device)
 
     def _loader(self, source: Source, split: str, sampler: CounterSampler | list[tuple[int, int]]) -> DataLoader[Batch]:
         dataset = SceneDataset(source, self.settings.batch_size, self.settings.seed, split)

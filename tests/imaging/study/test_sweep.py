@@ -10,10 +10,10 @@ import torch
 
 from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.evaluation.compare import compare, summarise
+from unfolded_ogamp.evaluation.point_sets import chamfer_distance, pairwise_distance
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.score import chamfer_distance, pairwise_distance
 from unfolded_ogamp.imaging.study.drawing import phases_known
 from unfolded_ogamp.imaging.study.sweep import IMAGE_KNOWN, JOINT, METRICS, PHASES_KNOWN, Curve, Point, expected_chamfer
 from unfolded_ogamp.imaging.study.sweep import sweep as run_sweep

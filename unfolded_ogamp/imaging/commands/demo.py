@@ -16,7 +16,6 @@ from rich.table import Table
 from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.commands.evaluate import EvaluationSettings, compare_estimators, drawn
 from unfolded_ogamp.evaluation.compare import Row, Summary, summarise
-from unfolded_ogamp.evaluation.tables import COLUMNS
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.figures.comparison import comparison_figure
@@ -25,6 +24,7 @@ from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.score import COLUMNS
 from unfolded_ogamp.scenes import evaluation_scenes
 
 NETWORK = "unfolded network"

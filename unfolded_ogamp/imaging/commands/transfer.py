@@ -19,16 +19,16 @@ from unfolded_ogamp.commands.evaluate import EvaluationSettings, compare_estimat
 from unfolded_ogamp.commands.failure import CommandError
 from unfolded_ogamp.commands.running import make_folder, progress_bar
 from unfolded_ogamp.evaluation.compare import Row, Summary, summarise
-from unfolded_ogamp.evaluation.figures import transfer_figure
 from unfolded_ogamp.evaluation.report import provenance, write_results
-from unfolded_ogamp.evaluation.tables import COLUMNS
 from unfolded_ogamp.export import export_network
 from unfolded_ogamp.files import written_at_once
+from unfolded_ogamp.imaging.figures.transfer import transfer_figure
 from unfolded_ogamp.imaging.network.loss import LossSettings
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.scenes.mixture import Mixture
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.score import COLUMNS
 from unfolded_ogamp.pretrained import ExportDetails, PretrainedError, load_details, load_pretrained
 from unfolded_ogamp.training.datamodule import DataSettings, SceneDataModule
 from unfolded_ogamp.training.module import OptimiserSettings, UnfoldedModule

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.coarse.clocks import CoarseSettings, synchronise
-from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.physics import (
     Csi,
     NodeArray,
@@ -26,6 +26,9 @@ from unfolded_ogamp.physics import (
     regular_grid,
     wrap,
 )
+
+if TYPE_CHECKING:
+    from unfolded_ogamp.imaging.scenes.scenario import Scenario
 
 MAX_REDRAWS = 1000
 
