@@ -49,10 +49,17 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     "CoarseSettings": {"steps": COUNT_OR_NONE, "gate": FREE},
     "Component": {"weight": POSITIVE, "scenario": FREE, "ranges": ({"moon": (0, 1)}, {"nodes": (4.5, 6)})},
+    "AdaptationStudy": {
+        "n_scenes": COUNT,
+        "seed": COUNT_OR_NONE,
+        "device": ("moon",),
+        **dict.fromkeys(("hand_over", "adaptation"), FREE),
+    },
     "DataSettings": {
         **dict.fromkeys(("batch_size", "batches_per_epoch", "validation_batches"), COUNT),
         **dict.fromkeys(("seed", "workers"), COUNT_OR_NONE),
     },
+    "EvaluationSettings": {"n_scenes": COUNT, "batch_size": COUNT, "seed": COUNT_OR_NONE, "device": ("moon",)},
     "Fista": {
         "penalty": SHARE,
         **dict.fromkeys(("offset_scale", "largest_move"), POSITIVE),
@@ -94,6 +101,8 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
         "listing": FREE,
     },
     "Prior": dict.fromkeys(("phase_std", "pixel", "reflectivity_std"), (*POSITIVE, math.nan)),
+    "Range": {"low": (3.0,), "high": (0.5,), "log": FREE},
+    "ReproductionSettings": {"figure": ("4",), "size": ("huge",), "seed": COUNT_OR_NONE},
     "RunSettings": {
         "epochs": COUNT,
         "clip": POSITIVE,
@@ -128,10 +137,16 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
         "method": FREE,
         "node_phase": ("with_delay",),
     },
+    "TuningSettings": {"n_draws": COUNT, "n_scenes": COUNT, "seed": COUNT_OR_NONE},
 }
 
 # Values of fields that have no default.
 REQUIRED: dict[str, dict[str, Any]] = {
+    "AdaptationStudy": {"n_scenes": 1, "seed": 0},
+    "EvaluationSettings": {"n_scenes": 1, "batch_size": 1, "seed": 0},
+    "Range": {"low": 1.0, "high": 2.0},
+    "ReproductionSettings": {"figure": "6", "size": "tiny", "seed": 0},
+    "TuningSettings": {"n_draws": 1, "n_scenes": 1, "seed": 0},
     "Component": {"scenario": Scenario()},
     "Mixture": {"components": [Component(Scenario())]},
     "RunSettings": {"output": "outputs", "epochs": 1},
