@@ -10,7 +10,9 @@ import torch
 
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.physics import Csi, Scene
-from unfolded_ogamp.settings import Settings, at_least, not_negative, positive, require, within
+from unfolded_ogamp.settings import Check, Settings, at_least, not_negative, positive, require, within
+
+counts = Check("be 2 or 3 counts of at least 1", lambda pixels: len(pixels) in (2, 3) and min(pixels) >= 1)
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Scenario(Settings):
     name: str = "paper"
     n_tx: Annotated[int, at_least(1)] = 30
     n_rx: Annotated[int, at_least(1)] = 30
-    pixels: tuple[int, ...] = (25, 25)
+    pixels: Annotated[tuple[int, ...], counts] = (25, 25)
     pixel: Annotated[float, positive] = 0.2
     node_radius: tuple[float, float] = (0.75, 1.25)
     carrier_frequency: Annotated[float, positive] = 1e9
@@ -67,28 +69,25 @@ class Scenario(Settings):
     missing_links: Annotated[float, not_negative] = 0.0
     los: bool = False
     blocked_los: Annotated[float, within("[0, 1]")] = 0.0
-    bandwidth: float | None = None
+    bandwidth: Annotated[float, positive] | None = None
     subtract_los: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        counted = len(self.pixels) in (2, 3) and min(self.pixels) >= 1
-        require(counted, f"pixels must be 2 or 3 counts of at least 1, got {self.pixels}")
         corner = math.hypot(*self.pixels) / (2 * max(self.pixels))
+        inner, outer = self.node_radius
+        outside = corner < inner <= outer
+        require(outside, f"node_radius must be (inner, outer) with {corner:.4g} < inner <= outer, got {(inner, outer)}")
+        n_links, least = self.n_tx * self.n_rx, self.n_tx + self.n_rx - 1
         require(
-            corner < self.node_radius[0] <= self.node_radius[1],
-            f"node_radius must be (inner, outer) with {corner:.4g} < inner <= outer, got {self.node_radius}",
-        )
-        least = self.n_tx + self.n_rx - 1
-        require(
-            self.n_tx * self.n_rx - self.n_missing_links >= least,
-            f"missing_links must leave at least n_tx + n_rx - 1 = {least} of the {self.n_tx * self.n_rx} links, "
+            n_links - self.n_missing_links >= least,
+            f"missing_links must leave at least n_tx + n_rx - 1 = {least} of the {n_links} links, "
             f"got {self.missing_links}",
         )
         require(self.los or self.blocked_los == 0, f"blocked_los needs los, got blocked_los = {self.blocked_los}")
         if self.bandwidth is None:
-            no_clocks = self.phase_model != "clocks"
-            require(no_clocks, 'phase_model "clocks" needs a bandwidth to synchronise over, got None')
+            clocks = self.phase_model == "clocks"
+            require(not clocks, 'phase_model "clocks" needs a bandwidth to synchronise over, got None')
             require(not self.subtract_los, "subtract_los needs a bandwidth to synchronise over, got None")
         else:
             require(self.los, "bandwidth needs los, which synchronises over it, got los = False")
