@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -14,15 +14,17 @@ from unfolded_ogamp.records import Record, concatenate
 
 SPLITS = ("train", "validation", "test")
 Batch = tuple[Record, Record]  # scenes, and one measurement of each
+SceneType = TypeVar("SceneType", bound=Record, covariant=True)
+MeasurementType = TypeVar("MeasurementType", bound=Record, covariant=True)
 
 
-class Source(Protocol):
+class Source(Protocol[SceneType, MeasurementType]):
     """What scenes are drawn from, in float64: a scenario of a system, or a mixture of scenarios."""
 
-    def draw(self, batch: int, generator: torch.Generator) -> Batch: ...
+    def draw(self, batch: int, generator: torch.Generator) -> tuple[SceneType, MeasurementType]: ...
 
 
-class SceneDataset(Dataset[Batch]):
+class SceneDataset(Dataset[tuple[SceneType, MeasurementType]]):
     """Item (epoch, batch) is a whole batch of scenes and one measurement of each, a function of
     (seed, split, epoch, batch) alone. Use it with `DataLoader(dataset, sampler=CounterSampler(...), batch_size=None)`.
 
@@ -35,7 +37,12 @@ class SceneDataset(Dataset[Batch]):
     """
 
     def __init__(
-        self, source: Source, batch_size: int, seed: int, split: str, dtype: torch.dtype = torch.float32
+        self,
+        source: Source[SceneType, MeasurementType],
+        batch_size: int,
+        seed: int,
+        split: str,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
@@ -49,7 +56,7 @@ class SceneDataset(Dataset[Batch]):
         self.split = split
         self.dtype = dtype
 
-    def __getitem__(self, index: tuple[int, int]) -> Batch:
+    def __getitem__(self, index: tuple[int, int]) -> tuple[SceneType, MeasurementType]:
         epoch, batch = index
         generator = torch.Generator().manual_seed(counter_seed(self.seed, self.split, epoch, batch))
         with _one_thread():
@@ -116,8 +123,12 @@ def _one_thread() -> Iterator[None]:
 
 
 def evaluation_scenes(
-    source: Source, n_scenes: int, batch_size: int, seed: int, dtype: torch.dtype = torch.float32
-) -> Iterator[Batch]:
+    source: Source[SceneType, MeasurementType],
+    n_scenes: int,
+    batch_size: int,
+    seed: int,
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[tuple[SceneType, MeasurementType]]:
     """The first `n_scenes` scenes of the test split, in batches of which the last may be smaller.
 
     Each scene is drawn on its own, so that neither the batch size nor the number of scenes changes what is in it; they

@@ -134,14 +134,19 @@ class System:
     """
 
     name: str
-    scenarios: Mapping[str, Source]
+    scenarios: Mapping[str, Source[Any, Any]]
     estimators: Mapping[str, Callable[..., Estimator]]
     compared: tuple[Any, ...]
     scoring: Scoring
-    mixtures: Mapping[str, Source] = field(default_factory=dict)
+    mixtures: Mapping[str, Source[Any, Any]] = field(default_factory=dict)
     learning: Learning | None = None
     files: Files | None = None
     study: Callable[[], Mapping[str, StudyFigure]] | None = None
+
+    @property
+    def scenario_kind(self) -> type:
+        """Class of the scenarios."""
+        return type(self.scenario("default"))
 
     def scenario(self, name: str) -> Any:
         """The scenario of a name; "default" is the first one.
@@ -151,7 +156,7 @@ class System:
         """
         return _named(self.scenarios, name, "scenario")
 
-    def source(self, name: str) -> Source:
+    def source(self, name: str) -> Any:
         """What a network is trained on: a mixture or a scenario; "default" is the first mixture.
 
         Raises:

@@ -54,7 +54,8 @@ def card(network: UnfoldedOGAMP) -> list[str]:
 
 def adapt(network: UnfoldedOGAMP, inputs: tuple[Any, ...], steps: int) -> tuple[UnfoldedOGAMP, str]:
     """The network tuned to the CSI of one scene, and what that came to."""
-    tuned = adapted(network, *inputs, AdaptationSettings(steps=steps))
+    csi, array, grid = inputs
+    tuned = adapted(network, csi, array, grid, AdaptationSettings(steps=steps))
     sentence = (
         f"Adapted in {steps} steps: of the power of the CSI the layers leave {100 * tuned.after:.5g} % unexplained, "
         f"{100 * tuned.before:.5g} % before"
