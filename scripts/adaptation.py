@@ -19,7 +19,7 @@ def main(config: DictConfig) -> None:
     with one_line_failure():
         set_threads(config.threads)
         adaptation = hydra.utils.instantiate(config.adaptation)
-        study = AdaptationStudy(config.n_scenes, config.seed, config.device, config.hand_over, adaptation)
+        study = AdaptationStudy(config.n_scenes, config.seed, config.device, config.fallback, adaptation)
         network = load_pretrained(SHIPPED if config.checkpoint is None else Path(str(config.checkpoint)))
         scenario = hydra.utils.instantiate(config.scenario)
         run_adaptation(network, scenario, study, Path(str(config.output)), Console())

@@ -84,16 +84,17 @@ class UnfoldedModule(lightning.LightningModule):
         posed = self.network.pose(csi, scene.array, scene.grid)
         problem, search_grid, phases = posed.problem, posed.search_grid, posed.phases
         if focused:
-            phases = restarts.focused_phases(problem, phases, self.network.settings.greedy)
+            phases = restarts.focused_phases(problem, phases, self.network.settings.greedy.restarts)
         states = list(self.network.states(problem, search_grid, phases))
         blocks = [block_errors(state, scene, self.loss) for state in states]
         last = states[-1] if focused else states[self.network.settings.first_exit - 1]
-        refined = self.network.refinement(last, problem, search_grid)
+        refined = self.network.refinement(last, problem, search_grid).model
         refinement = refinement_loss(refined, scene, bound_of(scene, problem), self.loss)
         log_odds = self.network.log_odds(refined, problem)
         competition = competition_loss(log_odds, refined, scene, self.loss)
         # of a start that ended in a trap nothing can be told; it is started anew
-        competition = competition * (model_selection.excess(refined, problem) <= self.network.settings.greedy.margin)
+        margin = self.network.settings.greedy.restarts.margin
+        competition = competition * model_selection.consistent(refined, problem, margin)
         loss = total_loss(blocks, self.loss)
         loss = loss + self.loss.refinement * refinement + self.loss.competition * competition
         parts = {"refinement": refinement, "competition": competition}

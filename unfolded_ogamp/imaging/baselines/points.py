@@ -56,7 +56,7 @@ def columns_at(points: Points, problem: Problem, derivatives: bool) -> PointColu
     columns = PointColumns.at(problem.array, points.position, used, problem.dictionary_scale)
     if derivatives:
         return columns
-    return PointColumns(*columns.plain(), repeats=1)
+    return columns.without_derivatives()
 
 
 def searched(points: Points, problem: Problem, observation: Tensor, oversampling: int) -> Points:
@@ -109,7 +109,7 @@ def least_squares(points: Points, problem: Problem, observation: Tensor, derivat
     scale = gram.diagonal(dim1=1, dim2=2).real.rsqrt()
     solution = torch.linalg.pinv(scale[:, :, None] * gram * scale[:, None], rtol=1e-8, hermitian=True)
     coefficients = scale * (solution @ (scale * target)[..., None])[..., 0]
-    return coefficients.reshape(1, columns.repeats, columns.n_slots)
+    return coefficients.reshape(1, columns.tx.shape[3], columns.n_slots)
 
 
 def estimated_shift(coefficients: Tensor) -> Tensor:

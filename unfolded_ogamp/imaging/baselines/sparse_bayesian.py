@@ -158,7 +158,7 @@ def best_shift(points: Points, result: Evidence, problem: Problem, observation: 
     P = Re(conj(B^H B) o (mean mean^H + covariance)), v = Re(conj(mean) o B^H (y - A mean) - diag(B^H A covariance)).
     """
     columns = columns_at(points, problem, derivatives=True)
-    count, dimension = columns.n_slots, columns.repeats - 1
+    count, dimension = columns.n_slots, columns.tx.shape[3] - 1
     gram = columns.gram(problem.link)
     model = Points(points.position, result.mean)
     residual = (observation - channel(model, problem)) * problem.link

@@ -14,11 +14,11 @@ from unfolded_ogamp.imaging.checks.check import Check, Verdict, compare_readings
 from unfolded_ogamp.imaging.checks.readings import AS_IT_IS, Arrays, readings
 from unfolded_ogamp.imaging.files.arrays import CsiFile, from_arrays
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
-from unfolded_ogamp.imaging.greedy.settings import GreedySettings
+from unfolded_ogamp.imaging.greedy.settings import GreedySettings, RestartSettings
 
 NAME = "point scatterers"
-QUICK = GreedySettings(starts=2, rounds=6)
-LONG = GreedySettings(starts=10, rounds=6)
+QUICK = GreedySettings(restarts=RestartSettings(starts=2), rounds=6)
+LONG = GreedySettings(restarts=RestartSettings(starts=10), rounds=6)
 CLEARLY = 2.0  # what targets with size leave does not come to this by chance
 FLUCTUATION = 2.0  # standard deviations of the mean residual of noise
 LARGEST_SEARCH = 5e7  # positions x nodes x frequencies, 8 bytes each
@@ -57,6 +57,6 @@ def misfit(file: CsiFile, settings: GreedySettings) -> float:
 
 def search_size(file: CsiFile) -> float:
     """Positions x nodes x frequencies that a search of the region holds."""
-    per_axis = (file.grid.pixel / file.array.wavelength / QUICK.spacing).ceil().clamp(min=1)
+    per_axis = (file.grid.pixel / file.array.wavelength / QUICK.detection.spacing).ceil().clamp(min=1)
     n_positions = file.grid.centre.shape[1] * float(per_axis) ** file.grid.centre.shape[2]
     return n_positions * sum(file.csi.link.shape[1:]) * file.csi.value.shape[-1]

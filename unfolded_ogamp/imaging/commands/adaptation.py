@@ -35,12 +35,12 @@ class AdaptationStudy(EvaluationSettings):
 
     Attributes:
         batch_size: what is adapted to is one scene.
-        hand_over: whether what the network does not settle goes to the greedy estimator, adapted or not.
+        fallback: whether scenes whose residual exceeds the noise go to the greedy estimator, adapted or not.
         adaptation: how the network is adapted.
     """
 
     batch_size: int = field(default=1, init=False)
-    hand_over: bool = False
+    fallback: bool = False
     adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
 
 
@@ -79,7 +79,7 @@ def mismatches(scenario: Scenario, study: AdaptationStudy) -> dict[str, Batches]
 
 def estimators(network: UnfoldedOGAMP, study: AdaptationStudy) -> dict[str, Estimator]:
     """The network with and without adaptation, and greedy."""
-    one = with_settings(network, replace(network.settings, hand_over=study.hand_over))
+    one = with_settings(network, replace(network.settings, fallback=study.fallback))
     return {NETWORK: one, ADAPTED: AdaptedEstimator(one, study.adaptation), "greedy": GreedyEstimator()}
 
 

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from unfolded_ogamp.imaging.likelihood import uncertainty
-from unfolded_ogamp.imaging.likelihood.joint_step import JointState
-from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty
+from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty, uncertainty
+from unfolded_ogamp.imaging.model import Correction, Model, evaluate
 from unfolded_ogamp.imaging.ogamp.iteration import estimated_shift
 from unfolded_ogamp.imaging.ogamp.screening import ScreenedState
 from unfolded_ogamp.imaging.problem import Problem
@@ -140,12 +139,13 @@ def bound_of(scene: Scene, problem: Problem) -> Uncertainty:
     )
     assert exact.noise_variance is not None
     noise = exact.noise_variance
-    return uncertainty.uncertainty(truth, exact).map(lambda value: value * noise.reshape(-1, *[1] * (value.ndim - 1)))
+    model = evaluate(truth, exact, Correction.none(exact))
+    return uncertainty(model, exact).map(lambda value: value * noise.reshape(-1, *[1] * (value.ndim - 1)))
 
 
-def refinement_loss(state: JointState, scene: Scene, bound: Uncertainty, settings: LossSettings) -> Tensor:
+def refinement_loss(model: Model, scene: Scene, bound: Uncertainty, settings: LossSettings) -> Tensor:
     """Logarithmic errors [B] of positions and phases over the joint bound, of the scatterers that are found."""
-    sources = state.sources
+    sources = model.sources
     distance = torch.where(sources.used[:, None], distances(scene.position, sources.position.detach()), torch.inf)
     if sources.used.shape[1] == 0:  # nothing was found in any scene
         floor = (bound.tx_phase.mean(1) + bound.rx_phase.mean(1)).sqrt().to(distance.dtype)
@@ -160,9 +160,9 @@ def refinement_loss(state: JointState, scene: Scene, bound: Uncertainty, setting
     return position_loss + phase_loss(sources.tx_phase[..., None], sources.rx_phase[..., None], scene, floor)
 
 
-def competition_loss(log_odds: Tensor, state: JointState, scene: Scene, settings: LossSettings) -> Tensor:
+def competition_loss(log_odds: Tensor, model: Model, scene: Scene, settings: LossSettings) -> Tensor:
     """Mean cross-entropy [B] of log-odds [B, S] that a source is the nearest one of a scatterer, within the gate."""
-    sources = state.sources
+    sources = model.sources
     if sources.used.shape[1] == 0:
         return log_odds.sum(1)
     distance = distances(scene.position, sources.position.detach()) / scene.array.wavelength[:, None, None]

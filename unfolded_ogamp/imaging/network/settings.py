@@ -27,25 +27,26 @@ class NetworkSettings:
 
     Attributes:
         blocks: number of imaging blocks, each ending with a synchronisation layer.
-        first_exit: blocks after which scenes leave whose refined estimate leaves no more than noise.
+        first_exit: blocks after which scenes leave whose residual is consistent with the noise.
         layers: imaging layers in a block.
-        looks: times the residual is searched for further scatterers after imaging; all but the first for scenes that
-            are not settled.
-        additions: largest number of scatterers that a look adds.
+        detection_passes: times the residual is searched for further scatterers after imaging; all but the first for
+            scenes whose residual exceeds the noise.
+        additions: largest number of scatterers that a detection pass adds.
         false_alarms: upper bound of the number of echoes that noise adds to a scene; the competition takes them out.
-        joint_layers: joint layers after imaging, and right after a look; joint steps after a pruning.
+        joint_layers: joint layers after imaging, and right after a detection pass; joint steps after a pruning.
         final_layers: joint layers after those, before the competition.
-        prunings: times the competition takes out what it does not believe in.
+        prunings: times the competition takes out improbable sources.
         width: of the competition's hidden layers; 0 leaves the decision to the information criterion.
-        starts: largest number of node phases to start from; all but the first for scenes that are not settled.
-        hand_over: whether scenes that are still not settled go to the greedy estimator.
+        starts: largest number of node phases to start from; all but the first for scenes whose residual exceeds
+            the noise.
+        fallback: whether scenes whose residual still exceeds the noise go to the greedy estimator.
         imaging, synchronisation, screening, greedy: settings of the analytic steps that the layers call.
     """
 
     blocks: int = 8
     first_exit: int = 2
     layers: int = 2
-    looks: int = 3
+    detection_passes: int = 3
     additions: int = 6
     false_alarms: float = 1.0
     joint_layers: int = 2
@@ -53,7 +54,7 @@ class NetworkSettings:
     prunings: int = 4
     width: int = 16
     starts: int = 4
-    hand_over: bool = True
+    fallback: bool = True
     imaging: ImagingSettings = field(default_factory=screened_imaging)
     synchronisation: SynchronisationSettings = SYNCHRONISATION
     screening: ScreeningSettings = field(default_factory=ScreeningSettings)
@@ -62,7 +63,7 @@ class NetworkSettings:
     def __post_init__(self) -> None:
         for name in ("blocks", "first_exit", "layers", "additions", "joint_layers", "final_layers", "starts"):
             _check_count(name, getattr(self, name), least=1)
-        for name in ("looks", "prunings", "width"):
+        for name in ("detection_passes", "prunings", "width"):
             _check_count(name, getattr(self, name), least=0)
         for name, kind in KINDS.items():
             if not isinstance(getattr(self, name), kind):

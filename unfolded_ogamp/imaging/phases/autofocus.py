@@ -113,6 +113,4 @@ def step(problem: Problem, phases: NodePhases, search_grid: SearchGrid, settings
         problem.link,
         phases,
         settings.synchronisation,
-        settings.phase_step,
-        settings.momentum,
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.imaging.problem import Problem, phasor
 from unfolded_ogamp.inference.node_phases import align, laplacian, middle_offsets, score, unit
 from unfolded_ogamp.physics import link_phase, wrap
 from unfolded_ogamp.records import Record
@@ -71,10 +72,34 @@ class NodePhases(Record):
     rx_move: Tensor
 
     @classmethod
+    def at_rest(cls, tx: Tensor, rx: Tensor) -> NodePhases:
+        """Phases [B, n_tx, K'], [B, n_rx, K'] [rad] that have not moved."""
+        return cls(tx, rx, torch.zeros_like(tx), torch.zeros_like(rx))
+
+    @classmethod
     def zero(cls, like: Tensor, n_phases: int) -> NodePhases:
         """No phases and no move yet, for links like [B, n_tx, n_rx, 1]."""
         tx, rx = like.new_zeros(*like.shape[:2], n_phases), like.new_zeros(like.shape[0], like.shape[2], n_phases)
-        return cls(tx, rx, torch.zeros_like(tx), torch.zeros_like(rx))
+        return cls.at_rest(tx, rx)
+
+
+@dataclass(frozen=True)
+class RefinementParameters:
+    """What one refinement is tuned by: numbers for the classic estimators, learned scalars for a layer.
+
+    The names and units are those of `SynchronisationSettings`.
+    """
+
+    phase_step: Tensor | float
+    momentum: Tensor | float
+
+    @classmethod
+    def of(cls, settings: SynchronisationSettings) -> RefinementParameters:
+        """The parameters that `settings` ask for."""
+        return cls(settings.phase_step, settings.momentum)
+
+
+ALIGNMENT = SynchronisationSettings(method="alignment", alignment_iterations=20, node_phase="common", phase_step=1.0)
 
 
 def correlation(csi: Tensor, reference: Tensor, link: Tensor) -> Tensor:
@@ -114,8 +139,7 @@ def step(
     link: Tensor,
     phases: NodePhases,
     settings: SynchronisationSettings,
-    phase_step: Tensor | float,
-    momentum: Tensor | float,
+    parameters: RefinementParameters | None = None,
 ) -> NodePhases:
     """One refinement (25)-(28) of the node phases.
 
@@ -125,9 +149,10 @@ def step(
         link: weight of the links [B, n_tx, n_rx, 1].
         phases: node phases so far.
         settings: which fit.
-        phase_step: share k_phi of the correction that is applied (erratum 3).
-        momentum: share of the last move that is added.
+        parameters: share k_phi of the correction that is applied (erratum 3), and share of the last move that is
+            added; those of `settings` by default.
     """
+    parameters = RefinementParameters.of(settings) if parameters is None else parameters
     phase = link_phase(phases.tx, phases.rx)
     product = correlation(csi, reference, link) * torch.complex(phase.cos(), phase.sin())
     if settings.node_phase != "per_frequency":
@@ -139,9 +164,21 @@ def step(
     if settings.node_phase == "with_delay":
         power = reference.real.square() + reference.imag.square()
         d_tx, d_rx = with_delays(every, (power * link).mean(-1), d_tx, d_rx)
-    tx_move = phase_step * d_tx + momentum * phases.tx_move
-    rx_move = phase_step * d_rx + momentum * phases.rx_move
+    tx_move = parameters.phase_step * d_tx + parameters.momentum * phases.tx_move
+    rx_move = parameters.phase_step * d_rx + parameters.momentum * phases.rx_move
     return NodePhases(wrap(phases.tx + tx_move), wrap(phases.rx + rx_move), tx_move, rx_move)
+
+
+def observe(problem: Problem, phases: NodePhases) -> Tensor:
+    """NLOS observation (29): phases taken out, the assumed line of sight subtracted; [B, n_tx, n_rx, K]."""
+    return problem.csi * phasor(phases.tx, phases.rx) - problem.los
+
+
+def first_phases(problem: Problem, node_phase: str = ALIGNMENT.node_phase) -> NodePhases:
+    """Node phases to start from: those that fit the trusted line of sight, zero where there is none."""
+    fit = replace(ALIGNMENT, node_phase=node_phase)
+    zero = NodePhases.zero(problem.link, fit.n_phases(problem.csi.shape[-1]))
+    return step(problem.csi, problem.los, problem.trusted, zero, fit)
 
 
 def align_phases(correlation: Tensor, iterations: int) -> tuple[Tensor, Tensor]:

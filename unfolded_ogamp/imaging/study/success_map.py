@@ -16,7 +16,7 @@ from unfolded_ogamp.evaluation.compare import compare, summarise
 from unfolded_ogamp.evaluation.style import COLOURS, LARGE, MIDDLE, SMALL, soft_frame
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
-from unfolded_ogamp.imaging.greedy.settings import GreedySettings
+from unfolded_ogamp.imaging.greedy.settings import GreedySettings, RestartSettings, StepSettings
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.study.sweep import BATCH, OnProgress, Row, Size
 from unfolded_ogamp.scenes import evaluation_scenes
@@ -29,8 +29,8 @@ SIZES = {
         100, (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0), (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
     ),
 }
-# the given phases, never fitted: no number of scatterers is enough for that, and none is hazy enough
-KNOWN = GreedySettings(phase_count=10**6, haze=math.inf, starts=1)
+# the given phases, never fitted: no number of scatterers is enough for that, and no gain of sharpness
+KNOWN = GreedySettings(step=StepSettings(phase_count=10**6), restarts=RestartSettings(focus_gain=math.inf, starts=1))
 COLOUR_MAP = "cividis"
 
 
