@@ -16,6 +16,7 @@ from unfolded_ogamp.imaging.likelihood import normal_equations
 from unfolded_ogamp.imaging.likelihood.normal_equations import power, residual
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources, columns_of
+from unfolded_ogamp.inference import least_squares
 from unfolded_ogamp.records import Record, choose
 
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-7, 1e7
@@ -85,7 +86,7 @@ def step(
     ridge = parameters.prior * prior_precision(state, problem)
     matrix, gradient = with_prior(matrix, gradient, sources, ridge)
     moving = normal_equations.unknowns_in_play(sources, move_phases)
-    change = normal_equations.solve(matrix, gradient, moving, state.damping * parameters.damping) * parameters.step
+    change = least_squares.solve(matrix, gradient, state.damping * parameters.damping, moving) * parameters.step
     moved = move(sources, change, largest_move * problem.array.wavelength)
     cost = power(residual(moved, problem, columns_of(moved, problem))[0])
     return accept(state, moved, cost, ridge)
@@ -126,7 +127,7 @@ def with_prior(matrix: Tensor, gradient: Tensor, sources: Sources, ridge: Tensor
     on_reflectivity = torch.zeros_like(gradient[0])
     on_reflectivity[first:last] = 1.0
     gradient = gradient - torch.nn.functional.pad(pull, (first, gradient.shape[1] - last))
-    return normal_equations.plus_diagonal(matrix, ridge[:, None] * on_reflectivity), gradient
+    return least_squares.plus_diagonal(matrix, ridge[:, None] * on_reflectivity), gradient
 
 
 def move(sources: Sources, change: Tensor, limit: Tensor) -> Sources:

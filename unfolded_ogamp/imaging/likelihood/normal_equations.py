@@ -78,34 +78,6 @@ def unknowns_in_play(sources: Sources, move_phases: Tensor) -> Tensor:
     return torch.cat([used.repeat(1, dimension + 2), move_phases[:, None].expand(-1, nodes)], dim=1)
 
 
-def solve(matrix: Tensor, gradient: Tensor, moving: Tensor, damping: Tensor) -> Tensor:
-    """Solution [B, P] of the damped normal equations, zero where an unknown does not move."""
-    system, scale = scaled(matrix, moving, damping)
-    factor, info = torch.linalg.cholesky_ex(system)
-    failed = info[:, None] > 0  # their factor is left out of the gradients of the others, too
-    factor = torch.where(failed[..., None], torch.eye(system.shape[1]).to(system), factor)
-    change = torch.cholesky_solve((scale * gradient)[..., None], factor)[..., 0]
-    return torch.where(failed, 0, change) * scale
-
-
-def scaled(matrix: Tensor, moving: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
-    """The matrix scaled to a unit diagonal and damped, the identity for what does not move; and the scale [B, P].
-
-    Metres, radians and reflectivities then weigh alike. Damping also holds what cannot be observed: the common phase
-    of the nodes, and that of Tx against the reflectivities.
-    """
-    diagonal = matrix.diagonal(dim1=1, dim2=2)
-    moving = moving & (diagonal > 0)
-    scale = torch.where(moving, diagonal, torch.ones_like(diagonal)).rsqrt() * moving
-    unit = scale[:, :, None] * matrix * scale[:, None]
-    return plus_diagonal(unit, damping[:, None] + (~moving).to(damping)), scale
-
-
-def plus_diagonal(matrix: Tensor, value: Tensor) -> Tensor:
-    """The matrix [B, P, P] with values [B, P] added to its diagonal."""
-    return torch.diagonal_scatter(matrix, matrix.diagonal(dim1=1, dim2=2) + value, dim1=1, dim2=2)
-
-
 def _weights(sources: Sources) -> Tensor:
     """What the columns and their derivatives are multiplied by in the Jacobian: 1 and reflectivity; [B, (1 + D) S]."""
     x = sources.reflectivity

@@ -19,13 +19,14 @@ from unfolded_ogamp.imaging.likelihood.joint_step import JointState
 from unfolded_ogamp.imaging.mismatch import line_of_sight
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources, columns_of
+from unfolded_ogamp.inference import least_squares
 from unfolded_ogamp.operators.multistatic import node_factor
 from unfolded_ogamp.operators.off_grid import unit_vectors
 from unfolded_ogamp.physics import distances
 from unfolded_ogamp.records import choose
 
 ORDERS = 2  # of the series: dipoles and quadrupoles, targets of up to about half a wavelength
-RIDGE = 1e-9  # of the normal equations, relative to their diagonal
+RIDGE = 1e-9  # of the normal equations, relative to their diagonal: it holds columns that depend on one another
 
 
 def fitted(sources: Sources, problem: Problem, sized: Tensor) -> tuple[Sources, Problem]:
@@ -67,10 +68,10 @@ def step(
     difference, channel = normal_equations.residual(sources, problem, plain)
     jacobian = normal_equations.jacobian(sources, problem, plain, channel)
     beside = _beside(sources, problem, sized)
-    jacobian = jacobian - beside @ torch.linalg.solve(_held_gram(beside), beside.mH @ jacobian)
+    jacobian = jacobian - beside @ least_squares.solve_many(beside.mH @ beside, beside.mH @ jacobian, RIDGE)
     gradient = (jacobian.mH @ difference.flatten(1)[..., None])[..., 0].real
     moving = normal_equations.unknowns_in_play(sources, move_phases)
-    change = normal_equations.solve((jacobian.mH @ jacobian).real, gradient, moving, state.damping)
+    change = least_squares.solve((jacobian.mH @ jacobian).real, gradient, state.damping, moving)
     moved, again = fitted(joint_step.move(sources, change, largest_move * problem.array.wavelength), problem, sized)
     accepted = joint_step.accept(state, moved, joint_step.init(moved, again).cost)
     return accepted, choose(accepted.cost < state.cost, again, problem)
@@ -81,17 +82,10 @@ def _least_squares(sources: Sources, problem: Problem, sized: Tensor) -> tuple[T
     points = columns(sources, problem)[..., 0].flatten(1, 3)
     basis = torch.cat([points, _beside(sources, problem, sized)], dim=-1)
     observation = ((problem.csi * sources.rotation - problem.los) * problem.link).flatten(1)[..., None]
-    solution = torch.linalg.solve(_held_gram(basis), basis.mH @ observation)
+    solution = least_squares.solve_many(basis.mH @ basis, basis.mH @ observation, RIDGE)
     n_slots = sources.used.shape[1]
     channel = (basis[..., n_slots:] @ solution[:, n_slots:])[..., 0].unflatten(1, problem.csi.shape[1:])
     return solution[:, :n_slots, 0], channel, 2 * (basis[..., n_slots:] != 0).any(1).sum(1).to(channel.real)
-
-
-def _held_gram(basis: Tensor) -> Tensor:
-    """The normal matrix [B, C, C] of columns [B, L, C], which a ridge holds where they depend on one another."""
-    gram = basis.mH @ basis
-    power = gram.diagonal(dim1=1, dim2=2).real
-    return gram + torch.diag_embed(torch.where(power > 0, RIDGE * power, 1.0))
 
 
 def _beside(sources: Sources, problem: Problem, sized: Tensor) -> Tensor:

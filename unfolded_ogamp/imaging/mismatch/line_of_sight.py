@@ -14,6 +14,7 @@ from torch import Tensor
 from unfolded_ogamp.imaging.likelihood import normal_equations
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem, phasor
+from unfolded_ogamp.inference import least_squares
 from unfolded_ogamp.physics import distances, los_channel, wrap
 from unfolded_ogamp.records import choose
 
@@ -67,18 +68,15 @@ def _fit(
     """Coefficients [B, 1 + ORDERS] from `start`, if they are `free`, and node phases; and the cost [B]."""
     coefficients = start
     nodes = phases.tx.shape[1] + phases.rx.shape[1]
-    moving = torch.ones(nodes + 2 * basis.shape[-1], dtype=basis.real.dtype, device=basis.device)
-    moving[nodes:] = float(free)
+    n_unknowns = nodes + 2 * basis.shape[-1]
+    moving = (torch.arange(n_unknowns, device=basis.device) < (n_unknowns if free else nodes)).expand(len(basis), -1)
     for _ in range(STEPS):
         model = (basis * coefficients[:, None, None, None]).sum(-1)
         difference = problem.csi * phasor(phases.tx, phases.rx) - model
-        jacobian = torch.cat([normal_equations.turns(model), basis, 1j * basis], dim=-1).flatten(1, 3) * moving
-        matrix, gradient = (jacobian.mH @ jacobian).real, (jacobian.mH @ difference.flatten(1)[..., None]).real
-        scale = matrix.diagonal(dim1=1, dim2=2).clamp(min=torch.finfo(matrix.dtype).tiny).rsqrt() * moving
+        jacobian = torch.cat([normal_equations.turns(model), basis, 1j * basis], dim=-1).flatten(1, 3)
+        matrix, gradient = (jacobian.mH @ jacobian).real, (jacobian.mH @ difference.flatten(1)[..., None])[..., 0].real
         # the ridge holds the phase common to all nodes, and the gain's against that of all Tx
-        held = torch.eye(len(moving)).to(matrix) * torch.where(scale > 0, RIDGE, 1)[:, None]
-        change = torch.linalg.solve(scale[:, :, None] * matrix * scale[:, None] + held, scale[..., None] * gradient)
-        tx, rx, real, imaginary = (change[..., 0] * scale).split(
+        tx, rx, real, imaginary = least_squares.solve(matrix, gradient, RIDGE, moving).split(
             [phases.tx.shape[1], phases.rx.shape[1], basis.shape[-1], basis.shape[-1]], dim=1
         )
         coefficients = coefficients + torch.complex(real, imaginary)
