@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.inference.node_phases import align, fit_delays, fit_phases, laplacian, middle_offsets, score, turned
-from unfolded_ogamp.physics import draw_uniform_phases, incidence_matrix
+from unfolded_ogamp.inference.node_phases import align, fit_delays, fit_phases, middle_offsets, score, turned
+from unfolded_ogamp.physics import draw_uniform_phases, incidence_matrix, laplacian
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ from unfolded_ogamp.physics import (
     SPEED_OF_LIGHT,
     NodeArray,
     amplitude,
-    amplitude_rate,
     draw_nodes,
     los_channel,
     nlos_channel,
     propagation_gain,
 )
+from unfolded_ogamp.physics.waves import amplitude_rate
 
 
 def random_array(exponent: float | None, gains: bool) -> tuple[NodeArray, Tensor]:

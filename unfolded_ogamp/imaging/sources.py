@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.problem import Problem, phasor
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.operators.points import PointColumns
+from unfolded_ogamp.physics import link_phasor
 from unfolded_ogamp.records import Record
 
 
@@ -32,7 +33,7 @@ class Sources(Record):
     @property
     def rotation(self) -> Tensor:
         """exp(j Phi) [B, n_tx, n_rx, 1], what takes the phases out of the CSI."""
-        return phasor(self.tx_phase[..., None], self.rx_phase[..., None])
+        return link_phasor(self.tx_phase[..., None], self.rx_phase[..., None])
 
 
 def columns_of(sources: Sources, problem: Problem) -> PointColumns:

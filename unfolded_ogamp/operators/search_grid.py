@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.operators.multistatic import gain_constant
-from unfolded_ogamp.physics import SPEED_OF_LIGHT, NodeArray, PixelGrid, amplitude, distances
+from unfolded_ogamp.physics import SPEED_OF_LIGHT, NodeArray, PixelGrid, amplitude, distances, gain_constant
 from unfolded_ogamp.records import Record
 
 

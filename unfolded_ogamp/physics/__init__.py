@@ -1,28 +1,46 @@
 """What the world does: geometry, propagation, phases and the CSI they produce. Knows no estimator."""
 
 from unfolded_ogamp.physics.csi import Csi, measure, noise_free_csi, noise_variance_at
-from unfolded_ogamp.physics.geometry import SPEED_OF_LIGHT, NodeArray, PixelGrid, draw_nodes, regular_grid
-from unfolded_ogamp.physics.graph import is_connected, isolated_nodes, main_part, reached_nodes, reference_nodes
+from unfolded_ogamp.physics.geometry import (
+    SPEED_OF_LIGHT,
+    NodeArray,
+    PixelGrid,
+    distances,
+    draw_nodes,
+    regular_grid,
+    unit_vectors,
+)
+from unfolded_ogamp.physics.graph import (
+    incidence_matrix,
+    is_connected,
+    isolated_nodes,
+    laplacian,
+    main_part,
+    reached_nodes,
+    reference_node,
+    reference_nodes,
+)
 from unfolded_ogamp.physics.phases import (
     clock_phase,
     draw_residual_phases,
     draw_time_offsets,
     draw_uniform_phases,
-    incidence_matrix,
     link_phase,
     link_phase_error,
-    reference_node,
+    link_phasor,
+    phasor,
     relative_to_reference,
     wrap,
 )
 from unfolded_ogamp.physics.scene import Scene
 from unfolded_ogamp.physics.waves import (
     amplitude,
-    amplitude_rate,
     bistatic_delay,
-    distances,
+    expanded_wave,
+    gain_constant,
     los_channel,
     nlos_channel,
+    node_wave,
     path_loss,
     propagation_gain,
     unit_phasor,
@@ -35,7 +53,6 @@ __all__ = [
     "PixelGrid",
     "Scene",
     "amplitude",
-    "amplitude_rate",
     "bistatic_delay",
     "clock_phase",
     "distances",
@@ -43,18 +60,24 @@ __all__ = [
     "draw_residual_phases",
     "draw_time_offsets",
     "draw_uniform_phases",
+    "expanded_wave",
+    "gain_constant",
     "incidence_matrix",
     "is_connected",
     "isolated_nodes",
+    "laplacian",
     "link_phase",
     "link_phase_error",
+    "link_phasor",
     "los_channel",
     "main_part",
     "measure",
     "nlos_channel",
+    "node_wave",
     "noise_free_csi",
     "noise_variance_at",
     "path_loss",
+    "phasor",
     "propagation_gain",
     "reached_nodes",
     "reference_node",
@@ -62,5 +85,6 @@ __all__ = [
     "regular_grid",
     "relative_to_reference",
     "unit_phasor",
+    "unit_vectors",
     "wrap",
 ]

@@ -13,6 +13,7 @@ from torch import Tensor
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.operators.points import PointColumns
+from unfolded_ogamp.physics import laplacian
 
 
 def residual(sources: Sources, problem: Problem, columns: PointColumns) -> tuple[Tensor, Tensor]:
@@ -42,8 +43,6 @@ def normal_matrix(sources: Sources, problem: Problem, columns: PointColumns, cha
     cross = torch.cat([-at_tx, at_rx], dim=1) * weights[:, None]
     turned = _of_unknowns(cross.imag, cross.real, n_slots)
     link_power = (channel.real.square() + channel.imag.square()).sum(-1)
-    tx_block, rx_block = torch.diag_embed(link_power.sum(2)), torch.diag_embed(link_power.sum(1))
-    nodes = torch.cat([torch.cat([tx_block, -link_power], 2), torch.cat([-link_power.mT, rx_block], 2)], 1)
     value, slopes = slice(None, n_slots), slice(n_slots, None)
     rows = [
         _of_unknowns(gram.real[:, slopes], -gram.imag[:, slopes], n_slots),
@@ -51,7 +50,7 @@ def normal_matrix(sources: Sources, problem: Problem, columns: PointColumns, cha
         _of_unknowns(gram.imag[:, value], gram.real[:, value], n_slots),
     ]
     image = torch.cat(rows, dim=1)
-    return torch.cat([torch.cat([image, turned.mT], dim=2), torch.cat([turned, nodes], dim=2)], dim=1)
+    return torch.cat([torch.cat([image, turned.mT], dim=2), torch.cat([turned, laplacian(link_power)], dim=2)], dim=1)
 
 
 def jacobian(sources: Sources, problem: Problem, columns: PointColumns, channel: Tensor) -> Tensor:

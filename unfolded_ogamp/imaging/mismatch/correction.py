@@ -20,9 +20,7 @@ from unfolded_ogamp.imaging.mismatch import line_of_sight
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources, columns_of
 from unfolded_ogamp.inference import least_squares
-from unfolded_ogamp.operators.multistatic import node_factor
-from unfolded_ogamp.operators.off_grid import unit_vectors
-from unfolded_ogamp.physics import distances
+from unfolded_ogamp.physics import distances, node_wave, unit_vectors
 from unfolded_ogamp.records import choose
 
 ORDERS = 2  # of the series: dipoles and quadrupoles, targets of up to about half a wavelength
@@ -118,7 +116,7 @@ def second_echoes(sources: Sources, problem: Problem) -> Tensor:
     tx, rx = (side * sources.reflectivity[:, None, None] for side in _sides(sources, problem))
     distance = distances(sources.position, sources.position)
     apart = sources.used[:, :, None] & sources.used[:, None] & (distance > 0)
-    between = node_factor(problem.array, torch.where(apart, distance, 1.0), None) * apart[:, None]
+    between = node_wave(problem.array, torch.where(apart, distance, 1.0), None) * apart[:, None]
     return ((tx @ between) @ rx.mT).movedim(1, -1) * problem.link
 
 

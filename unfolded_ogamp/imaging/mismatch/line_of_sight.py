@@ -13,9 +13,9 @@ from torch import Tensor
 
 from unfolded_ogamp.imaging.likelihood import normal_equations
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
-from unfolded_ogamp.imaging.problem import Problem, phasor
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.inference import least_squares
-from unfolded_ogamp.physics import distances, los_channel, wrap
+from unfolded_ogamp.physics import distances, link_phasor, los_channel, wrap
 from unfolded_ogamp.records import choose
 
 ORDERS = 2  # of the series: all that there is of a dipole
@@ -72,7 +72,7 @@ def _fit(
     moving = (torch.arange(n_unknowns, device=basis.device) < (n_unknowns if free else nodes)).expand(len(basis), -1)
     for _ in range(STEPS):
         model = (basis * coefficients[:, None, None, None]).sum(-1)
-        difference = problem.csi * phasor(phases.tx, phases.rx) - model
+        difference = problem.csi * link_phasor(phases.tx, phases.rx) - model
         jacobian = torch.cat([normal_equations.turns(model), basis, 1j * basis], dim=-1).flatten(1, 3)
         matrix, gradient = (jacobian.mH @ jacobian).real, (jacobian.mH @ difference.flatten(1)[..., None])[..., 0].real
         # the ridge holds the phase common to all nodes, and the gain's against that of all Tx
@@ -82,5 +82,5 @@ def _fit(
         coefficients = coefficients + torch.complex(real, imaginary)
         phases = replace(phases, tx=wrap(phases.tx + tx[..., None]), rx=wrap(phases.rx + rx[..., None]))
     model = (basis * coefficients[:, None, None, None]).sum(-1)
-    cost = (problem.csi * phasor(phases.tx, phases.rx) - model).abs().square().sum((1, 2, 3))
+    cost = (problem.csi * link_phasor(phases.tx, phases.rx) - model).abs().square().sum((1, 2, 3))
     return coefficients, phases, cost

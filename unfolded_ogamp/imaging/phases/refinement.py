@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.inference.node_phases import align, laplacian, middle_offsets, score, unit
-from unfolded_ogamp.physics import link_phase, wrap
+from unfolded_ogamp.inference.node_phases import align, middle_offsets, score, unit
+from unfolded_ogamp.physics import laplacian, link_phasor, wrap
 from unfolded_ogamp.records import Record
 
 NODE_PHASES = ("per_frequency", "common", "with_delay")
@@ -128,8 +128,7 @@ def step(
         phase_step: share k_phi of the correction that is applied (erratum 3).
         momentum: share of the last move that is added.
     """
-    phase = link_phase(phases.tx, phases.rx)
-    product = correlation(csi, reference, link) * torch.complex(phase.cos(), phase.sin())
+    product = correlation(csi, reference, link) * link_phasor(phases.tx, phases.rx)
     if settings.node_phase != "per_frequency":
         every, product = product, product.sum(-1, keepdim=True)
     if settings.method == "least_squares":
