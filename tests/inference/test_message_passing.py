@@ -12,7 +12,7 @@ import torch
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.inference import message_passing
-from unfolded_ogamp.inference.message_passing import Prior
+from unfolded_ogamp.inference.message_passing import BernoulliGaussian
 from unfolded_ogamp.operators.multistatic import MultistaticOperator, dictionary_scale
 from unfolded_ogamp.operators.off_grid import OffGridOperator
 from unfolded_ogamp.physics import nlos_channel
@@ -66,14 +66,15 @@ def disagreement(kind: type[MultistaticOperator] | type[OffGridOperator], n_node
     eta, noise = 0.1, 5.0
     edge = edge_form.initial(blocks, mean, variance)
     one = torch.ones(1, 1, 1, dtype=torch.float64)
-    prior = Prior(one * math.log(eta / (1 - eta)), mean[None, :, None].to(y.dtype), variance[None, :, None])
-    state = message_passing.init(operator, prior, y, n, all_active=True)
+    log_odds = one * math.log(eta / (1 - eta))
+    prior = BernoulliGaussian(log_odds, mean[None, :, None].to(y.dtype), variance[None, :, None], shared_activity=True)
+    state = message_passing.init(operator, prior.initial(1, n, all_active=True), y)
     link = torch.ones(1, n_nodes, n_nodes, 1, dtype=torch.float64)
     noise_variance = torch.full((1,), noise, dtype=torch.float64)
     for _ in range(3):
         out = edge_form.iterate(blocks, y.flatten(), *edge, mean, variance, eta, noise)
         edge = out.edge_mean, out.edge_variance
-        state = message_passing.step(state, y, link, prior, noise_variance, 0.0, shared_activity=True)
+        state = message_passing.step(state, y, link, prior, noise_variance, damping=0.0)
     node = state.posterior.log_odds[0, 0].sigmoid() * state.posterior.active_mean[0, 0]
     reference = out.activity * out.active_mean[0]
     return float((node - reference).norm() / reference.norm())
@@ -97,11 +98,11 @@ def test_sure_activity_converges_to_lmmse() -> None:
     y = csi.value / scale
     noise, mean, variance = 0.5, 0.3, 0.8
     one = torch.ones(1, 1, 1, dtype=torch.float64)
-    prior = Prior(one * 50.0, one.to(y.dtype) * mean, one * variance)
-    state = message_passing.init(operator, prior, y, 25, all_active=True)
+    prior = BernoulliGaussian(one * 50.0, one.to(y.dtype) * mean, one * variance, shared_activity=True)
+    state = message_passing.init(operator, prior.initial(1, 25, all_active=True), y)
     link = torch.ones(1, 10, 10, 1, dtype=torch.float64)
     for _ in range(300):
-        state = message_passing.step(state, y, link, prior, torch.full((1,), noise).double(), 0.6, shared_activity=True)
+        state = message_passing.step(state, y, link, prior, torch.full((1,), noise).double(), damping=0.6)
     columns = torch.eye(25, dtype=torch.complex128).reshape(25, 1, 1, 25)
     matrix = torch.stack([operator.forward(c)[0].flatten() for c in columns], -1)
     gram = matrix.mH @ matrix / noise + torch.eye(25) / variance

@@ -20,7 +20,7 @@ from unfolded_ogamp.imaging.phases import refinement
 from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources, compact
-from unfolded_ogamp.inference.message_passing import Posterior
+from unfolded_ogamp.inference.message_passing import SparsePosterior
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import PixelGrid, distances, link_phasor
 from unfolded_ogamp.records import Record, choose
@@ -125,7 +125,7 @@ def screen(
         return torch.where(kept, old.gather(2, index.expand(-1, old.shape[1], -1)), new)
 
     old, new = messages.posterior, fresh.imaging.messages.posterior
-    posterior = Posterior(
+    posterior = SparsePosterior(
         log_odds=carried(old.log_odds, new.log_odds),
         mean=carried(old.mean, new.mean),
         variance=carried(old.variance, torch.zeros_like(new.variance)),
