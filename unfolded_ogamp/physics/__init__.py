@@ -11,6 +11,7 @@ from unfolded_ogamp.physics.geometry import (
     unit_vectors,
 )
 from unfolded_ogamp.physics.graph import (
+    components,
     incidence_matrix,
     is_connected,
     isolated_nodes,
@@ -55,6 +56,7 @@ __all__ = [
     "amplitude",
     "bistatic_delay",
     "clock_phase",
+    "components",
     "distances",
     "draw_nodes",
     "draw_residual_phases",
