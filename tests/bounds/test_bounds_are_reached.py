@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from unfolded_ogamp.bounds.bayesian import Prior, bayesian_joint_bound
-from unfolded_ogamp.bounds.imaging import joint_bound
+from unfolded_ogamp.bounds.imaging import Prior, bayesian_joint_bound, joint_bound
 from unfolded_ogamp.imaging.likelihood import joint_step, normal_equations
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.imaging.scenes.sampler import draw_scene

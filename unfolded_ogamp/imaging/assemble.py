@@ -13,8 +13,8 @@ from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty, uncertainty
 from unfolded_ogamp.imaging.mismatch import diagnosis
 from unfolded_ogamp.imaging.model import Model
-from unfolded_ogamp.imaging.problem import Problem, phasor
-from unfolded_ogamp.physics import relative_to_reference
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.physics import link_phasor, relative_to_reference
 from unfolded_ogamp.records import concatenate
 
 
@@ -45,7 +45,7 @@ def conclude(
         noise: variance of the noise that the residual shows [B], where the mean of the residual is not that.
         misfit: scenes in which the residual is not the noise alone: it then adds to the noise variance; bool [B].
     """
-    prediction = reference * phasor(tx_phase, rx_phase).conj() * problem.link
+    prediction = reference * link_phasor(tx_phase, rx_phase).conj() * problem.link
     residual = problem.mean_power(problem.csi - prediction)
     shown = residual if noise is None else noise
     if problem.noise_variance is not None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unfolded_ogamp.operators.multistatic import dictionary_scale
 from unfolded_ogamp.operators.search_grid import SearchGrid
-from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes, link_phase
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes
 from unfolded_ogamp.records import Record
 
 
@@ -69,12 +69,6 @@ class Problem(Record):
         """Mean |residual|^2 [B] over the measured links and the subcarriers of [B, n_tx, n_rx, K]."""
         power = residual.real.square() + residual.imag.square()
         return (power * self.link).sum((1, 2, 3)) / self.n_samples
-
-
-def phasor(tx_phase: Tensor, rx_phase: Tensor) -> Tensor:
-    """exp(j Phi) of every link [B, n_tx, n_rx, K]: what takes the phases out of the CSI (8)."""
-    phase = link_phase(tx_phase, rx_phase)
-    return torch.complex(phase.cos(), phase.sin())
 
 
 def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | None) -> Problem:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.problem import phasor
+from unfolded_ogamp.physics import link_phasor
 from unfolded_ogamp.records import Record
 
 
@@ -31,7 +31,7 @@ class Sources(Record):
     @property
     def rotation(self) -> Tensor:
         """exp(j Phi) [B, n_tx, n_rx, 1], what takes the phases out of the CSI."""
-        return phasor(self.tx_phase[..., None], self.rx_phase[..., None])
+        return link_phasor(self.tx_phase[..., None], self.rx_phase[..., None])
 
 
 def used_first(used: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.physics import main_part, reference_nodes
+from unfolded_ogamp.physics import laplacian, main_part, phasor, reference_nodes
 
 ALTERNATIONS = 30
 
@@ -119,7 +119,7 @@ def score(product: Tensor, weight: Tensor, delays: Tensor, phases: Tensor, steps
 def turned(product: Tensor, delays: Tensor, phases: Tensor) -> Tensor:
     """Links [B, n_tx, n_rx, K] with the delays and phases of the nodes, as in `score`, taken out."""
     phase = delays[..., None] * middle_offsets(product) + phases[..., None]
-    tx, rx = torch.complex(phase.cos(), phase.sin()).split(product.shape[1:3], dim=1)
+    tx, rx = phasor(phase).split(product.shape[1:3], dim=1)
     return product * tx[:, :, None] * rx[:, None].conj()
 
 
@@ -127,15 +127,6 @@ def middle_offsets(product: Tensor) -> Tensor:
     """Numbers of the subcarriers [K] of [B, n_tx, n_rx, K], counted from the middle one, K // 2."""
     n_subcarriers = product.shape[-1]
     return torch.arange(n_subcarriers, device=product.device).to(product.real.dtype) - n_subcarriers // 2
-
-
-def laplacian(weight: Tensor) -> Tensor:
-    """Laplacian G^T W G of the network, no node left out: weights [B, n_tx, n_rx] -> [B, nodes, nodes], Tx first."""
-    n_tx = weight.shape[1]
-    matrix = torch.diag_embed(torch.cat([weight.sum(2), weight.sum(1)], dim=1))
-    matrix[:, :n_tx, n_tx:] = -weight
-    matrix[:, n_tx:, :n_tx] = -weight.mT
-    return matrix
 
 
 def _solved(covariance: Tensor, misfit: Tensor) -> Tensor:

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.operators.multistatic import gain_constant, node_factor
-from unfolded_ogamp.operators.off_grid import unit_vectors
-from unfolded_ogamp.physics import NodeArray, amplitude_rate, distances
+from unfolded_ogamp.physics import NodeArray, expanded_wave, gain_constant
 from unfolded_ogamp.records import Record
 
 
@@ -33,17 +31,12 @@ class PointColumns(Record):
     def at(cls, array: NodeArray, position: Tensor, used: Tensor, scale: Tensor) -> PointColumns:
         """The columns on positions [B, S, D] [m], divided by `scale` [B]; zero where `used` [B, S] is false."""
         constant = (gain_constant(array) / scale)[:, None, None, None]
-        sides = []
-        for nodes, gain in array.sides:
-            distance = distances(nodes, position)
-            factor = node_factor(array, distance, gain)
-            # d/dp exp(-j kappa d) / d = (-j kappa - 1 / d) u times itself
-            rate = -1j * array.wavenumber[:, :, None, None] + amplitude_rate(array, distance)[:, None]
-            direction = unit_vectors(nodes, position).movedim(1, 2)[:, None]
-            side = torch.cat([factor[:, :, :, None], (factor * rate)[:, :, :, None] * direction], dim=3)
-            # an unused slot may lie on a node
-            sides.append(torch.where(used[:, None, None, None], side, 0))
-        return cls(sides[0] * constant[..., None], sides[1])
+        # an unused slot may lie on a node
+        tx, rx = (
+            torch.where(used[:, None, None, None], expanded_wave(array, nodes, gain, position), 0)
+            for nodes, gain in array.sides
+        )
+        return cls(tx * constant[..., None], rx)
 
     @property
     def n_slots(self) -> int:

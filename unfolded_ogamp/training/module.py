@@ -17,7 +17,6 @@ from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.network.loss import (
     LossSettings,
     block_errors,
-    bound_of,
     competition_loss,
     refinement_loss,
     saturated,
@@ -89,7 +88,7 @@ class UnfoldedModule(lightning.LightningModule):
         blocks = [block_errors(state, scene, self.loss) for state in states]
         last = states[-1] if focused else states[self.network.settings.first_exit - 1]
         refined = self.network.refinement(last, problem, search_grid).model
-        refinement = refinement_loss(refined, scene, bound_of(scene, problem), self.loss)
+        refinement = refinement_loss(refined, scene, self.loss)
         log_odds = self.network.log_odds(refined, problem)
         competition = competition_loss(log_odds, refined, scene, self.loss)
         # of a start that ended in a trap nothing can be told; it is started anew

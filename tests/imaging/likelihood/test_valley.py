@@ -17,8 +17,7 @@ from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.sources import Sources, columns_of
-from unfolded_ogamp.operators.off_grid import unit_vectors
-from unfolded_ogamp.physics import Scene
+from unfolded_ogamp.physics import Scene, unit_vectors
 
 PAPER = Scenario()
 FIT = SynchronisationSettings("alignment", alignment_iterations=100, node_phase="common")

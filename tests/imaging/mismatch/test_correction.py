@@ -11,11 +11,11 @@ import torch
 from unfolded_ogamp.imaging.greedy.estimator import first_phases
 from unfolded_ogamp.imaging.likelihood import joint_step, normal_equations
 from unfolded_ogamp.imaging.mismatch import correction, line_of_sight
-from unfolded_ogamp.imaging.problem import Problem, phasor, pose
+from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.sources import Sources
-from unfolded_ogamp.physics import Csi, Scene, link_phase, link_phase_error
+from unfolded_ogamp.physics import Csi, Scene, link_phase, link_phase_error, link_phasor
 
 PLANE = Scenario(name="plane", n_tx=9, n_rx=8, pixels=(8, 8), sparsity=0.05, snr_db=300.0)
 
@@ -115,7 +115,7 @@ def test_dipoles_nearby_are_found_by_their_line_of_sight():
     true = link_phase(scene.tx_phase, scene.rx_phase)[..., :1]
     errors = [link_phase_error(link_phase(p.tx, p.rx), true, csi.link).abs().max() for p in (before, after)]
     assert errors[1] < 1e-5 < 1e-2 < errors[0]
-    left = problem.csi * phasor(after.tx, after.rx) - found.los - found.correction
+    left = problem.csi * link_phasor(after.tx, after.rx) - found.los - found.correction
     assert normal_equations.power(left).max() < 1e-9 * normal_equations.power(problem.csi).min()
 
 

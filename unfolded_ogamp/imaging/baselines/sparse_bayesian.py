@@ -16,6 +16,7 @@ from torch import Tensor
 
 from unfolded_ogamp.imaging.baselines.points import Points, channel, columns_at, moved, searched
 from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.inference.least_squares import plus_diagonal
 from unfolded_ogamp.records import Record
 
 SMALLEST_NOISE = 1e-9  # noise variance over the power of the data, where there is none
@@ -124,7 +125,7 @@ def posterior(data: Data, variance: Tensor, noise: Tensor) -> Evidence:
     """Posterior of the reflectivities for variances [1, N] and noise variance [1]."""
     deviation = variance.sqrt()
     scaled = deviation[:, :, None] * data.gram * deviation[:, None] / noise[:, None, None]
-    factor = torch.linalg.cholesky(scaled + torch.eye(variance.shape[1], dtype=scaled.dtype))
+    factor = torch.linalg.cholesky(plus_diagonal(scaled, torch.ones_like(variance)))
     inverse = torch.cholesky_inverse(factor)
     covariance = deviation[:, :, None] * inverse * deviation[:, None]
     mean = (covariance @ data.echo[..., None])[..., 0] / noise[:, None]
@@ -167,6 +168,6 @@ def best_shift(points: Points, result: Evidence, problem: Problem, observation: 
     matrix = (gram[:, count:, count:].conj() * second).real
     spread = (gram[:, count:, :count] * result.covariance.mT.repeat(1, dimension, 1)).sum(2)
     vector = (result.mean.conj().repeat(1, dimension) * echo - spread).real
-    damping = 1e-6 * matrix.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
-    solution = torch.linalg.solve(matrix + damping * torch.eye(matrix.shape[1], dtype=matrix.dtype), vector)
+    damping = 1e-6 * matrix.diagonal(dim1=1, dim2=2).mean(1, keepdim=True)
+    solution = torch.linalg.solve(plus_diagonal(matrix, damping), vector)
     return solution.reshape(1, dimension, count).mT

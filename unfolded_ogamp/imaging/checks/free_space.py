@@ -9,7 +9,7 @@ from unfolded_ogamp.imaging.checks.check import Check, Verdict, compare_readings
 from unfolded_ogamp.imaging.checks.readings import AS_IT_IS, ONE_CONJUGATED, Arrays, Reading, readings
 from unfolded_ogamp.imaging.files.arrays import CsiFile, from_arrays
 from unfolded_ogamp.inference.node_phases import fit_phases
-from unfolded_ogamp.physics import link_phase, los_channel
+from unfolded_ogamp.physics import link_phasor, los_channel
 
 NAME = "line of sight"
 KNOWN = "known line of sight"
@@ -49,6 +49,5 @@ def misfit(measured: Tensor, reference: Tensor, file: CsiFile) -> float:
     trusted = file.csi.los_trusted
     turn = torch.sgn(measured * reference.conj()).movedim(-1, 0)[:, 0] * trusted
     tx, rx = fit_phases(turn, trusted.expand(len(turn), -1, -1)).split(list(trusted.shape[1:]), dim=1)
-    phase = link_phase(tx[..., None], rx[..., None])[..., 0]
-    aligned = (turn * torch.complex(phase.cos(), phase.sin())).sum((1, 2)).abs()
+    aligned = (turn * link_phasor(tx[..., None], rx[..., None])[..., 0]).sum((1, 2)).abs()
     return max(0.0, 1 - float(aligned.mean() / trusted.sum()))

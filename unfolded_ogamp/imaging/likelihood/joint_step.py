@@ -16,6 +16,7 @@ from unfolded_ogamp.imaging.likelihood import normal_equations
 from unfolded_ogamp.imaging.model import Model, evaluate
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.inference import least_squares
 from unfolded_ogamp.records import Record, choose
 
 FIRST_DAMPING = 1e-3
@@ -80,7 +81,7 @@ def step(
     ridge = parameters.prior * prior_precision(model, problem)
     matrix, gradient = with_prior(matrix, gradient, model.sources, ridge)
     moving = normal_equations.free_unknowns(model.sources, free_phases)
-    change = normal_equations.solve(matrix, gradient, moving, state.damping * parameters.damping) * parameters.step
+    change = least_squares.solve(matrix, gradient, state.damping * parameters.damping, moving) * parameters.step
     moved = move(model.sources, change, largest_move * problem.array.wavelength)
     return accept(state, evaluate(moved, problem, model.correction), ridge)
 
@@ -120,7 +121,7 @@ def with_prior(matrix: Tensor, gradient: Tensor, sources: Sources, ridge: Tensor
     on_reflectivity = torch.zeros_like(gradient[0])
     on_reflectivity[first:last] = 1.0
     gradient = gradient - torch.nn.functional.pad(pull, (first, gradient.shape[1] - last))
-    return normal_equations.plus_diagonal(matrix, ridge[:, None] * on_reflectivity), gradient
+    return least_squares.plus_diagonal(matrix, ridge[:, None] * on_reflectivity), gradient
 
 
 def move(sources: Sources, change: Tensor, limit: Tensor) -> Sources:

@@ -13,6 +13,7 @@ from torch import Tensor
 from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.physics import laplacian
 
 
 def gradient(model: Model) -> Tensor:
@@ -33,8 +34,7 @@ def normal_matrix(model: Model, problem: Problem) -> Tensor:
     cross = torch.cat([-at_tx, at_rx], dim=1) * weights[:, None]
     turned = _of_unknowns(cross.imag, cross.real, n_slots)
     link_power = (channel.real.square() + channel.imag.square()).sum(-1)
-    tx_block, rx_block = torch.diag_embed(link_power.sum(2)), torch.diag_embed(link_power.sum(1))
-    nodes = torch.cat([torch.cat([tx_block, -link_power], 2), torch.cat([-link_power.mT, rx_block], 2)], 1)
+    nodes = laplacian(link_power)
     value, slopes = slice(None, n_slots), slice(n_slots, None)
     rows = [
         _of_unknowns(gram.real[:, slopes], -gram.imag[:, slopes], n_slots),
@@ -68,34 +68,6 @@ def free_unknowns(sources: Sources, free_phases: Tensor) -> Tensor:
     used, dimension = sources.used, sources.position.shape[-1]
     nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
     return torch.cat([used.repeat(1, dimension + 2), free_phases[:, None].expand(-1, nodes)], dim=1)
-
-
-def solve(matrix: Tensor, gradient: Tensor, moving: Tensor, damping: Tensor) -> Tensor:
-    """Solution [B, P] of the damped normal equations, zero where an unknown does not move."""
-    system, scale = scaled(matrix, moving, damping)
-    factor, info = torch.linalg.cholesky_ex(system)
-    failed = info[:, None] > 0  # their factor is left out of the gradients of the others, too
-    factor = torch.where(failed[..., None], torch.eye(system.shape[1]).to(system), factor)
-    change = torch.cholesky_solve((scale * gradient)[..., None], factor)[..., 0]
-    return torch.where(failed, 0, change) * scale
-
-
-def scaled(matrix: Tensor, moving: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
-    """The matrix scaled to a unit diagonal and damped, the identity for what does not move; and the scale [B, P].
-
-    Metres, radians and reflectivities then weigh alike. Damping also holds what cannot be observed: the common phase
-    of the nodes, and that of Tx against the reflectivities.
-    """
-    diagonal = matrix.diagonal(dim1=1, dim2=2)
-    moving = moving & (diagonal > 0)
-    scale = torch.where(moving, diagonal, torch.ones_like(diagonal)).rsqrt() * moving
-    unit = scale[:, :, None] * matrix * scale[:, None]
-    return plus_diagonal(unit, damping[:, None] + (~moving).to(damping)), scale
-
-
-def plus_diagonal(matrix: Tensor, value: Tensor) -> Tensor:
-    """The matrix [B, P, P] with values [B, P] added to its diagonal."""
-    return torch.diagonal_scatter(matrix, matrix.diagonal(dim1=1, dim2=2) + value, dim1=1, dim2=2)
 
 
 def _weights(sources: Sources) -> Tensor:

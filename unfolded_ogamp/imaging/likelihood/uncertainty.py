@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.estimate import Scatterers
-from unfolded_ogamp.imaging.likelihood.normal_equations import free_unknowns, normal_matrix, scaled
+from unfolded_ogamp.imaging.likelihood.normal_equations import free_unknowns, normal_matrix
 from unfolded_ogamp.imaging.model import Correction, Model, evaluate
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.inference import least_squares
 from unfolded_ogamp.records import Record, choose
 
 GAUGE_DAMPING = 1e-10  # holds what cannot be observed, and is small beside what can hardly be
@@ -48,12 +49,8 @@ def uncertainty(model: Model, problem: Problem) -> Uncertainty:
     """
     sources, matrix = model.sources, normal_matrix(model, problem)
     moving = free_unknowns(sources, torch.ones_like(sources.used.any(1)))
-    system, scale = scaled(matrix, moving, torch.full_like(matrix[:, 0, 0], GAUGE_DAMPING))
-    # complex noise of variance sigma^2 has the Fisher matrix 2 J^H J / sigma^2
-    factor, info = torch.linalg.cholesky_ex(system)
-    failed = info[:, None, None] > 0
-    inverse = torch.cholesky_inverse(torch.where(failed, torch.eye(system.shape[1]).to(system), factor))
-    covariance = inverse * scale[:, :, None] * scale[:, None] / 2
+    inverse, failed = least_squares.inverse(matrix, GAUGE_DAMPING, moving)
+    covariance = inverse / 2  # complex noise of variance sigma^2 has the Fisher matrix 2 J^H J / sigma^2
     n_slots, dimension = sources.position.shape[1:]
     first, second, third = n_slots * dimension, n_slots * (dimension + 1), n_slots * (dimension + 2)
 
@@ -62,7 +59,7 @@ def uncertainty(model: Model, problem: Problem) -> Uncertainty:
 
     diagonal = covariance.diagonal(dim1=1, dim2=2)
     mixed = covariance[:, first:second, second:third].diagonal(dim1=1, dim2=2)
-    direction = sources.reflectivity / sources.reflectivity.abs().clamp(min=torch.finfo(scale.dtype).tiny)
+    direction = sources.reflectivity / sources.reflectivity.abs().clamp(min=torch.finfo(covariance.dtype).tiny)
     amplitude = (
         direction.real.square() * diagonal[:, first:second] + direction.imag.square() * diagonal[:, second:third]
     )
@@ -71,7 +68,7 @@ def uncertainty(model: Model, problem: Problem) -> Uncertainty:
     phase = _observable_variance(covariance[:, third:, third:], problem.link[..., 0])
     tx_phase, rx_phase = phase.split([sources.tx_phase.shape[1], sources.rx_phase.shape[1]], dim=1)
     result = Uncertainty(position, amplitude.clamp(min=0), tx_phase, rx_phase)
-    return choose(info > 0, result.map(lambda value: torch.full_like(value, torch.inf)), result)
+    return choose(failed, result.map(lambda value: torch.full_like(value, torch.inf)), result)
 
 
 def _observable_variance(covariance: Tensor, link: Tensor) -> Tensor:

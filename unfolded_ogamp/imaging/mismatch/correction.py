@@ -19,13 +19,12 @@ from unfolded_ogamp.imaging.likelihood.joint_step import JointState
 from unfolded_ogamp.imaging.mismatch import line_of_sight
 from unfolded_ogamp.imaging.model import Model, evaluate
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.operators.multistatic import node_factor
-from unfolded_ogamp.operators.off_grid import unit_vectors
-from unfolded_ogamp.physics import distances
+from unfolded_ogamp.inference import least_squares
+from unfolded_ogamp.physics import distances, node_wave, unit_vectors
 from unfolded_ogamp.records import place
 
 ORDERS = 2  # of the series: dipoles and quadrupoles, targets of up to about half a wavelength
-RIDGE = 1e-9  # of the normal equations, relative to their diagonal
+RIDGE = 1e-9  # of the normal equations, relative to their diagonal: it holds columns that depend on one another
 
 
 def refit(model: Model, problem: Problem) -> Model:
@@ -47,10 +46,10 @@ def step(state: JointState, problem: Problem, free_phases: Tensor, largest_move:
     model = state.model
     jacobian = normal_equations.jacobian(model, problem)
     basis = _basis(model, problem)
-    jacobian = jacobian - basis @ torch.linalg.solve(_held_gram(basis), basis.mH @ jacobian)
+    jacobian = jacobian - basis @ least_squares.solve_many(basis.mH @ basis, basis.mH @ jacobian, RIDGE)
     gradient = (jacobian.mH @ model.residual.flatten(1)[..., None])[..., 0].real
     moving = normal_equations.free_unknowns(model.sources, free_phases)
-    change = normal_equations.solve((jacobian.mH @ jacobian).real, gradient, moving, state.damping)
+    change = least_squares.solve((jacobian.mH @ jacobian).real, gradient, state.damping, moving)
     moved = joint_step.move(model.sources, change, largest_move * problem.array.wavelength)
     return joint_step.accept(state, _refitted(evaluate(moved, problem, model.correction), problem))
 
@@ -61,18 +60,11 @@ def _refitted(model: Model, problem: Problem) -> Model:
     points = multipoles(model, problem)[..., 0].flatten(1, 3)
     basis = torch.cat([points, _basis(model, problem)], dim=-1)
     observation = ((problem.csi * sources.rotation - problem.los) * problem.link).flatten(1)[..., None]
-    solution = torch.linalg.solve(_held_gram(basis), basis.mH @ observation)
+    solution = least_squares.solve_many(basis.mH @ basis, basis.mH @ observation, RIDGE)
     channel = (basis[..., n_slots:] @ solution[:, n_slots:])[..., 0].unflatten(1, problem.csi.shape[1:])
     count = 2 * (basis[..., n_slots:] != 0).any(1).sum(1).to(channel.real)
     fitted = replace(correction, channel=channel, count=count)
     return evaluate(replace(sources, reflectivity=solution[:, :n_slots, 0]), problem, fitted)
-
-
-def _held_gram(basis: Tensor) -> Tensor:
-    """The normal matrix [B, C, C] of columns [B, L, C], which a ridge holds where they depend on one another."""
-    gram = basis.mH @ basis
-    power = gram.diagonal(dim1=1, dim2=2).real
-    return gram + torch.diag_embed(torch.where(power > 0, RIDGE * power, 1.0))
 
 
 def _basis(model: Model, problem: Problem) -> Tensor:
@@ -107,7 +99,7 @@ def second_echoes(model: Model, problem: Problem) -> Tensor:
     tx, rx = (side * sources.reflectivity[:, None, None] for side in model.columns.plain())
     distance = distances(sources.position, sources.position)
     apart = sources.used[:, :, None] & sources.used[:, None] & (distance > 0)
-    between = node_factor(problem.array, torch.where(apart, distance, 1.0), None) * apart[:, None]
+    between = node_wave(problem.array, torch.where(apart, distance, 1.0), None) * apart[:, None]
     return ((tx @ between) @ rx.mT).movedim(1, -1) * problem.link
 
 

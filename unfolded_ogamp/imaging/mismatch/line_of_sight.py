@@ -14,8 +14,9 @@ from torch import Tensor
 from unfolded_ogamp.imaging.likelihood.normal_equations import phase_jacobian
 from unfolded_ogamp.imaging.model import Correction
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
-from unfolded_ogamp.imaging.problem import Problem, phasor
-from unfolded_ogamp.physics import distances, los_channel, wrap
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.inference import least_squares
+from unfolded_ogamp.physics import distances, link_phasor, los_channel, wrap
 from unfolded_ogamp.records import choose
 
 ORDERS = 2  # of the series: all that there is of a dipole
@@ -69,22 +70,19 @@ def _fit(
     """Coefficients [B, 1 + ORDERS] from `start`, if they are `free`, and node phases; and the cost [B]."""
     coefficients = start
     nodes = phases.tx.shape[1] + phases.rx.shape[1]
-    moving = torch.ones(nodes + 2 * basis.shape[-1], dtype=basis.real.dtype, device=basis.device)
-    moving[nodes:] = float(free)
+    n_unknowns = nodes + 2 * basis.shape[-1]
+    moving = (torch.arange(n_unknowns, device=basis.device) < (n_unknowns if free else nodes)).expand(len(basis), -1)
     for _ in range(STEPS):
         model = (basis * coefficients[:, None, None, None]).sum(-1)
-        difference = problem.csi * phasor(phases.tx, phases.rx) - model
-        jacobian = torch.cat([phase_jacobian(model), basis, 1j * basis], dim=-1).flatten(1, 3) * moving
-        matrix, gradient = (jacobian.mH @ jacobian).real, (jacobian.mH @ difference.flatten(1)[..., None]).real
-        scale = matrix.diagonal(dim1=1, dim2=2).clamp(min=torch.finfo(matrix.dtype).tiny).rsqrt() * moving
+        difference = problem.csi * link_phasor(phases.tx, phases.rx) - model
+        jacobian = torch.cat([phase_jacobian(model), basis, 1j * basis], dim=-1).flatten(1, 3)
+        matrix, gradient = (jacobian.mH @ jacobian).real, (jacobian.mH @ difference.flatten(1)[..., None])[..., 0].real
         # the ridge holds the phase common to all nodes, and the gain's against that of all Tx
-        held = torch.eye(len(moving)).to(matrix) * torch.where(scale > 0, RIDGE, 1)[:, None]
-        change = torch.linalg.solve(scale[:, :, None] * matrix * scale[:, None] + held, scale[..., None] * gradient)
-        tx, rx, real, imaginary = (change[..., 0] * scale).split(
+        tx, rx, real, imaginary = least_squares.solve(matrix, gradient, RIDGE, moving).split(
             [phases.tx.shape[1], phases.rx.shape[1], basis.shape[-1], basis.shape[-1]], dim=1
         )
         coefficients = coefficients + torch.complex(real, imaginary)
         phases = replace(phases, tx=wrap(phases.tx + tx[..., None]), rx=wrap(phases.rx + rx[..., None]))
     model = (basis * coefficients[:, None, None, None]).sum(-1)
-    cost = (problem.csi * phasor(phases.tx, phases.rx) - model).abs().square().sum((1, 2, 3))
+    cost = (problem.csi * link_phasor(phases.tx, phases.rx) - model).abs().square().sum((1, 2, 3))
     return coefficients, phases, cost

@@ -17,8 +17,8 @@ from unfolded_ogamp.imaging.ogamp.listing import ListSettings, list_scatterers
 from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters, ImagingSettings
 from unfolded_ogamp.imaging.phases import refinement
 from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings, observe
-from unfolded_ogamp.imaging.problem import Problem, phasor, pose
-from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
+from unfolded_ogamp.imaging.problem import Problem, pose
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, link_phasor
 from unfolded_ogamp.records import Record, choose
 
 
@@ -130,11 +130,11 @@ def end_block(
     messages = state.imaging.messages
     reference = messages.prediction() + problem.los
     phases = refinement.step(problem.csi, reference, problem.link, state.phases, settings.synchronisation)
-    turn = phasor(phases.tx_move, phases.rx_move)
+    turn = link_phasor(phases.tx_move, phases.rx_move)
     imaging = replace(state.imaging, messages=replace(messages, score=messages.score * turn))
     if settings.imaging.adapt_prior:
         imaging = iteration.adapt_amplitude(imaging)
-    residual = problem.mean_power(problem.csi * phasor(phases.tx, phases.rx) - reference)
+    residual = problem.mean_power(problem.csi * link_phasor(phases.tx, phases.rx) - reference)
     ended = accept(replace(state, imaging=imaging, phases=phases, residual=residual), state)
     if settings.largest_rise == 0:
         return ended

@@ -18,11 +18,11 @@ from unfolded_ogamp.imaging.ogamp.iteration import ImagingState
 from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters, ImagingSettings
 from unfolded_ogamp.imaging.phases import refinement
 from unfolded_ogamp.imaging.phases.refinement import NodePhases, RefinementParameters, SynchronisationSettings
-from unfolded_ogamp.imaging.problem import Problem, phasor
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources, compact
-from unfolded_ogamp.inference.message_passing import Posterior
+from unfolded_ogamp.inference.message_passing import SparsePosterior
 from unfolded_ogamp.operators.search_grid import SearchGrid
-from unfolded_ogamp.physics import PixelGrid, distances
+from unfolded_ogamp.physics import PixelGrid, distances, link_phasor
 from unfolded_ogamp.records import Record, choose
 
 CONSIDERED = 4  # times as many strongest positions as there are candidates are looked through for peaks
@@ -124,7 +124,7 @@ def screen(
         return torch.where(kept, old.gather(2, index.expand(-1, old.shape[1], -1)), new)
 
     old, new = messages.posterior, fresh.imaging.messages.posterior
-    posterior = Posterior(
+    posterior = SparsePosterior(
         log_odds=carried(old.log_odds, new.log_odds),
         mean=carried(old.mean, new.mean),
         variance=carried(old.variance, torch.zeros_like(new.variance)),
@@ -167,7 +167,7 @@ def synchronise(
     active = (messages.posterior.log_odds[:, 0] > 0).sum(1)
     held = replace(state.phases, tx_move=0 * fitted.tx_move, rx_move=0 * fitted.rx_move)
     phases = choose((active >= least_active) | problem.has_los, fitted, held)
-    turn = phasor(phases.tx_move, phases.rx_move)
+    turn = link_phasor(phases.tx_move, phases.rx_move)
     imaging = replace(state.imaging, messages=replace(messages, score=messages.score * turn))
     return replace(state, imaging=iteration.adapt_amplitude(imaging), phases=phases)
 

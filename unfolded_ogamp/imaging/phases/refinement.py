@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.problem import Problem, phasor
-from unfolded_ogamp.inference.node_phases import align, laplacian, middle_offsets, score, unit
-from unfolded_ogamp.physics import link_phase, wrap
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.inference.node_phases import align, middle_offsets, score, unit
+from unfolded_ogamp.physics import laplacian, link_phasor, wrap
 from unfolded_ogamp.records import Record
 
 NODE_PHASES = ("per_frequency", "common", "with_delay")
@@ -153,8 +153,7 @@ def step(
             added; those of `settings` by default.
     """
     parameters = RefinementParameters.of(settings) if parameters is None else parameters
-    phase = link_phase(phases.tx, phases.rx)
-    product = correlation(csi, reference, link) * torch.complex(phase.cos(), phase.sin())
+    product = correlation(csi, reference, link) * link_phasor(phases.tx, phases.rx)
     if settings.node_phase != "per_frequency":
         every, product = product, product.sum(-1, keepdim=True)
     if settings.method == "least_squares":
@@ -171,7 +170,7 @@ def step(
 
 def observe(problem: Problem, phases: NodePhases) -> Tensor:
     """NLOS observation (29): phases taken out, the assumed line of sight subtracted; [B, n_tx, n_rx, K]."""
-    return problem.csi * phasor(phases.tx, phases.rx) - problem.los
+    return problem.csi * link_phasor(phases.tx, phases.rx) - problem.los
 
 
 def first_phases(problem: Problem, node_phase: str = ALIGNMENT.node_phase) -> NodePhases:
