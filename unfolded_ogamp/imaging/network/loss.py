@@ -131,16 +131,11 @@ def block_errors(state: ScreenedState, scene: Scene, settings: LossSettings) -> 
 def bound_of(scene: Scene, problem: Problem) -> Uncertainty:
     """The joint Cramer-Rao bound of every scene, from its true scatterers and phases."""
     exact = problem.to(dtype=torch.float64)
-    truth = Sources(
-        position=scene.position.double(),
-        reflectivity=scene.reflectivity.to(torch.complex128) / exact.reflectivity_scale[:, None],
-        used=torch.ones_like(scene.position[..., 0], dtype=torch.bool),
-        tx_phase=scene.tx_phase[..., 0].double(),
-        rx_phase=scene.rx_phase[..., 0].double(),
-    )
     assert exact.noise_variance is not None
     noise = exact.noise_variance
-    return uncertainty.uncertainty(truth, exact).map(lambda value: value * noise.reshape(-1, *[1] * (value.ndim - 1)))
+    return uncertainty.uncertainty(Sources.of_scene(scene, exact), exact).map(
+        lambda value: value * noise.reshape(-1, *[1] * (value.ndim - 1))
+    )
 
 
 def refinement_loss(state: JointState, scene: Scene, bound: Uncertainty, settings: LossSettings) -> Tensor:
