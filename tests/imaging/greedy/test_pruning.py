@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import pytest
 import torch
 from problems import pose_scene
 
@@ -13,12 +15,14 @@ from unfolded_ogamp.imaging.likelihood import joint_step, model_selection
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.imaging.sources import Sources, drop
 from unfolded_ogamp.operators.multistatic import MultistaticOperator
 from unfolded_ogamp.physics import Scene, measure
 
 SETTINGS = GreedySettings()
 SCENARIO = Scenario(n_tx=16, n_rx=16, pixels=(8, 8), sparsity=5 / 64, snr_db=25.0)
+PLANE = replace(SCENARIO, n_tx=24, n_rx=24, pixels=(40, 40), pixel=0.04, sparsity=5 / 1600)
+SPACE = replace(PLANE, pixels=(12, 12, 12), pixel=0.1, sparsity=5 / 1728, node_radius=(1.0, 1.5))
 
 
 def measured(scene: Scene, seed: int) -> tuple[Problem, Sources]:
@@ -53,6 +57,26 @@ def test_power_alone_is_that_of_the_column_over_the_noise() -> None:
         torch.testing.assert_close(found.alone[:, slot], expected)
     # an amplitude alone in noise of variance s has the variance s / 2 over the energy of its column
     assert bool((found.beside_others <= 2 * found.alone).all())
+
+
+@pytest.mark.parametrize("scenario", [PLANE, SPACE], ids=["plane", "space"])
+def test_log_odds_are_half_of_what_the_information_criterion_loses_without_a_source(scenario: Scenario) -> None:
+    """Of a weak one, for which Wald's statistic is that loss; less the pixels it could be in.
+
+    They agree better than to one unknown: on average over scenes to half of its price.
+    """
+    scene = draw(scenario, 12, torch.Generator().manual_seed(4))[0]
+    weak = scene.reflectivity.clone()
+    weak[:, 0] *= 0.02
+    problem, truth = measured(replace(scene, reflectivity=weak), 4)
+    state = converged(truth, problem)
+    odds = pruning.log_odds(evidence_of(state, problem), state.sources, problem)[:, 0]
+    first = torch.zeros_like(truth.used).index_fill(1, torch.tensor([0]), True)
+    without = converged(drop(state.sources, first), problem)
+    loss = model_selection.criterion(without, problem) - model_selection.criterion(state, problem)
+    expected = (loss - math.log(scene.grid.centre.shape[1])) / 2
+    price = (2 * problem.n_samples).log() / 2
+    assert float(((odds - expected) / price).mean().abs()) < 0.5
 
 
 def test_one_of_two_that_split_a_scatterer_goes_and_the_other_takes_its_place() -> None:
