@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from problems import pose_scene
 
 from unfolded_ogamp.bounds.imaging import Prior, bayesian_joint_bound, joint_bound
 from unfolded_ogamp.imaging.likelihood import joint_step, normal_equations
-from unfolded_ogamp.imaging.problem import Problem, pose
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.sampler import draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.sources import Sources, columns_of
@@ -30,9 +31,7 @@ def many_times(scenario: Scenario) -> Scene:
 
 def measured(scene: Scene) -> tuple[Problem, Sources]:
     """A measurement of every scene, in units where reflectivities stay as they are, and the true sources."""
-    problem = pose(measure(scene, torch.Generator().manual_seed(1)), scene.array, scene.grid, expected_count=None)
-    used = torch.ones_like(scene.reflectivity, dtype=torch.bool)
-    truth = Sources(scene.position, scene.reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
+    *_, problem, truth = pose_scene(scene, measure(scene, torch.Generator().manual_seed(1)))
     return problem, truth
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from problems import pose_scene
 
 from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.export import export_network
@@ -27,11 +28,10 @@ from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.ogamp.screening import ScreenedState
-from unfolded_ogamp.imaging.problem import Problem, pose
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.mixture import Component, Mixture
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.physics import Csi, Scene
 from unfolded_ogamp.pretrained import load_pretrained
 from unfolded_ogamp.training.checkpoint import CheckpointError, load_checkpoint
@@ -100,11 +100,8 @@ def test_image_losses_see_false_missed_and_misplaced_scatterers() -> None:
 
 
 def at_truth(scene: Scene, csi: Csi) -> tuple[Problem, JointState]:
-    problem = pose(csi, scene.array, scene.grid, torch.ones_like(scene.grid.pixel))
-    used = torch.ones_like(scene.position[..., 0], dtype=torch.bool)
-    reflectivity = scene.reflectivity / problem.reflectivity_scale[:, None]
-    sources = Sources(scene.position, reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
-    return problem, joint_step.init(sources, problem)
+    *_, problem, truth = pose_scene(scene, csi, expected_count=1.0)
+    return problem, joint_step.init(truth, problem)
 
 
 def test_errors_at_the_end_are_in_units_of_the_bound() -> None:

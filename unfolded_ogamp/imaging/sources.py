@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.physics import link_phasor
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.physics import Scene, link_phasor
 from unfolded_ogamp.records import Record
 
 
@@ -27,6 +29,18 @@ class Sources(Record):
     used: Tensor
     tx_phase: Tensor
     rx_phase: Tensor
+
+    @classmethod
+    def of_scene(cls, scene: Scene, problem: Problem) -> Self:
+        """The truth: the scatterers and first phases of a scene, in the units and the precision of its problem."""
+        exact = scene.to(dtype=problem.link.dtype)
+        return cls(
+            position=exact.position,
+            reflectivity=exact.reflectivity.to(problem.csi.dtype) / problem.reflectivity_scale[:, None],
+            used=torch.ones_like(exact.position[..., 0], dtype=torch.bool),
+            tx_phase=exact.tx_phase[..., 0],
+            rx_phase=exact.rx_phase[..., 0],
+        )
 
     @property
     def rotation(self) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from problems import posed
 from scipy.stats import binom
 
 from unfolded_ogamp.bounds.imaging import joint_bound
@@ -14,11 +15,9 @@ from unfolded_ogamp.imaging.greedy import rounds
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
 from unfolded_ogamp.imaging.likelihood import joint_step
-from unfolded_ogamp.imaging.problem import pose
 from unfolded_ogamp.imaging.scenes.sampler import draw, draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import scene_metrics
-from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.physics import measure
 from unfolded_ogamp.records import concatenate
 
@@ -121,17 +120,17 @@ def test_a_scene_does_not_depend_on_its_batch():
 
 
 def test_a_split_scatterer_is_made_one():
-    scene, csi = draw(replace(SMALL, sparsity=0.04), 1, torch.Generator().manual_seed(10))
-    scene, csi = scene.to(torch.float64), csi.to(torch.float64)
-    problem = pose(csi, scene.array, scene.grid, None)
+    *_, problem, truth = posed(replace(SMALL, sparsity=0.04), seed=10)
     apart = torch.tensor([0.0, 0.03], dtype=torch.float64)
-    position = torch.cat([scene.position, scene.position[:, :1] + apart], dim=1)
-    reflectivity = torch.cat([scene.reflectivity, 0.3 * scene.reflectivity[:, :1]], dim=1).to(torch.complex128)
-    used = torch.ones_like(reflectivity, dtype=torch.bool)
-    split = Sources(position, reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
+    split = replace(
+        truth,
+        position=torch.cat([truth.position, truth.position[:, :1] + apart], dim=1),
+        reflectivity=torch.cat([truth.reflectivity, 0.3 * truth.reflectivity[:, :1]], dim=1),
+        used=torch.cat([truth.used, truth.used[:, :1]], dim=1),
+    )
     state = rounds.GreedyState(joint_step.init(split, problem), *torch.tensor([[True], [False]]))
     one = rounds.finish(state, problem, GreedySettings()).joint
-    assert int(one.sources.used.sum()) == scene.position.shape[1]
+    assert int(one.sources.used.sum()) == truth.used.shape[1]
 
 
 def test_a_close_pair_stays_two():

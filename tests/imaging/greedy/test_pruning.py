@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import pytest
 import torch
+from problems import pose_scene
 
 from unfolded_ogamp.imaging.greedy import pruning
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
 from unfolded_ogamp.imaging.likelihood import joint_step, model_selection
-from unfolded_ogamp.imaging.problem import Problem, pose
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.imaging.sources import Sources, drop
 from unfolded_ogamp.operators.multistatic import MultistaticOperator
 from unfolded_ogamp.physics import Scene, measure
 
 SETTINGS = GreedySettings()
 SCENARIO = Scenario(n_tx=16, n_rx=16, pixels=(8, 8), sparsity=5 / 64, snr_db=25.0)
+PLANE = replace(SCENARIO, n_tx=24, n_rx=24, pixels=(40, 40), pixel=0.04, sparsity=5 / 1600)
+SPACE = replace(PLANE, pixels=(12, 12, 12), pixel=0.1, sparsity=5 / 1728, node_radius=(1.0, 1.5))
 
 
-def posed(scene: Scene, seed: int) -> tuple[Problem, Sources]:
-    csi = measure(scene, torch.Generator().manual_seed(seed))
-    problem = pose(csi, scene.array, scene.grid, torch.ones_like(scene.grid.pixel))
-    truth = Sources(
-        position=scene.position,
-        reflectivity=scene.reflectivity / problem.reflectivity_scale[:, None],
-        used=torch.ones_like(scene.position[..., 0], dtype=torch.bool),
-        tx_phase=scene.tx_phase[..., 0],
-        rx_phase=scene.rx_phase[..., 0],
-    )
+def measured(scene: Scene, seed: int) -> tuple[Problem, Sources]:
+    *_, problem, truth = pose_scene(scene, measure(scene, torch.Generator().manual_seed(seed)), expected_count=1.0)
     return problem, truth
 
 
@@ -49,7 +46,7 @@ def evidence_of(state: joint_step.JointState, problem: Problem) -> pruning.Evide
 
 
 def test_power_alone_is_that_of_the_column_over_the_noise() -> None:
-    problem, truth = posed(drawn(1), 1)
+    problem, truth = measured(drawn(1), 1)
     state = joint_step.init(truth, problem)
     found = evidence_of(state, problem)
     for slot in range(5):
@@ -62,9 +59,29 @@ def test_power_alone_is_that_of_the_column_over_the_noise() -> None:
     assert bool((found.beside_others <= 2 * found.alone).all())
 
 
+@pytest.mark.parametrize("scenario", [PLANE, SPACE], ids=["plane", "space"])
+def test_log_odds_are_half_of_what_the_information_criterion_loses_without_a_source(scenario: Scenario) -> None:
+    """Of a weak one, for which Wald's statistic is that loss; less the pixels it could be in.
+
+    They agree better than to one unknown: on average over scenes to half of its price.
+    """
+    scene = draw(scenario, 12, torch.Generator().manual_seed(4))[0]
+    weak = scene.reflectivity.clone()
+    weak[:, 0] *= 0.02
+    problem, truth = measured(replace(scene, reflectivity=weak), 4)
+    state = converged(truth, problem)
+    odds = pruning.log_odds(evidence_of(state, problem), state.sources, problem)[:, 0]
+    first = torch.zeros_like(truth.used).index_fill(1, torch.tensor([0]), True)
+    without = converged(drop(state.sources, first), problem)
+    loss = model_selection.criterion(without, problem) - model_selection.criterion(state, problem)
+    expected = (loss - math.log(scene.grid.centre.shape[1])) / 2
+    price = (2 * problem.n_samples).log() / 2
+    assert float(((odds - expected) / price).mean().abs()) < 0.5
+
+
 def test_one_of_two_that_split_a_scatterer_goes_and_the_other_takes_its_place() -> None:
     scene = drawn(2)
-    problem, truth = posed(scene, 2)
+    problem, truth = measured(scene, 2)
     aside = torch.tensor([0.02, 0.01]).double()
     split = replace(
         truth,
@@ -91,7 +108,7 @@ def test_two_scatterers_inside_the_point_response_stay_two() -> None:
     scene = drawn(3)
     close = scene.position.clone()
     close[:, 1] = close[:, 0] + torch.tensor([0.2, 0.0]).double() * float(scene.array.wavelength[0])
-    problem, truth = posed(replace(scene, position=close), 3)
+    problem, truth = measured(replace(scene, position=close), 3)
     state = converged(truth, problem)
     doubt = pruning.log_odds(evidence_of(state, problem), state.sources, problem)
     assert bool((doubt > 0).all())

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from problems import posed
 
 from unfolded_ogamp.imaging.greedy import restarts
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState
 from unfolded_ogamp.imaging.likelihood import joint_step, model_selection
-from unfolded_ogamp.imaging.problem import Problem, pose
-from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.sources import Sources, drop, padded
 
@@ -18,13 +18,9 @@ from unfolded_ogamp.imaging.sources import Sources, drop, padded
 def true_state(n_scenes: int) -> tuple[Problem, GreedyState]:
     """The truth in a batch of scenes, as the end of a start."""
     scenario = Scenario(n_tx=8, n_rx=8, pixels=(8, 8), sparsity=0.06)
-    scene, csi = draw(scenario, n_scenes, torch.Generator().manual_seed(2))
-    problem = pose(csi, scene.array, scene.grid, torch.ones(n_scenes).double())
-    reflectivity = (scene.reflectivity / problem.reflectivity_scale[:, None]).to(torch.complex128)
-    active = reflectivity != 0
-    sources = Sources(scene.position, reflectivity, active, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
+    *_, problem, truth = posed(scenario, n_scenes, seed=2, expected_count=1.0)
     everywhere = torch.ones(n_scenes, dtype=torch.bool)
-    return problem, GreedyState(joint_step.init(sources, problem), everywhere, ~everywhere)
+    return problem, GreedyState(joint_step.init(truth, problem), everywhere, ~everywhere)
 
 
 def with_sources(state: GreedyState, sources: Sources, problem: Problem) -> GreedyState:

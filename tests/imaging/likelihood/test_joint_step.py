@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from problems import posed
 
 from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.imaging.likelihood import joint_step, normal_equations, uncertainty
-from unfolded_ogamp.imaging.problem import Problem, pose
-from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.sources import Sources, columns_of
+from unfolded_ogamp.imaging.sources import Sources, columns_of, padded
 from unfolded_ogamp.physics import NodeArray, Scene
 
 PLANE = Scenario(name="plane", n_tx=7, n_rx=6, pixels=(6, 6), sparsity=0.1, snr_db=30.0)
@@ -22,16 +22,10 @@ LINE_OF_SIGHT = replace(PLANE, name="line of sight", los=True)
 SPACE = replace(PLANE, name="space", pixels=(4, 4, 4), node_radius=(1.0, 1.5), sparsity=0.06)
 
 
-def posed(scenario: Scenario, n_scenes: int = 2, seed: int = 0) -> tuple[Scene, Problem, Sources]:
-    """A problem and its true sources, with an unused slot at the end, in problem units."""
-    scene, csi = draw(scenario, n_scenes, torch.Generator().manual_seed(seed))
-    scene, csi = scene.to(torch.float64), csi.to(torch.float64)
-    problem = pose(csi, scene.array, scene.grid, None)
-    position = torch.cat([scene.position, scene.position[:, :1] * 0], dim=1)
-    reflectivity = torch.cat([scene.reflectivity, scene.reflectivity[:, :1] * 0], dim=1).to(torch.complex128)
-    used = torch.ones_like(reflectivity, dtype=torch.bool)
-    used[:, -1] = False
-    return scene, problem, Sources(position, reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
+def with_a_slot(scenario: Scenario, n_scenes: int = 2) -> tuple[Scene, Problem, Sources]:
+    """A problem and its true sources, with an unused slot at the end."""
+    scene, _, problem, truth = posed(scenario, n_scenes)
+    return scene, problem, padded(truth, truth.used.shape[1] + 1)
 
 
 def cylindrical_array(array: NodeArray) -> NodeArray:
@@ -75,7 +69,7 @@ def jacobian(sources: Sources, problem: Problem) -> torch.Tensor:
 @pytest.mark.parametrize("cylindrical", [False, True])
 def test_normal_equations_are_those_of_the_jacobian(scenario, cylindrical):
     """Also where waves spread in a plane and antennas have gains."""
-    _, problem, sources = posed(scenario)
+    _, problem, sources = with_a_slot(scenario)
     if cylindrical:
         problem = replace(problem, array=cylindrical_array(problem.array))
     sources = complex_sources(sources)
@@ -93,7 +87,7 @@ def test_normal_equations_are_those_of_the_jacobian(scenario, cylindrical):
 
 @pytest.mark.parametrize("scenario", [PLANE, SPACE], ids=lambda s: s.name)
 def test_gram_of_products_is_that_of_the_columns(scenario):
-    _, problem, sources = posed(scenario)
+    _, problem, sources = with_a_slot(scenario)
     columns = columns_of(sources, problem)
     with_all = columns.gram(problem.link)
     almost_all = problem.link.clone()
@@ -106,7 +100,7 @@ def test_gram_of_products_is_that_of_the_columns(scenario):
 
 def test_reaches_the_joint_bound_from_beside_the_truth():
     scenario = replace(PLANE, n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.04)
-    scene, problem, sources = posed(scenario, n_scenes=60)
+    scene, problem, sources = with_a_slot(scenario, n_scenes=60)
     generator = torch.Generator().manual_seed(1)
 
     def near(value: torch.Tensor, spread: float) -> torch.Tensor:
@@ -132,7 +126,7 @@ def test_reaches_the_joint_bound_from_beside_the_truth():
 
 
 def test_unused_slots_and_held_phases_do_not_move():
-    _, problem, sources = posed(PLANE)
+    _, problem, sources = with_a_slot(PLANE)
     start = replace(sources, position=sources.position + 0.003)
     state = joint_step.step(joint_step.init(start, problem), problem, torch.tensor([True, False]), largest_move=0.1)
     moved = state.sources
@@ -143,7 +137,7 @@ def test_unused_slots_and_held_phases_do_not_move():
 
 
 def test_unused_slots_on_a_node_or_anywhere_change_nothing():
-    _, problem, sources = posed(PLANE)
+    _, problem, sources = with_a_slot(PLANE)
     for place in (problem.array.tx[:, :1], problem.array.rx[:, -1:], problem.grid.centre[:, :1]):
         position = torch.cat([sources.position[:, :-1], place], dim=1)
         elsewhere = replace(sources, position=position)
@@ -156,7 +150,7 @@ def test_unused_slots_on_a_node_or_anywhere_change_nothing():
 
 
 def test_cost_never_rises_and_no_position_leaps():
-    _, problem, sources = posed(PLANE)
+    _, problem, sources = with_a_slot(PLANE)
     state = joint_step.init(replace(sources, position=sources.position + 0.06), problem)
     for _ in range(10):
         new = joint_step.step(state, problem, torch.ones(2, dtype=torch.bool), largest_move=0.05)
@@ -168,7 +162,7 @@ def test_cost_never_rises_and_no_position_leaps():
 
 def test_uncertainty_is_the_inverse_of_the_information():
     """With a line of sight only the common phase is free, which the pseudo-inverse of the normal matrix leaves out."""
-    _, problem, sources = posed(LINE_OF_SIGHT)
+    _, problem, sources = with_a_slot(LINE_OF_SIGHT)
     sources = complex_sources(sources)
     columns = columns_of(sources, problem)
     matrix = normal_equations.normal_matrix(

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from problems import posed
 from torch import Tensor
 
 from unfolded_ogamp.bounds.imaging import fisher_information, gauge_directions
 from unfolded_ogamp.imaging.likelihood import joint_step, normal_equations
 from unfolded_ogamp.imaging.phases import refinement
 from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings
-from unfolded_ogamp.imaging.problem import Problem, pose
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.sources import Sources, columns_of
@@ -59,11 +60,8 @@ def test_least_informed_directions_are_shifts_with_tilts(scenario: Scenario) -> 
 
 
 def maximum_likelihood(seed: int) -> tuple[Problem, Sources]:
-    scene, csi = draw(replace(PAPER, n_tx=16, n_rx=16, pixels=(12, 12)), 1, torch.Generator().manual_seed(seed))
-    problem = pose(csi, scene.array, scene.grid, None)
-    used = torch.ones_like(scene.reflectivity, dtype=torch.bool)
-    sources = Sources(scene.position, scene.reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
-    state = joint_step.init(sources, problem)
+    *_, problem, truth = posed(replace(PAPER, n_tx=16, n_rx=16, pixels=(12, 12)), seed=seed)
+    state = joint_step.init(truth, problem)
     for _ in range(20):
         state = joint_step.step(state, problem, torch.ones(1, dtype=torch.bool), largest_move=0.1)
     return problem, state.sources

@@ -7,12 +7,12 @@ import math
 from dataclasses import replace
 
 import torch
+from problems import posed
 
 from unfolded_ogamp.imaging.greedy.estimator import first_phases
 from unfolded_ogamp.imaging.likelihood import joint_step, normal_equations
 from unfolded_ogamp.imaging.mismatch import correction, line_of_sight
 from unfolded_ogamp.imaging.problem import Problem, pose
-from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.physics import Csi, Scene, link_phase, link_phase_error, link_phasor
@@ -20,20 +20,15 @@ from unfolded_ogamp.physics import Csi, Scene, link_phase, link_phase_error, lin
 PLANE = Scenario(name="plane", n_tx=9, n_rx=8, pixels=(8, 8), sparsity=0.05, snr_db=300.0)
 
 
-def posed(scenario: Scenario, seed: int) -> tuple[Scene, Csi, Problem, Sources]:
-    """Two scenes and their true sources in problem units, reflectivities of any phase."""
-    generator = torch.Generator().manual_seed(seed)
-    scene, csi = draw(scenario, 2, generator)
-    scene, csi = scene.to(torch.float64), csi.to(torch.float64)
-    phase = 2 * math.pi * torch.rand(scene.reflectivity.shape, generator=generator, dtype=torch.float64)
-    reflectivity = torch.polar(torch.ones_like(phase), phase)
-    used = torch.ones_like(phase, dtype=torch.bool)
-    sources = Sources(scene.position, reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
-    return scene, csi, pose(csi, scene.array, scene.grid, None), sources
+def with_any_phases(sources: Sources) -> Sources:
+    """The sources with reflectivities of magnitude one and any phase."""
+    turns = torch.rand(sources.used.shape, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
+    return replace(sources, reflectivity=torch.polar(torch.ones_like(turns), 2 * math.pi * turns))
 
 
 def test_echoes_of_targets_and_over_two_of_them_are_those_of_loops():
-    scene, _, problem, sources = posed(PLANE, 0)
+    scene, _, problem, truth = posed(PLANE, 2, seed=0)
+    sources = with_any_phases(truth)
     columns, second = correction.columns(sources, problem), correction.second_echoes(sources, problem)
     tx, rx, place = scene.array.tx[0], scene.array.rx[0], scene.position[0]
     wavenumber, scale = float(scene.array.wavenumber[0, 1]), float(problem.dictionary_scale[0])
@@ -69,7 +64,8 @@ def with_size(problem: Problem, sources: Sources) -> Problem:
 
 
 def test_the_fit_finds_what_was_added_where_targets_have_size():
-    _, _, problem, sources = posed(PLANE, 1)
+    _, _, problem, truth = posed(PLANE, 2, seed=1)
+    sources = with_any_phases(truth)
     problem = with_size(problem, sources)
     fitted, corrected = correction.fitted(sources, problem, torch.tensor([True, False]))
     torch.testing.assert_close(fitted.reflectivity, sources.reflectivity, rtol=1e-4, atol=1e-5)
@@ -81,7 +77,8 @@ def test_the_fit_finds_what_was_added_where_targets_have_size():
 
 def test_steps_end_on_the_truth_from_beside_it():
     """Positions and phases, in a few steps; without the projection they crawl."""
-    scene, _, problem, sources = posed(replace(PLANE, n_tx=16, n_rx=16), 2)
+    scene, _, problem, truth = posed(replace(PLANE, n_tx=16, n_rx=16), 2, seed=2)
+    sources = with_any_phases(truth)
     problem, sized = with_size(problem, sources), torch.tensor([True, True])
     noise = torch.Generator().manual_seed(3)
     start = replace(
@@ -107,7 +104,7 @@ def near_antennas(scene: Scene, csi: Csi) -> Csi:
 
 def test_dipoles_nearby_are_found_by_their_line_of_sight():
     """Phases and channel are exact, where free space leaves errors of a tenth of a radian."""
-    scene, csi, _, _ = posed(replace(PLANE, los=True), 4)
+    scene, csi, _, _ = posed(replace(PLANE, los=True), 2, seed=4)
     problem = pose(near_antennas(scene, csi), scene.array, scene.grid, None)
     before = first_phases(problem)
     found, after = line_of_sight.fitted(problem, before)
@@ -120,7 +117,7 @@ def test_dipoles_nearby_are_found_by_their_line_of_sight():
 
 
 def test_a_line_of_sight_that_fits_or_was_measured_stays():
-    scene, csi, _, _ = posed(replace(PLANE, los=True), 5)
+    scene, csi, _, _ = posed(replace(PLANE, los=True), 2, seed=5)
     direct = replace(csi, value=near_antennas(scene, csi).value)
     plain = torch.polar(torch.ones_like(scene.tx_phase[:, :, None]), -link_phase(scene.tx_phase, scene.rx_phase))
     gain = 1 + 0.1 * torch.rand(2, 9, 8, 1, generator=torch.Generator().manual_seed(6), dtype=torch.float64)

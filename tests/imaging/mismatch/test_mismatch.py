@@ -6,28 +6,19 @@ from dataclasses import replace
 
 import pytest
 import torch
+from problems import posed
 from scipy.stats import binom
 
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.mismatch import diagnosis
 from unfolded_ogamp.imaging.mismatch.diagnosis import MismatchWarning
-from unfolded_ogamp.imaging.problem import Problem, pose
-from unfolded_ogamp.imaging.scenes.sampler import draw, draw_scene
+from unfolded_ogamp.imaging.scenes.sampler import draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import match, pairwise_distance
 from unfolded_ogamp.imaging.sources import Sources, columns_of
 from unfolded_ogamp.physics import Scene, measure
 
 SMALL = Scenario(name="small", n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.05)
-
-
-def posed(n_scenes: int, seed: int) -> tuple[Scene, Problem, Sources]:
-    scene, csi = draw(SMALL, n_scenes, torch.Generator().manual_seed(seed))
-    scene, csi = scene.to(torch.float64), csi.to(torch.float64)
-    reflectivity = scene.reflectivity.to(torch.complex128)
-    used = torch.ones_like(reflectivity, dtype=torch.bool)
-    sources = Sources(scene.position, reflectivity, used, scene.tx_phase[..., 0], scene.rx_phase[..., 0])
-    return scene, pose(csi, scene.array, scene.grid, None), sources
 
 
 def on_a_line(places: list[float]) -> Sources:
@@ -50,7 +41,7 @@ def test_a_companion_is_next_to_a_stronger_source_that_is_none_itself():
 @pytest.mark.parametrize("n_companions", range(1, 12))
 def test_points_gather_only_where_chance_says_so_too(n_companions: int):
     """The bound is above the binomial tail, and not far above."""
-    _, problem, _ = posed(1, 0)
+    problem = posed(SMALL).problem
     sources = on_a_line([float(place) for place in range(16)])
     companion = torch.arange(16)[None] < n_companions
     radius, area = torch.tensor([0.15], dtype=torch.float64), 100 * 0.2**2
@@ -65,7 +56,7 @@ def test_points_gather_only_where_chance_says_so_too(n_companions: int):
 
 def test_noise_along_a_column_is_that_of_leaving_out_one_node():
     """Squared moves of the reflectivity that a fit without each Tx or Rx makes, by explicit loops."""
-    _, problem, sources = posed(2, 1)
+    _, _, problem, sources = posed(SMALL, 2, seed=1)
     one = replace(
         sources,
         position=sources.position[:, :1] + 0.02,
