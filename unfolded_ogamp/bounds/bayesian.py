@@ -35,9 +35,9 @@ class Prior(Settings):
         ValueError: if one is not positive.
     """
 
-    phase_std: Annotated[float, unbounded, positive] = math.inf
-    pixel: Annotated[float, unbounded, positive] = math.inf
-    reflectivity_std: Annotated[float, unbounded, positive] = math.inf
+    phase_std: Annotated[float, positive, unbounded] = math.inf
+    pixel: Annotated[float, positive, unbounded] = math.inf
+    reflectivity_std: Annotated[float, positive, unbounded] = math.inf
 
 
 def bayesian_joint_bound(scene: Scene, index: int, prior: Prior) -> Bound:
