@@ -174,11 +174,11 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "setting of another type": (
         edit_config(lambda c: c["network"]["imaging"].update(adapt_prior=1)),
-        "/config.json: network.imaging.adapt_prior: expected bool, found 1",
+        "/config.json: network.imaging.adapt_prior must be true or false, got 1",
     ),
     "setting out of range": (
         edit_config(lambda c: c["network"].update(blocks=0)),
-        "/config.json: network: blocks must be a whole number of at least 1, got 0",
+        "/config.json: network.blocks must be at least 1, got 0",
     ),
     "weights of a larger network": (
         edit_config(lambda c: c["network"].update(blocks=1, first_exit=1)),

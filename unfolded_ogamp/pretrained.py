@@ -23,6 +23,9 @@ from unfolded_ogamp.settings import settings_from_dict
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CARD = "README.md"
+PACKAGE = Path(__file__).resolve().parent
+# in the package where a wheel put it, else beside it in a clone
+SHIPPED = (PACKAGE if (PACKAGE / "checkpoints").is_dir() else PACKAGE.parent) / "checkpoints" / "unfolded_ogamp"
 
 
 class PretrainedError(ValueError):
@@ -49,8 +52,10 @@ class ExportDetails:
     measured: Mapping[str, Any]
 
 
-def load_pretrained(folder: str | Path) -> UnfoldedOGAMP:
+def load_pretrained(folder: str | Path = SHIPPED) -> UnfoldedOGAMP:
     """The network of an exported folder, ready to estimate: in eval mode, and no gradients are kept.
+
+    Without a folder it is the shipped one, for imaging.
 
     Raises:
         PretrainedError: with one line that says what was expected and what was found.

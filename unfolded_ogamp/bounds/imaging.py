@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch.nn.functional import normalize
 
 from unfolded_ogamp.bounds.fisher import inverse, with_prior
 from unfolded_ogamp.physics import Scene, components, laplacian, los_channel, propagation_gain, reference_nodes
+from unfolded_ogamp.settings import Settings, positive, unbounded
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Bound:
 
 
 @dataclass(frozen=True)
-class Prior:
+class Prior(Settings):
     """How far the unknowns spread before anything is measured; inf is no knowledge.
 
     Every prior enters as a Gaussian of its variance. That is exact for node phases N(0, phase_std^2 / 2); a uniform
@@ -56,15 +58,9 @@ class Prior:
         ValueError: if one is not positive.
     """
 
-    phase_std: float = math.inf
-    pixel: float = math.inf
-    reflectivity_std: float = math.inf
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not value > 0:
-                raise ValueError(f"{field.name} must be positive, got {value}")
+    phase_std: Annotated[float, positive, unbounded] = math.inf
+    pixel: Annotated[float, positive, unbounded] = math.inf
+    reflectivity_std: Annotated[float, positive, unbounded] = math.inf
 
 
 def joint_bound(scene: Scene, index: int) -> Bound:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from rich.console import Console
 
-from unfolded_ogamp.commands.failure import CommandError
 from unfolded_ogamp.commands.running import make_folder, progress_bar
 from unfolded_ogamp.evaluation.compare import Row, compare, summarise
 from unfolded_ogamp.evaluation.figures import reliability_figure
@@ -19,12 +19,13 @@ from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.physics import Csi, Scene
 from unfolded_ogamp.scenes import evaluation_scenes
+from unfolded_ogamp.settings import Settings, SettingsError, at_least
 
 Batches = Iterable[tuple[Scene, Csi]]
 
 
 @dataclass(frozen=True)
-class EvaluationSettings:
+class EvaluationSettings(Settings):
     """What is drawn and how it is run, in single precision.
 
     Attributes:
@@ -34,20 +35,17 @@ class EvaluationSettings:
         device: where estimators run.
     """
 
-    n_scenes: int
-    batch_size: int
-    seed: int
+    n_scenes: Annotated[int, at_least(1)]
+    batch_size: Annotated[int, at_least(1)]
+    seed: Annotated[int, at_least(0)]
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name, least in (("n_scenes", 1), ("batch_size", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise CommandError(f"{name}: expected a whole number of at least {least}, found {value!r}")
+        super().__post_init__()
         try:
             torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:
-            raise CommandError(f"device: expected one that is there, found {self.device!r} ({error})") from error
+            raise SettingsError(f"device must be one that is there, got {self.device!r} ({error})") from error
 
 
 def drawn(scenarios: Sequence[Scenario], settings: EvaluationSettings) -> dict[str, Batches]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from unfolded_ogamp.imaging.catalogue import CatalogueError
 from unfolded_ogamp.imaging.files.csi import CsiFileError
 from unfolded_ogamp.pretrained import PretrainedError
+from unfolded_ogamp.settings import SettingsError
 
 
 class CommandError(ValueError):
@@ -22,7 +23,14 @@ def one_line_failure(*others: type[Exception]) -> Iterator[None]:
     To be used inside the function that Hydra runs, which would print a traceback itself. `others` are further errors
     that can only come from the input.
     """
-    expected: tuple[type[Exception], ...] = (CsiFileError, PretrainedError, CatalogueError, CommandError, OSError)
+    expected: tuple[type[Exception], ...] = (
+        CsiFileError,
+        PretrainedError,
+        CatalogueError,
+        CommandError,
+        SettingsError,
+        OSError,
+    )
     try:
         yield
     except (*expected, *others) as error:

@@ -7,34 +7,35 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from rich.console import Console
 
-from unfolded_ogamp.commands.failure import CommandError
 from unfolded_ogamp.commands.running import make_folder, progress_bar
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.study.registry import FIGURES, Recipe
 from unfolded_ogamp.imaging.study.sweep import Row, Size
+from unfolded_ogamp.settings import Settings, at_least, require
 
 
 @dataclass(frozen=True)
-class ReproductionSettings:
+class ReproductionSettings(Settings):
     """Which figure, how much is measured for it, and the seed of its scenes.
 
     Raises:
-        CommandError: if there is no such figure or size, or the seed is no whole number of at least 0.
+        SettingsError: if there is no such figure or size.
     """
 
     figure: str
     size: str
-    seed: int
+    seed: Annotated[int, at_least(0)]
 
     def __post_init__(self) -> None:
-        _expect_one_of("figure", self.figure, list(FIGURES))
-        _expect_one_of("size", self.size, list(self.recipe.sizes))
-        if type(self.seed) is not int or self.seed < 0:
-            raise CommandError(f"seed: expected a whole number of at least 0, found {self.seed!r}")
+        super().__post_init__()
+        require(self.figure in FIGURES, f"figure must be one of {', '.join(FIGURES)}, got {self.figure!r}")
+        sizes = self.recipe.sizes
+        require(self.size in sizes, f"size must be one of {', '.join(sizes)}, got {self.size!r}")
 
     @property
     def recipe(self) -> Recipe:
@@ -86,8 +87,3 @@ def as_csv(rows: Sequence[Row]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()
-
-
-def _expect_one_of(key: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise CommandError(f"{key}: expected one of {', '.join(known)}, found {value!r}")

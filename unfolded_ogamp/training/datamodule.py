@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import lightning
 import torch
@@ -10,12 +11,13 @@ from torch.utils.data import DataLoader
 
 from unfolded_ogamp.physics import Csi, Scene
 from unfolded_ogamp.scenes import CounterSampler, SceneDataset, Source
+from unfolded_ogamp.settings import Settings, at_least
 
 Batch = tuple[Scene, Csi]
 
 
 @dataclass(frozen=True)
-class DataSettings:
+class DataSettings(Settings):
     """How scenes are batched.
 
     Attributes:
@@ -26,18 +28,11 @@ class DataSettings:
         workers: processes that draw scenes; does not change the scenes.
     """
 
-    seed: int = 0
-    batch_size: int = 4
-    batches_per_epoch: int = 100
-    validation_batches: int = 4
-    workers: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "batches_per_epoch", "validation_batches"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.workers < 0:
-            raise ValueError(f"workers must not be negative, got {self.workers}")
+    seed: Annotated[int, at_least(0)] = 0
+    batch_size: Annotated[int, at_least(1)] = 4
+    batches_per_epoch: Annotated[int, at_least(1)] = 100
+    validation_batches: Annotated[int, at_least(1)] = 4
+    workers: Annotated[int, at_least(0)] = 0
 
 
 class SceneDataModule(lightning.LightningDataModule):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Annotated
 
 import lightning
 import torch
@@ -24,11 +25,12 @@ from unfolded_ogamp.imaging.network.loss import (
 )
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
+from unfolded_ogamp.settings import Settings, at_least, positive, within
 from unfolded_ogamp.training.datamodule import Batch, SceneDataModule
 
 
 @dataclass(frozen=True)
-class OptimiserSettings:
+class OptimiserSettings(Settings):
     """Adam with a warm-up and a cosine decay.
 
     Attributes:
@@ -37,17 +39,9 @@ class OptimiserSettings:
         final: share of the learning rate that is left at the end of the run.
     """
 
-    learning_rate: float = 0.02
-    warm_up: int = 20
-    final: float = 0.02
-
-    def __post_init__(self) -> None:
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
-        if self.warm_up < 0:
-            raise ValueError(f"warm_up must not be negative, got {self.warm_up}")
-        if not 0 < self.final <= 1:
-            raise ValueError(f"final must lie in (0, 1], got {self.final}")
+    learning_rate: Annotated[float, positive] = 0.02
+    warm_up: Annotated[int, at_least(0)] = 20
+    final: Annotated[float, within("(0, 1]")] = 0.02
 
     def factor(self, step: int, steps: int) -> float:
         """Share of the learning rate at a step of a run of `steps` steps."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import lightning
 from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, RichProgressBar
@@ -14,13 +14,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from unfolded_ogamp.evaluation.report import provenance
 from unfolded_ogamp.imaging.estimate import Estimator
+from unfolded_ogamp.settings import Settings, at_least, positive, require, within
 from unfolded_ogamp.training.datamodule import SceneDataModule
 from unfolded_ogamp.training.module import UnfoldedModule
 from unfolded_ogamp.training.validation import ValidationReport
 
 
 @dataclass(frozen=True)
-class RunSettings:
+class RunSettings(Settings):
     """How a run is carried out.
 
     Attributes:
@@ -33,22 +34,17 @@ class RunSettings:
     """
 
     output: str
-    epochs: int
-    clip: float = 1.0
-    averaging: float = 0.98
+    epochs: Annotated[int, at_least(1)]
+    clip: Annotated[float, positive] = 1.0
+    averaging: Annotated[float, within("[0, 1)")] = 0.98
     accelerator: str = "auto"
     devices: int = 1
     resume: str | None = None
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
-        if not self.clip > 0:
-            raise ValueError(f"clip must be positive, got {self.clip}")
-        if not 0 <= self.averaging < 1:
-            raise ValueError(f"averaging must lie in [0, 1), got {self.averaging}")
-        if self.resume is not None and not Path(self.resume).is_file():
-            raise ValueError(f"resume must be a checkpoint file, found none at {self.resume}")
+        super().__post_init__()
+        found = self.resume is None or Path(self.resume).is_file()
+        require(found, f"resume must be a checkpoint file, found none at {self.resume}")
 
 
 class Origin(lightning.Callback):

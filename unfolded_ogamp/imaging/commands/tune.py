@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from rich.box import SIMPLE_HEAD
@@ -20,12 +20,13 @@ from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import SceneMetrics, scene_metrics
 from unfolded_ogamp.scenes import SceneDataset
+from unfolded_ogamp.settings import Settings, at_least, require
 
 FAILURE = 10.0  # what a scene that is not a success adds to the score
 
 
 @dataclass(frozen=True)
-class Range:
+class Range(Settings):
     """What a setting is drawn from, uniformly or, with `log`, uniformly in its logarithm."""
 
     low: float
@@ -33,8 +34,9 @@ class Range:
     log: bool = False
 
     def __post_init__(self) -> None:
-        if not self.low <= self.high or (self.log and self.low <= 0):
-            raise CommandError(f"ranges: expected low <= high, positive with log, found {self.low} and {self.high}")
+        super().__post_init__()
+        require(self.low <= self.high, f"low must be at most high = {self.high}, got {self.low}")
+        require(self.low > 0 or not self.log, f"low must be positive with log, got {self.low}")
 
     def at(self, share: float) -> float:
         """The value that a share in [0, 1] of the way is at."""
@@ -44,7 +46,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class TuningSettings:
+class TuningSettings(Settings):
     """The budget of a search.
 
     Attributes:
@@ -53,15 +55,9 @@ class TuningSettings:
         seed: of the draws; the scenes are those of seed 0.
     """
 
-    n_draws: int
-    n_scenes: int
-    seed: int
-
-    def __post_init__(self) -> None:
-        for name, least in (("n_draws", 1), ("n_scenes", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise CommandError(f"{name}: expected a whole number of at least {least}, found {value!r}")
+    n_draws: Annotated[int, at_least(1)]
+    n_scenes: Annotated[int, at_least(1)]
+    seed: Annotated[int, at_least(0)]
 
 
 @dataclass(frozen=True)

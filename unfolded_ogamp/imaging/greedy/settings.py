@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from unfolded_ogamp.imaging.phases.autofocus import AutofocusSettings
+from unfolded_ogamp.settings import Settings, at_least, positive, unbounded, within
 
 
 @dataclass(frozen=True)
-class DetectionSettings:
+class DetectionSettings(Settings):
     """Which echoes become sources, and which sources are one.
 
     Attributes:
@@ -20,24 +22,16 @@ class DetectionSettings:
         extent: where targets are extended, weaker scatterers within this radius of one are part of it.
     """
 
-    spacing: float = 0.25
-    false_alarm: float = 1e-2
-    share: float = 0.5
-    separation: float = 0.5
-    merge_radius: float = 0.05
-    extent: float = 0.5
-
-    def __post_init__(self) -> None:
-        for name in ("spacing", "separation", "merge_radius", "extent", "false_alarm", "share"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("false_alarm", "share"):
-            if getattr(self, name) > 1:
-                raise ValueError(f"{name} must be at most 1, got {getattr(self, name)}")
+    spacing: Annotated[float, positive] = 0.25
+    false_alarm: Annotated[float, within("(0, 1]")] = 1e-2
+    share: Annotated[float, within("(0, 1]")] = 0.5
+    separation: Annotated[float, positive] = 0.5
+    merge_radius: Annotated[float, positive] = 0.05
+    extent: Annotated[float, positive] = 0.5
 
 
 @dataclass(frozen=True)
-class StepSettings:
+class StepSettings(Settings):
     """Joint steps of positions, reflectivities and node phases.
 
     Attributes:
@@ -48,23 +42,15 @@ class StepSettings:
         largest_move: largest change of a position in a joint step.
     """
 
-    phase_count: int = 3
-    steps: int = 4
-    final_steps: int = 20
-    tolerance: float = 1e-5
-    largest_move: float = 0.1
-
-    def __post_init__(self) -> None:
-        for name in ("tolerance", "largest_move"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("phase_count", "steps", "final_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+    phase_count: Annotated[int, at_least(1)] = 3
+    steps: Annotated[int, at_least(1)] = 4
+    final_steps: Annotated[int, at_least(1)] = 20
+    tolerance: Annotated[float, positive] = 1e-5
+    largest_move: Annotated[float, positive] = 0.1
 
 
 @dataclass(frozen=True)
-class RestartSettings:
+class RestartSettings(Settings):
     """When an estimator starts again, and from which node phases.
 
     Attributes:
@@ -78,23 +64,16 @@ class RestartSettings:
         autofocus: settings of autofocus.
     """
 
-    starts: int = 20
-    margin: float = 4.0
-    focus_gain: float = 1.5
-    jitter: float = 0.3
-    seed: int = 0
+    starts: Annotated[int, at_least(1)] = 20
+    margin: Annotated[float, positive] = 4.0
+    focus_gain: Annotated[float, positive, unbounded] = 1.5
+    jitter: Annotated[float, positive] = 0.3
+    seed: Annotated[int, at_least(0)] = 0
     autofocus: AutofocusSettings = field(default_factory=AutofocusSettings)
-
-    def __post_init__(self) -> None:
-        for name in ("margin", "focus_gain", "jitter"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.starts < 1:
-            raise ValueError(f"starts must be at least 1, got {self.starts}")
 
 
 @dataclass(frozen=True)
-class GreedySettings:
+class GreedySettings(Settings):
     """Settings of the greedy estimator.
 
     Attributes:
@@ -105,8 +84,4 @@ class GreedySettings:
     detection: DetectionSettings = field(default_factory=DetectionSettings)
     step: StepSettings = field(default_factory=StepSettings)
     restarts: RestartSettings = field(default_factory=RestartSettings)
-    rounds: int = 40
-
-    def __post_init__(self) -> None:
-        if self.rounds < 1:
-            raise ValueError(f"rounds must be at least 1, got {self.rounds}")
+    rounds: Annotated[int, at_least(1)] = 40

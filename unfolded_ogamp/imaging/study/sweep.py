@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Annotated
 
 import torch
 
@@ -13,6 +14,7 @@ from unfolded_ogamp.evaluation.compare import Statistic, compare, statistic_of, 
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.scenes import evaluation_scenes
+from unfolded_ogamp.settings import Settings, at_least
 
 BATCH = 10
 METRICS = ("chamfer", "chamfer_squared", "phase_rmse", "success")
@@ -23,7 +25,7 @@ OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Size:
+class Size(Settings):
     """How much a figure measures.
 
     Attributes:
@@ -32,13 +34,9 @@ class Size:
         levels: where the vertical axis is sampled, in maps.
     """
 
-    n_scenes: int
+    n_scenes: Annotated[int, at_least(1)]
     values: tuple[float, ...] = ()
     levels: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.n_scenes < 1:
-            raise ValueError(f"n_scenes must be at least 1, got {self.n_scenes}")
 
 
 @dataclass(frozen=True)
