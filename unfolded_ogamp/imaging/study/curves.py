@@ -92,8 +92,9 @@ def draw_curve(axes: Axes, rows: Sequence[Row], x: str, curve: str, metric: str)
         return
     place, mean, low, high = (np.array([row[key] for row in chosen], float) for key in (x, "mean", "low", "high"))
     colour, line = STYLES[curve]
-    style: dict[str, Any] = {"linewidth": 1.8} if curve in BOUNDS else {"linewidth": 2.4, "marker": "o"}
-    style |= {"markersize": 5, "markevery": max(1, len(chosen) // 15)}
+    width, marker = (1.8, ".") if curve in BOUNDS else (2.4, "o")
+    style: dict[str, Any] = {"linewidth": width, "marker": marker, "markersize": 5}
+    style["markevery"] = max(1, len(chosen) // 15)
     if line != "-":
         style["markerfacecolor"] = "white"
     axes.plot(place, mean, line, color=colour, label=curve, **style)

@@ -129,7 +129,7 @@ def draw(rows: Sequence[Row]) -> Figure:
     axes = left.subplots(-(-len(shown) // N_COLUMNS), N_COLUMNS, squeeze=False, sharex=True, sharey=True)
     for panel, (letter, title) in zip(axes.flat, shown, strict=True):
         _draw_picture(panel, [row for row in rows if row["panel"] == letter])
-        panel.set_title(f"({letter}) {title}", fontsize=SMALL)
+        panel.set_title(f"({letter}) {title}", fontsize=SMALL - 2)
     left.supxlabel("x [m]", fontsize=MIDDLE)
     left.supylabel("y [m]", fontsize=MIDDLE)
     mark: dict[str, Any] = {"linestyle": "none", "markeredgewidth": 2}

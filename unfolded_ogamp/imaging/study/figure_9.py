@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from unfolded_ogamp.bounds.imaging import joint_bound
@@ -114,16 +112,15 @@ def draw(rows: Sequence[Row]) -> Figure:
     left, right = figure.subfigures(1, 2, squeeze=False)[0]
     (residual, change), (chamfer, phase) = (side.subplots(2, 1, sharex=True) for side in (left, right))
     imaging = [row for row in rows if row["part"] == "t"]
-    for axes, metric, title in (
-        (residual, "residual_over_noise", "(a) residual over the noise variance"),
-        (change, "change", "(a) mean change of the reflectivity"),
+    for axes, metric, level, title in (
+        (residual, "residual_over_noise", 1.0, "(a) residual over the noise variance (dotted: noise alone)"),
+        (change, "change", STOP, "(a) mean change of the reflectivity (dotted: stop rule of the paper)"),
     ):
         for curve in (PAPER_MOVING, PAPER_FIXED, TUNED_IDEAL):
             draw_curve(axes, imaging, "iteration", curve, metric)
+        axes.axhline(level, color=TRUTH, linewidth=1.4, linestyle=":")
         log_axis(axes)
         axes.set_title(title, fontsize=MIDDLE)
-    _reference(residual, 1.0, "noise alone")
-    _reference(change, STOP, "the paper stops here")
     change.set_xlabel("imaging iteration t, no phase offsets", fontsize=MIDDLE)
 
     alternations = [row for row in rows if row["part"] == "T"]
@@ -223,9 +220,3 @@ def _over_alternations(
         statistics = {name: statistic_of([getattr(each, name) for each in metrics]) for name in names}
         rows += statistic_rows({"part": "T", "iteration": float(count), "curve": curve}, statistics)
     return rows
-
-
-def _reference(axes: Axes, level: float, text: str) -> None:
-    axes.axhline(level, color=TRUTH, linewidth=1.4, linestyle=":")
-    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (0, 3), "textcoords": "offset points"}
-    axes.annotate(text, (0.99, level), **place, ha="right", fontsize=SMALL, color=TRUTH)
