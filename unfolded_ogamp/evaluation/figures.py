@@ -1,4 +1,4 @@
-"""What a network has learned, layer by layer."""
+"""Figures of evaluations: learned parameters over the layers, coverage of confidence regions, and transfer."""
 
 from __future__ import annotations
 
@@ -11,13 +11,37 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from unfolded_ogamp.evaluation.compare import Summary
 from unfolded_ogamp.evaluation.coverage import LEVELS
 from unfolded_ogamp.evaluation.style import BEFORE, COLOURS, MIDDLE, SMALL, soft_frame
 from unfolded_ogamp.evaluation.tables import COLUMNS
+
+REGIONS = {"position": "scatterer positions", "phase": "node phases"}
+MARKERS = "os^"  # the next one when all colours are taken
+WIDTH = 0.7  # of all points at one level, in levels
+CELL, NARROWEST = 0.68, 3.5  # width of a cell, and least width of a map, [inches]
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One metric as a map of the field `statistic`; the better a value, the brighter its cell."""
+
+    metric: str
+    statistic: str
+    title: str
+    digits: int
+    limits: tuple[float, float]
+    colours: str
+
+
+MAPS = (
+    Panel("success", "mean", "success [%]", 0, (0.0, 100.0), "cividis"),
+    Panel("position_efficiency", "median", "position over bound, median", 2, (0.8, 2.0), "cividis_r"),
+)
 
 
 def parameter_figure(learned: Mapping[str, Sequence[float]], start: Mapping[str, Sequence[float]]) -> Figure:
@@ -44,19 +68,14 @@ def parameter_figure(learned: Mapping[str, Sequence[float]], start: Mapping[str,
     return figure
 
 
-REGIONS = {"position": "scatterer positions", "phase": "node phases"}
-MARKERS = "os^"  # one after the other when the colours are used up
-WIDTH = 0.7  # of the points at one level, side by side
-
-
 def reliability_figure(summaries: Sequence[Summary]) -> Figure:
-    """By how much more or less truths are inside the 50, 90 and 99 % regions, with its interval.
+    """Empirical minus nominal coverage of the 50, 90 and 99 % confidence regions, with 95 % intervals.
 
     One point per level, estimator and scenario.
     """
     figure = Figure(figsize=(11.0, 5.2), layout="constrained", facecolor="white")
     for axes, (kind, title) in zip(figure.subplots(1, 2, sharey=True), REGIONS.items(), strict=True):
-        axes.axhline(0, linestyle="--", color=BEFORE, linewidth=2, label="calibrated")
+        axes.axhline(0, linestyle="--", color=BEFORE, linewidth=2, label="nominal coverage")
         for index, summary in enumerate(summaries):
             found = [summary.statistics[f"{kind}_inside_{round(100 * level)}"] for level in LEVELS]
             mean = [100 * (each.mean - level) for each, level in zip(found, LEVELS, strict=True)]
@@ -66,44 +85,22 @@ def reliability_figure(summaries: Sequence[Summary]) -> Figure:
             label, marker = f"{summary.estimator}, {summary.scenario}", MARKERS[turn % len(MARKERS)]
             axes.errorbar(place, mean, spread, fmt=marker, color=COLOURS[colour], capsize=3, label=label)
         axes.set_title(title, fontsize=MIDDLE)
-        axes.set_xlabel("claimed [%]", fontsize=MIDDLE)
+        axes.set_xlabel("nominal coverage [%]", fontsize=MIDDLE)
         axes.set_xticks(range(len(LEVELS)), [f"{100 * level:.0f}" for level in LEVELS])
         soft_frame(axes)
-    figure.axes[0].set_ylabel("truths inside, less what is claimed [%]", fontsize=MIDDLE)
+    figure.axes[0].set_ylabel("empirical - nominal coverage, 95 % interval [%]", fontsize=MIDDLE)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", fontsize=SMALL, frameon=False)
     return figure
 
 
-CELL, LEAST = 0.68, 3.5  # width of a cell and of a panel [inches]
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One metric as a map; `statistic` is the field of it that is drawn, best values are bright."""
-
-    metric: str
-    statistic: str
-    title: str
-    digits: int
-    limits: tuple[float, float]
-    colours: str
-
-
-MAPS = (
-    Panel("success", "mean", "success [%]", 0, (0.0, 100.0), "cividis"),
-    Panel("position_efficiency", "median", "position over bound, median", 2, (0.8, 2.0), "cividis_r"),
-)
-
-
 def transfer_figure(summaries: Sequence[Summary]) -> Figure:
     """Success and position over bound, a row per estimator and a column per scenario, in the order of the summaries.
 
-    The cells of estimators that have the name of the scenario are framed: trained on it, tested on it.
+    A cell is framed where the estimator has the name of the scenario: it was trained on it.
     """
     rows, columns = (list(dict.fromkeys(getattr(s, key) for s in summaries)) for key in ("estimator", "scenario"))
-    size = (len(MAPS) * max(CELL * len(columns), LEAST) + 2.5, CELL * len(rows) + 2.0)
+    size = (len(MAPS) * max(CELL * len(columns), NARROWEST) + 2.5, CELL * len(rows) + 2.4)
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
     for axes, panel in zip(figure.subplots(1, len(MAPS), sharey=True), MAPS, strict=True):
         image = np.full((len(rows), len(columns)), np.nan)
@@ -117,6 +114,8 @@ def transfer_figure(summaries: Sequence[Summary]) -> Figure:
         axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right")
         axes.set_yticks(range(len(rows)), rows)
     figure.axes[0].set_ylabel("trained on", fontsize=MIDDLE)
+    frame = Patch(fill=False, edgecolor=COLOURS[0], linewidth=3, label="tested on the scenario of the training")
+    figure.legend(handles=[frame], loc="outside lower center", fontsize=SMALL, frameon=False)
     return figure
 
 

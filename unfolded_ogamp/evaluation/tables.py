@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -50,3 +51,9 @@ COLUMNS: dict[str, Column] = {
     "residual": Column("residual over noise", "", 1.0, 3),
     "time": Column("time per scene", "ms", 1e3, 1),
 }
+
+
+def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    ruler = ["---"] * len(header)
+    return "".join(f"| {' | '.join(line)} |\n" for line in (header, ruler, *lines))

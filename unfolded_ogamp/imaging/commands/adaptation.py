@@ -12,7 +12,7 @@ from rich.console import Console
 from unfolded_ogamp.commands.evaluate import Batches, EvaluationSettings, drawn, run_evaluation
 from unfolded_ogamp.commands.failure import CommandError
 from unfolded_ogamp.evaluation.compare import Row, statistic_of, summarise
-from unfolded_ogamp.evaluation.tables import COLUMNS
+from unfolded_ogamp.evaluation.tables import COLUMNS, markdown
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.imaging.commands.ablate import with_settings
 from unfolded_ogamp.imaging.estimate import Estimator
@@ -22,7 +22,6 @@ from unfolded_ogamp.imaging.network.adaptation import AdaptationSettings, Adapte
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.scenes.perturbed import MISMATCHES, mismatched_scenes
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.study.tables import markdown
 
 NETWORK, ADAPTED = "network", "adapted network"
 SHOWN = ("success", "missed", "false", "chamfer", "phase_rmse", "residual", "time")

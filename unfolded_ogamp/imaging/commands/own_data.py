@@ -14,12 +14,12 @@ from rich.console import Console
 from unfolded_ogamp.commands.estimate import picture_of
 from unfolded_ogamp.commands.failure import CommandError
 from unfolded_ogamp.commands.running import make_folder
+from unfolded_ogamp.evaluation.tables import markdown
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.imaging.estimate import Estimate, Estimator
 from unfolded_ogamp.imaging.files.arrays import CsiFile
 from unfolded_ogamp.imaging.files.csi import CsiFileError, load_csi
 from unfolded_ogamp.imaging.measured import MeasuredMetrics, measured_metrics
-from unfolded_ogamp.imaging.study.tables import markdown
 
 HEADER = (
     *("file", "estimator", "found within lambda / 4", "false", "strongest false [dB]", "strongest off by [mm]"),

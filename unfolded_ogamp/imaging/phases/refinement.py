@@ -14,6 +14,7 @@ from unfolded_ogamp.physics import laplacian, link_phasor, wrap
 from unfolded_ogamp.records import Record
 from unfolded_ogamp.settings import Settings, at_least, require, within
 
+PhaseModel = Literal["per_frequency", "common", "with_delay"]
 SCORING_STEPS = 2
 
 
@@ -35,7 +36,7 @@ class SynchronisationSettings(Settings):
 
     method: Literal["least_squares", "alignment"] = "least_squares"
     alignment_iterations: Annotated[int, at_least(1)] = 10
-    node_phase: Literal["per_frequency", "common", "with_delay"] = "per_frequency"
+    node_phase: PhaseModel = "per_frequency"
     phase_step: Annotated[float, within("(0, 2)")] = 0.3
     momentum: Annotated[float, within("[0, 1)")] = 0.0
 
@@ -165,7 +166,7 @@ def observe(problem: Problem, phases: NodePhases) -> Tensor:
     return problem.csi * link_phasor(phases.tx, phases.rx) - problem.los
 
 
-def first_phases(problem: Problem, node_phase: str = ALIGNMENT.node_phase) -> NodePhases:
+def first_phases(problem: Problem, node_phase: PhaseModel = "common") -> NodePhases:
     """Node phases to start from: those that fit the trusted line of sight, zero where there is none."""
     fit = replace(ALIGNMENT, node_phase=node_phase)
     zero = NodePhases.zero(problem.link, fit.n_phases(problem.csi.shape[-1]))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
-from unfolded_ogamp.imaging.study import coarse, errata, figure_5, figure_6, figure_7, figure_8, figure_9, success_map
-from unfolded_ogamp.imaging.study.sweep import OnProgress, Row, Size
-from unfolded_ogamp.imaging.study.tables import plain_table
+from unfolded_ogamp.imaging.study import coarse, errata, figure_5, figure_9, success_map
+from unfolded_ogamp.imaging.study.figures_6_to_8 import FIGURE_6, FIGURE_7, FIGURE_8
+from unfolded_ogamp.imaging.study.sweep import OnProgress, Row, Size, plain_table
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Recipe:
 
 FIGURES: dict[str, Recipe] = {
     "5": Recipe(figure_5.SIZES, figure_5.measure, figure_5.draw, figure_5.table),
-    "6": Recipe(figure_6.SIZES, figure_6.measure, figure_6.draw, figure_6.table),
-    "7": Recipe(figure_7.SIZES, figure_7.measure, figure_7.draw, figure_7.table),
-    "8": Recipe(figure_8.SIZES, figure_8.measure, figure_8.draw, figure_8.table),
+    "6": Recipe(FIGURE_6.sizes, FIGURE_6.measure, FIGURE_6.draw, FIGURE_6.table),
+    "7": Recipe(FIGURE_7.sizes, FIGURE_7.measure, FIGURE_7.draw, FIGURE_7.table),
+    "8": Recipe(FIGURE_8.sizes, FIGURE_8.measure, FIGURE_8.draw, FIGURE_8.table),
     "9": Recipe(figure_9.SIZES, figure_9.measure, figure_9.draw, figure_9.table),
     "coarse": Recipe(coarse.SIZES, coarse.measure, coarse.draw),
     "success_map": Recipe(success_map.SIZES, success_map.measure, success_map.draw),
