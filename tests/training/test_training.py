@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from problems import pose_scene
+from problems import modelled, pose_scene
 
 from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.export import export_network
-from unfolded_ogamp.imaging.likelihood import joint_step
-from unfolded_ogamp.imaging.likelihood.joint_step import JointState
+from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.network.loss import (
     LossSettings,
     block_errors,
@@ -99,9 +98,9 @@ def test_image_losses_see_false_missed_and_misplaced_scatterers() -> None:
     torch.testing.assert_close(off, log_error(torch.full((1,), 25e-6).double(), 1e-3 * wavelength), rtol=1e-3, atol=0)
 
 
-def at_truth(scene: Scene, csi: Csi) -> tuple[Problem, JointState]:
+def at_truth(scene: Scene, csi: Csi) -> tuple[Problem, Model]:
     *_, problem, truth = pose_scene(scene, csi, expected_count=1.0)
-    return problem, joint_step.init(truth, problem)
+    return problem, modelled(truth, problem)
 
 
 def test_errors_at_the_end_are_in_units_of_the_bound() -> None:

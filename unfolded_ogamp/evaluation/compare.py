@@ -169,7 +169,7 @@ def _timed(estimator: Estimator, scene: Scene, csi: Csi) -> tuple[Estimate, floa
     wait = torch.cuda.synchronize if csi.value.is_cuda else (lambda: None)
     wait()
     start = time.perf_counter()
-    estimate = estimator(csi, scene.told_array, scene.grid)
+    estimate = estimator(csi, scene.assumed_array, scene.grid)
     wait()
     return estimate, time.perf_counter() - start
 

@@ -60,7 +60,7 @@ def measure(scene: Scene, generator: torch.Generator) -> Csi:
         value=clean + noise * scene.link[..., None],
         link=scene.link,
         los=scene.los,
-        los_channel=los_channel(scene.told_array),
+        los_channel=los_channel(scene.assumed_array),
         los_trusted=scene.los,
         noise_variance=scene.noise_variance,
     )

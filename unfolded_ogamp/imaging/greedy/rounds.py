@@ -15,7 +15,7 @@ from unfolded_ogamp.imaging.greedy import detection, pruning
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings, StepSettings
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState
-from unfolded_ogamp.imaging.likelihood.model_selection import noise_power
+from unfolded_ogamp.imaging.likelihood.model_selection import noise_power, strength
 from unfolded_ogamp.imaging.likelihood.uncertainty import uncertainty
 from unfolded_ogamp.imaging.mismatch import correction, diagnosis
 from unfolded_ogamp.imaging.model import Correction, Model, compacted, evaluate, with_slots, without
@@ -119,8 +119,9 @@ def finish(state: GreedyState, problem: Problem, settings: GreedySettings) -> Gr
 def companions(model: Model, problem: Problem, settings: GreedySettings) -> tuple[Tensor, Tensor]:
     """Sources next to stronger ones [B, S], and the scenes in which there are too many of them [B]."""
     radius = settings.detection.extent * problem.array.wavelength
-    companion = diagnosis.companions(model, problem, radius)
-    return companion, diagnosis.clustered(model, companion, problem, radius, settings.detection.false_alarm)
+    sources, false_alarm = model.sources, settings.detection.false_alarm
+    companion = diagnosis.companions(sources, strength(model, problem), radius)
+    return companion, diagnosis.clustered(sources, companion, problem, radius, false_alarm)
 
 
 def free_phases(model: Model, problem: Problem, settings: StepSettings) -> Tensor:

@@ -12,9 +12,9 @@ import warnings
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.likelihood.model_selection import strength
 from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.physics import distances
 
 LEAST_REST = 1e-6  # share of the energy that the other nodes must hold
@@ -48,12 +48,12 @@ def warn_of_mismatch(model: Model, ratio: Tensor, misfit: Tensor) -> None:
         )
 
 
-def companions(model: Model, problem: Problem, radius: Tensor) -> Tensor:
-    """Sources within `radius` [B] [m] of a stronger one that is no companion itself: bool [B, S].
+def companions(sources: Sources, power: Tensor, radius: Tensor) -> Tensor:
+    """Sources within `radius` [B] [m] of one of more `power` [B, S] that is no companion itself: bool [B, S].
 
     There, a weak source cannot be told from what a strong one leaves because it is no point.
     """
-    left, position, power = model.sources.used, model.sources.position, strength(model, problem)
+    left, position = sources.used, sources.position
     companion = torch.zeros_like(left)
     distance = distances(position, position)
     for _ in range(left.shape[1]):
@@ -67,16 +67,16 @@ def companions(model: Model, problem: Problem, radius: Tensor) -> Tensor:
     return companion
 
 
-def clustered(model: Model, companion: Tensor, problem: Problem, radius: Tensor, false_alarm: float) -> Tensor:
+def clustered(sources: Sources, companion: Tensor, problem: Problem, radius: Tensor, false_alarm: float) -> Tensor:
     """Scenes with more companions than `false_alarm` allows among sources spread evenly over the region: bool [B].
 
     That n of N sources fall into a share q of the region has at most the probability exp(-N D(n / N || q)), D the
     divergence of the two (Chernoff's bound of the binomial distribution).
     """
-    dimension = model.sources.position.shape[-1]
+    dimension = sources.position.shape[-1]
     disc = torch.pi * radius.square() * (1 if dimension == 2 else 4 / 3 * radius)
     region = problem.grid.centre.shape[1] * problem.grid.pixel.pow(dimension)
-    n_companions, n_sources = companion.sum(1), model.sources.used.sum(1)
+    n_companions, n_sources = companion.sum(1), sources.used.sum(1)
     share = ((n_sources - n_companions) * disc / region).clamp(max=1.0)
     others = (n_sources - 1).clamp(min=1)
     fraction = n_companions / others
