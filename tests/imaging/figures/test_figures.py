@@ -162,7 +162,7 @@ def test_image_shows_the_region_and_the_nodes_in_it():
     scene = replace(scene, array=replace(scene.array, rx=inside))
     axes = titled(comparison_figure(scene, {"exact": truth_as_estimate(scene)}, 0), "exact")
     np.testing.assert_allclose([axes.get_xlim(), axes.get_ylim()], [[-1.1, 1.1]] * 2)
-    np.testing.assert_allclose(axes.collections[1].get_offsets(), inside[0])
+    np.testing.assert_allclose(axes.collections[1].get_offsets(), inside[0, :1])
 
 
 def test_estimate_figure_shows_residuals_phases_and_strengths():

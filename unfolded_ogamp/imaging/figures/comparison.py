@@ -44,9 +44,9 @@ def comparison_figure(scene: Scene, estimates: Mapping[str, Estimate], index: in
     figure = Figure(figsize=(5.3 * n_columns, 10.0), layout=layout, facecolor="white")
     axes = figure.subplots(2, n_columns, squeeze=False, height_ratios=[5.3, 3.0])
     draw_region(axes[0, 0], one.grid)
+    set_view(axes[0, 0], one.grid, one.array)
     draw_nodes(axes[0, 0], one.array)
     draw_truth(axes[0, 0], truth)
-    set_view(axes[0, 0], one.grid, one.array)
     _draw_title(axes[0, 0], "truth", TRUTH, f"{len(truth)} scatterers; phase error {_rms(errors['before']):.2g} rad")
     for column, (name, estimate) in enumerate(estimates.items(), start=1):
         scatterers, (image, stems) = estimate.scatterers[index], axes[:, column]
@@ -55,10 +55,10 @@ def comparison_figure(scene: Scene, estimates: Mapping[str, Estimate], index: in
         errors[name] = phase_error(scene, estimate, index)[link]
         found = matched_estimates(truth, plain(scatterers.position), wavelength)
         draw_region(image, one.grid, estimate.pixel_probability[index])
+        set_view(image, one.grid)
         draw_nodes(image, one.array)
         draw_truth(image, truth)
         draw_scatterers(image, scatterers, found, colours[column])
-        set_view(image, one.grid)
         count = int(found.sum())
         counts = f"{count} found, {len(truth) - count} missed, {len(found) - count} false"
         _draw_title(image, name, colours[column], f"{counts}; phase error {_rms(errors[name]):.2g} rad")

@@ -73,6 +73,8 @@ def estimate_figure(
     image, overview, stems, residual, strength = (panels[letter] for letter in "ABCDE")
     draw_region(image, grid, estimate.pixel_probability[0])
     draw_region(overview, grid)
+    set_view(image, grid)
+    set_view(overview, grid, array)
     for axes in (image, overview):
         draw_nodes(axes, array, c=phase, cmap=PHASE_COLOURS, norm=norm)
         if true_position is not None:
@@ -80,8 +82,6 @@ def estimate_figure(
     draw_scatterers(image, scatterers, found, COLOURS[0])
     number_scatterers(image, scatterers)
     factor = draw_ellipses(image, scatterers, grid, COLOURS[1])
-    set_view(image, grid)
-    set_view(overview, grid, array)
     bar = figure.colorbar(ScalarMappable(norm, PHASE_COLOURS), ax=overview, aspect=30, pad=0.02)
     bar.set_label("phase of a node [rad]", fontsize=MIDDLE)
     bar.ax.tick_params(labelsize=SMALL)

@@ -59,14 +59,21 @@ def set_view(axes: Axes, grid: PixelGrid, array: NodeArray | None = None) -> Non
 
 
 def draw_nodes(axes: Axes, array: NodeArray, **colour: Any) -> None:
-    """Tx as triangles and Rx as squares, white or in the `colour` that `Axes.scatter` takes for all nodes, Tx first."""
+    """Tx as triangles and Rx as squares, those within the view of the axes.
+
+    Args:
+        axes: where to draw; their limits are set.
+        array: a batch of one.
+        colour: `c` [n_tx + n_rx], Tx first, `cmap` and `norm` of `Axes.scatter`; none for white.
+    """
     values = colour.pop("c", None)
+    low, high = torch.tensor([axes.get_xlim(), axes.get_ylim()], dtype=array.tx.dtype).T
     n_tx = array.tx.shape[1]
-    sides = ((array.tx[0], "^", slice(None, n_tx)), (array.rx[0], "s", slice(n_tx, None)))
     style: dict[str, Any] = {"s": 80, "edgecolors": EDGE, "linewidths": 0.9, "plotnonfinite": True, "zorder": 2}
-    for position, marker, nodes in sides:
-        x, y = position[:, :2].numpy().T
-        face: Any = "white" if values is None else values[nodes].numpy()
+    for nodes, marker, side in ((array.tx[0], "^", slice(None, n_tx)), (array.rx[0], "s", slice(n_tx, None))):
+        shown = ((low <= nodes[:, :2]) & (nodes[:, :2] <= high)).all(-1)
+        x, y = nodes[shown, :2].numpy().T
+        face: Any = "white" if values is None else values[side][shown].numpy()
         axes.scatter(x, y, c=face, marker=marker, **style, **colour)
 
 

@@ -42,7 +42,7 @@ STYLES: dict[str, tuple[str, str]] = {
     IMAGE_KNOWN: (BEFORE, "-."),
 }
 BOUNDS = (JOINT, PHASES_KNOWN, IMAGE_KNOWN)
-INTERVAL = Patch(facecolor=BEFORE, alpha=0.3, label="95 % interval of the mean")
+INTERVAL = Patch(facecolor=BEFORE, alpha=0.3, label="95 % interval")
 
 NEGLIGIBLE = 1e-9  # share of a phase correction that leaves the phases as they are
 

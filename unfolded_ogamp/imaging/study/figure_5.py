@@ -136,7 +136,7 @@ def draw(rows: Sequence[Row]) -> Figure:
     handles = [
         Line2D([], [], color=CROSS, marker="x", markersize=8, label="true", **mark),
         Line2D([], [], color=RING, marker="o", markersize=9, markerfacecolor="none", label="estimated", **mark),
-        Patch(facecolor=HEAT(1.0), label="pixel probability"),
+        Patch(facecolor=HEAT(1.0), label="pixel probability (dark: 1)"),
     ]
     left.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=MIDDLE, frameon=False)
     chamfer = [row for row in rows if row["metric"] == "chamfer"]
@@ -144,10 +144,10 @@ def draw(rows: Sequence[Row]) -> Figure:
     handles = [
         Line2D([], [], color=CROSS, marker="X", linestyle="none", markersize=11, label="printed in the paper"),
         Line2D([], [], color=RING, marker="o", linewidth=3, label="median, 95 % interval"),
-        Patch(facecolor=BOX, label="middle half of the scenes"),
+        Patch(facecolor=BOX, label="middle half"),
     ]
     right.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=SMALL, frameon=False)
-    figure.suptitle(f"Figure 5: one scene, and the chamfer distance of {chamfer[0]['n']}", fontsize=LARGE)
+    figure.suptitle(f"Figure 5: one scene, and the chamfer distances of {chamfer[0]['n']}", fontsize=LARGE)
     return figure
 
 

@@ -42,7 +42,7 @@ class Size(Settings):
 
 @dataclass(frozen=True)
 class Curve:
-    """An estimator under the name it has in a figure; `ideal` curves get the scenes without their phase offsets."""
+    """An estimator and its name in a figure; `ideal` curves get the scenes without phase offsets."""
 
     name: str
     estimator: Estimator
@@ -66,7 +66,7 @@ def sweep(points: Sequence[Point], n_scenes: int, seed: int, on_progress: OnProg
     Args:
         points: where to measure.
         n_scenes: scenes at each point.
-        seed: of the scenes; those of two points differ in nothing but what their scenarios differ in.
+        seed: of the scenes; the scenes of two points differ only where their scenarios do.
         on_progress: called with the numbers of estimates done and to do, after every batch.
     """
     total, done = n_scenes * sum(len(point.curves) for point in points), 0
