@@ -170,5 +170,5 @@ def test_single_precision_rounds_the_subcarriers_and_little_else():
 
 
 def test_settings_refuse():
-    with pytest.raises(ValueError, match="steps must not be negative, got -1"):
+    with pytest.raises(ValueError, match="steps must be at least 0, got -1"):
         CoarseSettings(steps=-1)

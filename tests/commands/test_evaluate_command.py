@@ -88,9 +88,9 @@ def test_results_do_not_depend_on_the_company(network, tmp_path):
 REFUSED = {
     "scenario": ("scenarios=[paper,moon]", "scenarios: expected some of blind, blocked, coarse, "),
     "estimator": ("estimators=[moon]", "estimator: expected one of unfolded, "),
-    "scenes": ("n_scenes=0", "n_scenes: expected a whole number of at least 1, found 0"),
-    "batch": ("batch_size=few", "batch_size: expected a whole number of at least 1, found 'few'"),
-    "device": ("device=moon", "device: expected one that is there, found 'moon' ("),
+    "scenes": ("n_scenes=0", "n_scenes must be at least 1, got 0"),
+    "batch": ("batch_size=few", "batch_size must be a whole number, got 'few'"),
+    "device": ("device=moon", "device must be one that is there, got 'moon' ("),
     "checkpoint": (
         "estimators=[{name: unfolded, checkpoint: /moon}]",
         "/moon: expected the folder of an exported network, found none",

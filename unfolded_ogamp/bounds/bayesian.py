@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.bounds.imaging import Bound, bound_from_information, fisher_information, gauge_directions
 from unfolded_ogamp.physics import Scene
+from unfolded_ogamp.settings import Settings, positive, unbounded
 
 NEGLIGIBLE = 1e-10  # of the information measured: what a prior tells about the gauge then drowns in rounding errors
 
 
 @dataclass(frozen=True)
-class Prior:
+class Prior(Settings):
     """How far the unknowns spread before anything is measured; inf is no knowledge.
 
     Every prior enters as a Gaussian of its variance. That is exact for node phases N(0, phase_std^2 / 2); a uniform
@@ -33,15 +35,9 @@ class Prior:
         ValueError: if one is not positive.
     """
 
-    phase_std: float = math.inf
-    pixel: float = math.inf
-    reflectivity_std: float = math.inf
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not value > 0:
-                raise ValueError(f"{field.name} must be positive, got {value}")
+    phase_std: Annotated[float, unbounded, positive] = math.inf
+    pixel: Annotated[float, unbounded, positive] = math.inf
+    reflectivity_std: Annotated[float, unbounded, positive] = math.inf
 
 
 def bayesian_joint_bound(scene: Scene, index: int, prior: Prior) -> Bound:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -12,12 +13,13 @@ from unfolded_ogamp.coarse.delay_profile import GateSettings, earliest_arrival
 from unfolded_ogamp.inference.node_phases import fit_delays, fit_phases, score, turned
 from unfolded_ogamp.physics import SPEED_OF_LIGHT, Csi, NodeArray, distances, unit_phasor
 from unfolded_ogamp.records import Record
+from unfolded_ogamp.settings import Settings, at_least
 
 UNEVEN = 1e-3  # share of the spacing by which subcarriers may be off an even raster, rounding aside
 
 
 @dataclass(frozen=True)
-class CoarseSettings:
+class CoarseSettings(Settings):
     """Settings of the coarse synchronisation.
 
     Attributes:
@@ -26,11 +28,7 @@ class CoarseSettings:
     """
 
     gate: GateSettings = field(default_factory=GateSettings)
-    steps: int = 3
-
-    def __post_init__(self) -> None:
-        if self.steps < 0:
-            raise ValueError(f"steps must not be negative, got {self.steps}")
+    steps: Annotated[int, at_least(0)] = 3
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.settings import Settings, at_least, not_negative, within
+
 
 @dataclass(frozen=True)
-class GateSettings:
+class GateSettings(Settings):
     """Settings of the gate around the earliest significant tap.
 
     Attributes:
@@ -25,19 +28,10 @@ class GateSettings:
             so that the earliest one is seen a tap early.
     """
 
-    share: float = 0.1
-    false_alarm: float = 1e-3
-    span: float = 0.5e-6
-    width: int = 2
-
-    def __post_init__(self) -> None:
-        for name in ("share", "false_alarm"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
-        if not self.span >= 0:
-            raise ValueError(f"span must not be negative, got {self.span}")
-        if self.width < 1:
-            raise ValueError(f"width must be at least 1, got {self.width}")
+    share: Annotated[float, within("(0, 1)")] = 0.1
+    false_alarm: Annotated[float, within("(0, 1)")] = 1e-3
+    span: Annotated[float, not_negative] = 0.5e-6
+    width: Annotated[int, at_least(1)] = 2
 
 
 def earliest_arrival(csi: Tensor, spacing: Tensor, settings: GateSettings) -> Tensor:

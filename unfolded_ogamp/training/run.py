@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import lightning
 from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from unfolded_ogamp.evaluation.compare import Estimator
 from unfolded_ogamp.evaluation.report import provenance
-from unfolded_ogamp.imaging.estimate import Estimator
+from unfolded_ogamp.settings import Settings, at_least, positive, require, within
 from unfolded_ogamp.training.datamodule import SceneDataModule
 from unfolded_ogamp.training.module import UnfoldedModule
 from unfolded_ogamp.training.validation import ValidationReport
 
 
 @dataclass(frozen=True)
-class RunSettings:
+class RunSettings(Settings):
     """How a run is carried out.
 
     Attributes:
@@ -33,29 +34,29 @@ class RunSettings:
     """
 
     output: str
-    epochs: int
-    clip: float = 1.0
-    averaging: float = 0.98
+    epochs: Annotated[int, at_least(1)]
+    clip: Annotated[float, positive] = 1.0
+    averaging: Annotated[float, within("[0, 1)")] = 0.98
     accelerator: str = "auto"
     devices: int = 1
     resume: str | None = None
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
-        if not self.clip > 0:
-            raise ValueError(f"clip must be positive, got {self.clip}")
-        if not 0 <= self.averaging < 1:
-            raise ValueError(f"averaging must lie in [0, 1), got {self.averaging}")
-        if self.resume is not None and not Path(self.resume).is_file():
-            raise ValueError(f"resume must be a checkpoint file, found none at {self.resume}")
+        super().__post_init__()
+        found = self.resume is None or Path(self.resume).is_file()
+        require(found, f"resume must be a checkpoint file, found none at {self.resume}")
 
 
 class Origin(lightning.Callback):
-    """Writes into every checkpoint where it comes from: plain configuration, commit, and seconds of training so far."""
+    """Writes into every checkpoint where it comes from.
 
-    def __init__(self, configuration: Mapping[str, Any]) -> None:
-        self.configuration = configuration
+    Args:
+        trained_on: scenario or mixture, as plain values.
+        seed: of the scenes.
+    """
+
+    def __init__(self, trained_on: Mapping[str, Any], seed: int) -> None:
+        self.trained_on, self.seed = trained_on, seed
         self.commit = provenance()["commit"]
         self.earlier = 0.0
         self.started = time.monotonic()
@@ -66,7 +67,8 @@ class Origin(lightning.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "configuration": dict(self.configuration),
+            "trained_on": dict(self.trained_on),
+            "seed": self.seed,
             "commit": self.commit,
             "seconds": self.earlier + time.monotonic() - self.started,
         }
@@ -80,7 +82,6 @@ def fit(
     data: SceneDataModule,
     classic: Estimator,
     settings: RunSettings,
-    configuration: Mapping[str, Any],
 ) -> Path:
     """Train, and return the path of the last checkpoint.
 
@@ -89,7 +90,6 @@ def fit(
         data: scenes to train and validate on.
         classic: estimator that validation compares with.
         settings: how the run is carried out.
-        configuration: the whole configuration as plain values, kept in the checkpoints.
 
     Raises:
         FileExistsError: if there are checkpoints of another run where this one's would go.
@@ -117,9 +117,9 @@ def fit(
         log_every_n_steps=5,
         logger=TensorBoardLogger(output, name="tensorboard"),
         callbacks=[
-            ValidationReport(classic),
+            ValidationReport(module.system, classic),
             checkpoints,
-            Origin(configuration),
+            Origin(asdict(data.training), data.settings.seed),  # type: ignore[call-overload]
             EMAWeightAveraging(decay=settings.averaging, use_buffers=False),
             LearningRateMonitor("step"),
             RichProgressBar(leave=True),

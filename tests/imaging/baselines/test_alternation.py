@@ -101,7 +101,7 @@ def test_list_is_debiased_and_holds_what_stands_out_alone():
 
 
 def test_settings_are_checked():
-    with pytest.raises(ValueError, match=r"search_rounds must lie in 1 ... rounds = 3, got 4"):
+    with pytest.raises(ValueError, match=r"search_rounds must be at most rounds = 3, got 4"):
         AlternationSettings(rounds=3, search_rounds=4)
     with pytest.raises(ValueError, match="one phase per node for all frequencies"):
         AlternationSettings(synchronisation=SynchronisationSettings(node_phase="per_frequency"))

@@ -44,7 +44,7 @@ def test_adaptation_leaves_less_unexplained(network: UnfoldedOGAMP, measured: tu
     assert not any(parameter.requires_grad for parameter in found.network.parameters())
 
 
-@pytest.mark.filterwarnings("ignore::unfolded_ogamp.estimators.MismatchWarning")
+@pytest.mark.filterwarnings("ignore::unfolded_ogamp.imaging.mismatch.diagnosis.MismatchWarning")
 def test_estimator_is_adapted_to_what_it_is_given(network: UnfoldedOGAMP, measured: tuple[Scene, Csi]) -> None:
     """Also on tensors of inference mode, which gradients cannot go through."""
     scene, csi = measured

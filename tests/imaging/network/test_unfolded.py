@@ -155,7 +155,7 @@ def test_only_scenes_that_are_not_settled_are_started_again() -> None:
     torch.testing.assert_close(best.joint.cost, first.joint.cost)
 
 
-@pytest.mark.filterwarnings("error::unfolded_ogamp.estimators.MismatchWarning")
+@pytest.mark.filterwarnings("error::unfolded_ogamp.imaging.mismatch.diagnosis.MismatchWarning")
 def test_a_line_of_sight_of_free_space_is_taken_as_told() -> None:
     """Before there are scatterers a series of it would explain echoes; only what is not settled is given one."""
     scenario = Scenario(n_tx=14, n_rx=14, pixels=(7, 7), los=True, missing_links=0.2, n_subcarriers=3)

@@ -103,7 +103,7 @@ def test_with_a_line_of_sight_everywhere_there_is_no_image():
 
 
 def test_settings_are_checked():
-    with pytest.raises(ValueError, match="steps must be positive, got 0"):
+    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         AutofocusSettings(steps=0)
-    with pytest.raises(ValueError, match=r"phase_step must lie between 0 and 2, got 2\.0"):
+    with pytest.raises(ValueError, match=r"phase_step must lie in \(0, 2\), got 2\.0"):
         AutofocusSettings(phase_step=2.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from unfolded_ogamp.imaging.phases import refinement
 from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
+from unfolded_ogamp.settings import Settings, at_least, not_negative, require, within
 
 
 class Imager(Protocol):
@@ -39,7 +40,7 @@ class Imager(Protocol):
 
 
 @dataclass(frozen=True)
-class AlternationSettings:
+class AlternationSettings(Settings):
     """Settings of the alternation, the same for all rivals.
 
     Attributes:
@@ -52,21 +53,18 @@ class AlternationSettings:
     """
 
     synchronisation: SynchronisationSettings = field(default_factory=lambda: tuned().synchronisation)
-    rounds: int = 60
-    search_rounds: int = 5
-    phase_tolerance: float = math.pi * 1e-4
+    rounds: Annotated[int, at_least(1)] = 60
+    search_rounds: Annotated[int, at_least(1)] = 5
+    phase_tolerance: Annotated[float, not_negative] = math.pi * 1e-4
     listing: ListSettings = field(default_factory=lambda: tuned().listing)
-    false_alarm: float = 1e-3
+    false_alarm: Annotated[float, within("(0, 1]")] = 1e-3
 
     def __post_init__(self) -> None:
-        if self.synchronisation.node_phase != "common":
-            raise ValueError("synchronisation must have one phase per node for all frequencies, got one for each")
-        if not 1 <= self.search_rounds <= self.rounds:
-            raise ValueError(f"search_rounds must lie in 1 ... rounds = {self.rounds}, got {self.search_rounds}")
-        if self.phase_tolerance < 0:
-            raise ValueError(f"phase_tolerance must not be negative, got {self.phase_tolerance}")
-        if not 0 < self.false_alarm <= 1:
-            raise ValueError(f"false_alarm must lie in (0, 1], got {self.false_alarm}")
+        super().__post_init__()
+        common = self.synchronisation.node_phase == "common"
+        require(common, "synchronisation must have one phase per node for all frequencies, got one for each")
+        within_rounds = self.search_rounds <= self.rounds
+        require(within_rounds, f"search_rounds must be at most rounds = {self.rounds}, got {self.search_rounds}")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ in fewer iterations.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from torch import Tensor
 from unfolded_ogamp.imaging.baselines.points import Points, channel, columns_at, moved, searched
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.records import Record
+from unfolded_ogamp.settings import Settings, at_least, positive
 
 SMALLEST_NOISE = 1e-9  # noise variance over the power of the data, where there is none
 
@@ -51,7 +53,7 @@ class Data(Record):
 
 
 @dataclass(frozen=True)
-class SparseBayesian:
+class SparseBayesian(Settings):
     """Image by sparse Bayesian learning; pixels whose variance dies are left out of further iterations.
 
     The defaults are the best of 8 random draws, and of what they were before, on 12 validation scenes of the paper's
@@ -65,19 +67,11 @@ class SparseBayesian:
         largest_move: largest move along a coordinate in a round, in wavelengths.
     """
 
-    iterations: int = 8
-    prune: float = 25.0
-    first_noise: float = 0.19
-    oversampling: int = 3
-    largest_move: float = 0.07
-
-    def __post_init__(self) -> None:
-        for name in ("prune", "first_noise", "largest_move"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("iterations", "oversampling"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+    iterations: Annotated[int, at_least(1)] = 8
+    prune: Annotated[float, positive] = 25.0
+    first_noise: Annotated[float, positive] = 0.19
+    oversampling: Annotated[int, at_least(1)] = 3
+    largest_move: Annotated[float, positive] = 0.07
 
     def image(self, problem: Problem, observation: Tensor, points: Points, search: bool) -> Points:
         """Updates of variances and noise on the last positions, then one of the positions; see `Imager`."""

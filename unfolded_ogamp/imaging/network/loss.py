@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -21,10 +22,11 @@ from unfolded_ogamp.imaging.ogamp.screening import ScreenedState
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.physics import Scene, distances, link_phase, link_phase_error
+from unfolded_ogamp.settings import Settings, not_negative, positive
 
 
 @dataclass(frozen=True)
-class LossSettings:
+class LossSettings(Settings):
     """Weights and scales of the loss.
 
     Attributes:
@@ -39,25 +41,17 @@ class LossSettings:
             to be learned but to find nothing at all.
     """
 
-    growth: float = 1.6
-    phase: float = 1.0
-    position: float = 1.0
-    detection: float = 2.0
-    false_alarm: float = 0.2
-    refinement: float = 1.0
-    competition: float = 1.0
-    phase_floor: float = 0.05
-    position_floor: float = 0.02
-    gate: float = 0.1
-    saturation: float = 3.0
-
-    def __post_init__(self) -> None:
-        for name in ("growth", "phase_floor", "position_floor", "gate", "saturation"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("phase", "position", "detection", "false_alarm", "refinement", "competition"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+    growth: Annotated[float, positive] = 1.6
+    phase: Annotated[float, not_negative] = 1.0
+    position: Annotated[float, not_negative] = 1.0
+    detection: Annotated[float, not_negative] = 2.0
+    false_alarm: Annotated[float, not_negative] = 0.2
+    refinement: Annotated[float, not_negative] = 1.0
+    competition: Annotated[float, not_negative] = 1.0
+    phase_floor: Annotated[float, positive] = 0.05
+    position_floor: Annotated[float, positive] = 0.02
+    gate: Annotated[float, positive] = 0.1
+    saturation: Annotated[float, positive] = 3.0
 
 
 @dataclass(frozen=True)

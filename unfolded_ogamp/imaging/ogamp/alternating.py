@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -20,10 +21,11 @@ from unfolded_ogamp.imaging.phases.refinement import NodePhases, Synchronisation
 from unfolded_ogamp.imaging.problem import Problem, phasor, pose
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.records import Record, choose
+from unfolded_ogamp.settings import Settings, at_least, not_negative
 
 
 @dataclass(frozen=True)
-class AlternatingSettings:
+class AlternatingSettings(Settings):
     """Settings of the alternation; the defaults are the paper's.
 
     Attributes:
@@ -43,23 +45,15 @@ class AlternatingSettings:
 
     imaging: ImagingSettings = field(default_factory=ImagingSettings)
     synchronisation: SynchronisationSettings = field(default_factory=SynchronisationSettings)
-    blocks: int = 10
-    iterations: int = 60
-    tolerance: float = 1e-4
-    phase_tolerance: float = 0.0
+    blocks: Annotated[int, at_least(1)] = 10
+    iterations: Annotated[int, at_least(1)] = 60
+    tolerance: Annotated[float, not_negative] = 1e-4
+    phase_tolerance: Annotated[float, not_negative] = 0.0
     warm_start: bool = False
-    largest_rise: float = 0.0
-    search_blocks: int = 0
+    largest_rise: Annotated[float, not_negative] = 0.0
+    search_blocks: Annotated[int, at_least(0)] = 0
     unit_reflectivity: bool = True
     listing: ListSettings = field(default_factory=ListSettings)
-
-    def __post_init__(self) -> None:
-        for name in ("blocks", "iterations"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("tolerance", "phase_tolerance", "largest_rise", "search_blocks"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

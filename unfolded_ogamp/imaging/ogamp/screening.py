@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -24,13 +25,14 @@ from unfolded_ogamp.inference.message_passing import Posterior
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import PixelGrid, distances
 from unfolded_ogamp.records import Record, choose
+from unfolded_ogamp.settings import Settings, positive
 
 LEAST_ACTIVE = 3  # scatterers without which node phases are not fitted
 CONSIDERED = 4  # times as many strongest positions as there are candidates are looked through for peaks
 
 
 @dataclass(frozen=True)
-class ScreeningSettings:
+class ScreeningSettings(Settings):
     """Which positions are in play; lengths are in carrier wavelengths.
 
     Attributes:
@@ -41,15 +43,10 @@ class ScreeningSettings:
         guard: least distance of a peak from a position that holds a scatterer already.
     """
 
-    candidates: float = 2.0
-    spacing: float = 0.25
-    separation: float = 0.3
-    guard: float = 0.15
-
-    def __post_init__(self) -> None:
-        for name in ("candidates", "spacing", "separation", "guard"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+    candidates: Annotated[float, positive] = 2.0
+    spacing: Annotated[float, positive] = 0.25
+    separation: Annotated[float, positive] = 0.3
+    guard: Annotated[float, positive] = 0.15
 
     def count(self, problem: Problem) -> int:
         """Number of candidates M in every scene of a batch."""

@@ -10,6 +10,7 @@ locks on to false ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -19,10 +20,11 @@ from unfolded_ogamp.imaging.phases.refinement import NodePhases, Synchronisation
 from unfolded_ogamp.imaging.problem import Problem, phasor
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.records import choose
+from unfolded_ogamp.settings import Settings, at_least, positive, within
 
 
 @dataclass(frozen=True)
-class AutofocusSettings:
+class AutofocusSettings(Settings):
     """Settings of autofocus.
 
     Attributes:
@@ -34,18 +36,12 @@ class AutofocusSettings:
         alignment_iterations: alternations between Tx and Rx in a step.
     """
 
-    spacing: float = 0.35
-    steps: int = 30
-    tolerance: float = 0.1
-    phase_step: float = 1.7
-    momentum: float = 0.5
-    alignment_iterations: int = 5
-
-    def __post_init__(self) -> None:
-        for name in ("spacing", "steps", "tolerance"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        _ = self.synchronisation
+    spacing: Annotated[float, positive] = 0.35
+    steps: Annotated[int, at_least(1)] = 30
+    tolerance: Annotated[float, positive] = 0.1
+    phase_step: Annotated[float, within("(0, 2)")] = 1.7
+    momentum: Annotated[float, within("[0, 1)")] = 0.5
+    alignment_iterations: Annotated[int, at_least(1)] = 5
 
     @property
     def synchronisation(self) -> SynchronisationSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -10,13 +11,13 @@ from torch import Tensor
 from unfolded_ogamp.inference.node_phases import align, laplacian, middle_offsets, score, unit
 from unfolded_ogamp.physics import link_phase, wrap
 from unfolded_ogamp.records import Record
+from unfolded_ogamp.settings import Settings, at_least, require, within
 
-NODE_PHASES = ("per_frequency", "common", "with_delay")
 SCORING_STEPS = 2
 
 
 @dataclass(frozen=True)
-class SynchronisationSettings:
+class SynchronisationSettings(Settings):
     """Settings of the refinement.
 
     Attributes:
@@ -31,29 +32,20 @@ class SynchronisationSettings:
             crawl along images that are shifted while all node phases tilt.
     """
 
-    method: str = "least_squares"
-    alignment_iterations: int = 10
-    node_phase: str = "per_frequency"
-    phase_step: float = 0.3
-    momentum: float = 0.0
+    method: Literal["least_squares", "alignment"] = "least_squares"
+    alignment_iterations: Annotated[int, at_least(1)] = 10
+    node_phase: Literal["per_frequency", "common", "with_delay"] = "per_frequency"
+    phase_step: Annotated[float, within("(0, 2)")] = 0.3
+    momentum: Annotated[float, within("[0, 1)")] = 0.0
 
     def n_phases(self, n_frequencies: int) -> int:
         """K', the phases that a node has on K frequencies."""
         return 1 if self.node_phase == "common" else n_frequencies
 
     def __post_init__(self) -> None:
-        if self.method not in ("least_squares", "alignment"):
-            raise ValueError(f'method must be "least_squares" or "alignment", got "{self.method}"')
-        if self.node_phase not in NODE_PHASES:
-            raise ValueError(f"node_phase must be one of {', '.join(NODE_PHASES)}, got {self.node_phase!r}")
-        if self.node_phase == "with_delay" and self.method != "alignment":
-            raise ValueError(f'method must be "alignment" for node phases with a delay, got "{self.method}"')
-        if self.alignment_iterations < 1:
-            raise ValueError(f"alignment_iterations must be at least 1, got {self.alignment_iterations}")
-        if not 0 < self.phase_step < 2:
-            raise ValueError(f"phase_step must lie between 0 and 2, got {self.phase_step}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must lie in [0, 1), got {self.momentum}")
+        super().__post_init__()
+        aligned = self.node_phase != "with_delay" or self.method == "alignment"
+        require(aligned, f'method must be "alignment" for node phases with a delay, got "{self.method}"')
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Annotated
 
 import torch
 
 from unfolded_ogamp.bounds.imaging import Bound, joint_bound
-from unfolded_ogamp.evaluation.compare import Statistic, compare, statistic_of, summarise
-from unfolded_ogamp.evaluation.tables import COLUMNS, Column, markdown
+from unfolded_ogamp.evaluation.compare import compare, summarise
+from unfolded_ogamp.evaluation.statistics import Statistic, statistic_of
+from unfolded_ogamp.evaluation.tables import Column, markdown
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.score import COLUMNS, SCORING
 from unfolded_ogamp.scenes import evaluation_scenes
+from unfolded_ogamp.settings import Settings, at_least
 
 BATCH = 10
 METRICS = ("chamfer", "chamfer_squared", "phase_rmse", "success")
@@ -24,7 +28,7 @@ OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Size:
+class Size(Settings):
     """How much a figure measures.
 
     Attributes:
@@ -33,13 +37,9 @@ class Size:
         levels: where the vertical axis is sampled, in maps.
     """
 
-    n_scenes: int
+    n_scenes: Annotated[int, at_least(1)]
     values: tuple[float, ...] = ()
     levels: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.n_scenes < 1:
-            raise ValueError(f"n_scenes must be at least 1, got {self.n_scenes}")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def sweep(points: Sequence[Point], n_scenes: int, seed: int, on_progress: OnProg
                     on_progress(done, total)
 
             scenes = evaluation_scenes(scenario, n_scenes, BATCH, seed)
-            for summary in summarise(compare(estimators, scenes, scenario.name, advance)):
+            for summary in summarise(compare(estimators, scenes, scenario.name, SCORING, advance)):
                 chosen = {metric: summary.statistics[metric] for metric in METRICS}
                 rows += statistic_rows({**point.labels, "curve": summary.estimator}, chosen)
         rows += _bound_rows(point, n_scenes, seed)
