@@ -87,7 +87,7 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
     "Mixture": {"components": ((),)},
     "NetworkSettings": {
         **dict.fromkeys(("layers", "additions", "joint_layers", "final_layers", "starts"), COUNT),
-        **dict.fromkeys(("looks", "prunings", "width"), COUNT_OR_NONE),
+        **dict.fromkeys(("detection_passes", "prunings", "width"), COUNT_OR_NONE),
         "blocks": (*COUNT, 1),
         "first_exit": (*COUNT, 9),
         "false_alarms": SHARE,

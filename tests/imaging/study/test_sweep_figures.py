@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from unfolded_ogamp.evaluation.compare import Statistic
+from unfolded_ogamp.evaluation.statistics import Statistic
 from unfolded_ogamp.imaging.study import curves, figure_9, sweep
 from unfolded_ogamp.imaging.study.figures_6_to_8 import CURVES, FIGURE_6, FIGURE_7, FIGURE_8
 from unfolded_ogamp.imaging.study.sweep import curve_table, plain_table, statistic_rows

@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 from unfolded_ogamp.bounds.imaging import joint_bound
-from unfolded_ogamp.evaluation.compare import statistic_of
+from unfolded_ogamp.evaluation.statistics import statistic_of
 from unfolded_ogamp.evaluation.style import LARGE, MIDDLE, SMALL, TRUTH
 from unfolded_ogamp.imaging.estimate import Estimate, History
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
