@@ -3,7 +3,7 @@
 Both figures are variances in the units of |CSI|^2, to be compared with that of the noise, and hold the second order of
 the Taylor series alone. In the paper's setting they are the error of the model to within 15 % up to pixels of a quarter
 of a wavelength, where it is an eighth of the scattered power. At the paper's own two thirds of a wavelength they are
-twice the error, which is 3.6 times the scattered power: there the model has failed, and recentring is what saves it.
+twice the error, which is 3.6 times the scattered power: there the model fails without recentring.
 """
 
 from __future__ import annotations
