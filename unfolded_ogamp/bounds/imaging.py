@@ -41,7 +41,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Prior(Settings):
-    """How far the unknowns spread before anything is measured; inf is no knowledge.
+    """Prior spread of the unknowns; inf is no prior knowledge.
 
     Every prior enters as a Gaussian of its variance. That is exact for node phases N(0, phase_std^2 / 2); a uniform
     offset and a half-normal reflectivity have no Fisher information of their own, as their densities end abruptly.
@@ -85,8 +85,8 @@ def bayesian_joint_bound(scene: Scene, index: int, prior: Prior) -> Bound:
     a scene says what the best estimator reaches on scenes like it once it is near the truth, and its mean over scenes
     is not below the bound of the inequality.
 
-    A phase prior tells even the gauge: with all links there, the constant between all Tx and all Rx to within
-    phase_std sqrt((1 / n_tx + 1 / n_rx) / 2). The metric takes that constant out of the link phases all the same, and
+    A phase prior makes even the gauge known: with all links measured, the constant between all Tx and all Rx to within
+    phase_std sqrt((1 / n_tx + 1 / n_rx) / 2). The metric removes that constant from the link phases all the same, and
     so does the bound on them.
 
     H. L. van Trees, *Detection, Estimation, and Modulation Theory*, part I, section 2.4.
@@ -170,8 +170,8 @@ def gauge_directions(scene: Scene, index: int) -> Tensor:
     """Changes of the unknowns that leave the CSI as it is: [P, G], in the order of `fisher_information`.
 
     First the common phase of the nodes of each connected part of the network; then, unless a line of sight is in the
-    CSI, the phase of all Tx against that of all reflectivities. No direction moves a scatterer; the first kind leaves
-    every link phase alone, and the last adds the same constant to all of them, which the metric takes out.
+    CSI, the phase of all Tx against that of all reflectivities. No direction moves a scatterer. The first kind changes
+    no link phase, and the last adds the same constant to all of them, which the metric removes.
     """
     one = scene[slice(index, index + 1)].to(dtype=torch.float64, device="cpu")
     n_tx, n_rx = one.link.shape[1:]

@@ -36,6 +36,7 @@ from unfolded_ogamp.physics.phases import (
 from unfolded_ogamp.physics.scene import Scene
 from unfolded_ogamp.physics.waves import (
     amplitude,
+    amplitude_rate,
     bistatic_delay,
     expanded_wave,
     gain_constant,
@@ -54,6 +55,7 @@ __all__ = [
     "PixelGrid",
     "Scene",
     "amplitude",
+    "amplitude_rate",
     "bistatic_delay",
     "clock_phase",
     "components",

@@ -17,7 +17,7 @@ from unfolded_ogamp.records import Record
 
 @dataclass(frozen=True)
 class Csi(Record):
-    """Measured CSI of a batch of scenes: all that an estimator is told besides geometry.
+    """Measured CSI of a batch of scenes: all that an estimator gets besides geometry.
 
     Attributes:
         value: complex [B, n_tx, n_rx, K]; zero where there is no link.

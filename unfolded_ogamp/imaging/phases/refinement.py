@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.inference.node_phases import align, middle_offsets, score, unit
+from unfolded_ogamp.inference.node_phases import align, fisher_scoring, normalized, subcarrier_offsets
 from unfolded_ogamp.physics import laplacian, link_phasor, wrap
 from unfolded_ogamp.records import Record
 from unfolded_ogamp.settings import Settings, at_least, require, within
@@ -179,7 +179,7 @@ def align_phases(correlation: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
     The common one changes nothing, but could wrap them.
     """
     tx, rx = align(correlation, torch.ones_like(correlation[:, :, 0]), torch.ones_like(correlation[:, 0]), iterations)
-    common = unit(tx.sum(1, keepdim=True) + rx.sum(1, keepdim=True)).conj()
+    common = normalized(tx.sum(1, keepdim=True) + rx.sum(1, keepdim=True)).conj()
     return (tx * common).angle(), (rx * common).angle()
 
 
@@ -192,6 +192,6 @@ def with_delays(correlation: Tensor, weight: Tensor, tx: Tensor, rx: Tensor) -> 
         tx, rx: phases without delays [B, n_tx, 1], [B, n_rx, 1], [rad], from which the likelihood is climbed.
     """
     phases = torch.cat([tx, rx], dim=1)[..., 0]
-    delays, phases = score(correlation, weight, torch.zeros_like(phases), phases, SCORING_STEPS)
-    every = delays[..., None] * middle_offsets(correlation) + phases[..., None]
+    delays, phases = fisher_scoring(correlation, weight, torch.zeros_like(phases), phases, SCORING_STEPS)
+    every = delays[..., None] * subcarrier_offsets(correlation) + phases[..., None]
     return every[:, : tx.shape[1]], every[:, tx.shape[1] :]
