@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,12 @@ from small_network import DETAILS, export_small_network, small_network
 
 import unfolded_ogamp
 from unfolded_ogamp import load_pretrained
-from unfolded_ogamp.evaluation.compare import METRICS
 from unfolded_ogamp.export import export_network
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.score import SceneMetrics
 from unfolded_ogamp.pretrained import PretrainedError, load_details
 
 STATISTIC = {"mean": 0.00125, "median": 0.001, "low": 0.001, "high": 0.0015, "n": 8}
@@ -72,7 +72,7 @@ def test_every_setting_survives(tmp_path):
 def test_card_shows_what_was_measured(tmp_path):
     folder = export_small_network(tmp_path / "network")
     assert "Not measured yet." in (folder / "README.md").read_text()
-    metrics = dict.fromkeys((*METRICS, "time"), STATISTIC)
+    metrics = dict.fromkeys((*(field.name for field in fields(SceneMetrics)), "time"), STATISTIC)
     metrics["phase_rmse"] = {"mean": None, "median": None, "low": None, "high": None, "n": 0}
     measured = {"paper": {"unfolded": {"n_scenes": 8, "batch_size": 4, "threads": 2, "metrics": metrics}}}
     # as after an evaluation of the exported network

@@ -16,6 +16,12 @@ from unfolded_ogamp.memory import GIGABYTE, MemoryLimitError, require_memory
 COPIES = 10  # times the size of a file's arrays that estimating from them takes at least
 
 
+def shipped(name: str) -> Path:
+    """A folder that ships with the package: in it where a wheel put it, beside it in a clone."""
+    package = Path(__file__).resolve().parent
+    return package / name if (package / name).is_dir() else package.parent / name
+
+
 @contextmanager
 def written_at_once(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to, which takes its place at the end: readers find the old file or the new one.

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import torch
 
+from unfolded_ogamp.errors import InputError
+
 UNCHECKED = 2**26  # bytes that are there without asking
 GIGABYTE = 1e9
 
 
-class MemoryLimitError(ValueError):
+class MemoryLimitError(InputError):
     """More memory would be taken than is available; the message is one line."""
 
 

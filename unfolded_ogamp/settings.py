@@ -16,14 +16,16 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from unfolded_ogamp.errors import InputError
 
 SettingsType = TypeVar("SettingsType")
 
 
-class SettingsError(ValueError):
+class SettingsError(InputError):
     """A value that a field of settings cannot hold; the message is one line."""
 
 
@@ -81,33 +83,46 @@ def require(condition: bool, message: str) -> None:
         raise SettingsError(message)
 
 
-def settings_from_dict(kind: type[SettingsType], values: object, name: str) -> SettingsType:
+def settings_from_dict(kind: type[SettingsType], values: object, name: str = "") -> SettingsType:
     """The settings of which `dataclasses.asdict` made `values`; strict, as a default would be another network.
 
     Args:
         kind: dataclass, whose fields may be such dataclasses.
         values: what a JSON file holds for it.
-        name: what it is called in messages.
+        name: what it is called in messages; empty for what a command is given.
 
     Raises:
         SettingsError: with one line, on a key too many or too few, or on a value that its field cannot hold.
     """
-    require(isinstance(values, Mapping), f"{name}: expected an object, found {type(values).__name__}")
+    said, within = (f"{name}: ", f"{name}.") if name else ("", "")
+    require(isinstance(values, Mapping), f"{said}expected an object, found {type(values).__name__}")
     assert isinstance(values, Mapping)
     hints = _annotations(kind)
     for key in values:
-        require(key in hints, f"{name}: expected only the keys {', '.join(hints)}, found {key!r}")
+        require(key in hints, f"{said}expected only the keys {', '.join(hints)}, found {key!r}")
     converted: dict[str, Any] = {}
     for key, hint in hints.items():
-        require(key in values, f"{name}: expected the key {key!r}, found none")
-        if isinstance(hint, type) and is_dataclass(hint):
-            converted[key] = settings_from_dict(hint, values[key], f"{name}.{key}")
-        else:
-            converted[key] = _checked(hint, values[key], f"{name}.{key}")
+        require(key in values, f"{said}expected the key {key!r}, found none")
+        convert = settings_from_dict if isinstance(hint, type) and is_dataclass(hint) else _checked
+        converted[key] = convert(hint, values[key], f"{within}{key}")
     try:
         return kind(**converted)
     except ValueError as error:
-        raise SettingsError(f"{name}: {error}") from error
+        raise SettingsError(f"{said}{error}") from error
+
+
+def defaults_of(kind: type) -> dict[str, Any]:
+    """Plain values of all fields of settings, nested ones too, as a configuration has them: "???" has to be given."""
+    assert is_dataclass(kind)
+    values: dict[str, Any] = {}
+    for name, field in kind.__dataclass_fields__.items():
+        hint = _annotations(kind)[name]
+        value = field.default if field.default_factory is MISSING else field.default_factory()
+        if value is MISSING:
+            values[name] = defaults_of(hint) if isinstance(hint, type) and is_dataclass(hint) else "???"
+        else:
+            values[name] = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    return values
 
 
 def _annotations(kind: type) -> dict[str, Any]:
@@ -119,6 +134,8 @@ def _annotations(kind: type) -> dict[str, Any]:
 
 def _checked(kind: Any, value: Any, name: str) -> Any:
     """`value` as the annotation `kind` has it: a whole number may stand for a float, and a list for a tuple."""
+    if kind is Any:
+        return value
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         kind, *checks = arguments

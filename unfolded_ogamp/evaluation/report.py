@@ -19,12 +19,12 @@ import torch
 from rich.markup import escape
 from rich.table import Table
 
-from unfolded_ogamp.evaluation.compare import METRICS, Row, Statistic, Summary, summarise
-from unfolded_ogamp.evaluation.tables import COLUMNS
+from unfolded_ogamp.evaluation.compare import Row, Summary, metric_names, summarise
+from unfolded_ogamp.evaluation.scoring import Scoring
+from unfolded_ogamp.evaluation.statistics import Statistic
 from unfolded_ogamp.files import written_at_once
 
 MOST_ABREAST = 5  # estimators whose columns fit a screen
-SAYS_MOST = ("success", "missed", "false", "position_efficiency", "phase_efficiency", "time")
 
 
 def write_results(rows: Sequence[Row], path: Path, settings: Mapping[str, Any]) -> None:
@@ -48,14 +48,13 @@ def write_results(rows: Sequence[Row], path: Path, settings: Mapping[str, Any]) 
 
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:
-    """Write one CSV line per scene and estimator; nan is an empty field."""
+    """Write one CSV line per scene and estimator; a metric that is no finite number is an empty field."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["scenario", "scene", "estimator", *METRICS, "time", "batch_size", "threads"])
+    names = metric_names(rows[0].metrics)
+    writer.writerow(["scenario", "scene", "estimator", *names, "time", "batch_size", "threads"])
     for row in rows:
-        metrics = asdict(row.metrics)
-        values = [int(metrics[name]) if name == "success" else metrics[name] for name in METRICS]
-        values = ["" if isinstance(value, float) and math.isnan(value) else value for value in values]
+        values = [_field(getattr(row.metrics, name)) for name in names]
         writer.writerow([row.scenario, row.scene, row.estimator, *values, row.time, row.batch_size, row.threads])
     _write(path, buffer.getvalue())
 
@@ -72,22 +71,23 @@ def provenance() -> dict[str, str | None]:
     }
 
 
-def results_tables(summaries: Sequence[Summary]) -> list[Table]:
+def results_tables(summaries: Sequence[Summary], scoring: Scoring) -> list[Table]:
     """Tables for the screen, one per scenario: a line per metric, a column per estimator, mean [low, high].
 
     More estimators than fit beside one another have a line each, and a column for the metrics that say most.
     """
     if len({summary.estimator for summary in summaries}) > MOST_ABREAST:
-        return _long_tables(summaries)
+        return _long_tables(summaries, scoring)
     tables: dict[str, Table] = {}
     columns: dict[str, list[list[str]]] = {}
+    metrics = (*scoring.columns, "time")
     for summary in summaries:
         if summary.scenario not in tables:
             title = f"{summary.scenario}, {summary.n_scenes} scenes: mean [95 % interval]"
             tables[summary.scenario] = Table("", title=title)
-            columns[summary.scenario] = [[column.heading for column in COLUMNS.values()]]
+            columns[summary.scenario] = [[scoring.column(metric).heading for metric in metrics]]
         tables[summary.scenario].add_column(summary.estimator, justify="right")
-        statistics = ((column, summary.statistics[metric]) for metric, column in COLUMNS.items())
+        statistics = ((scoring.column(metric), summary.statistics[metric]) for metric in metrics)
         cells = [column.interval(s.mean, s.low, s.high) for column, s in statistics]
         cells[-1] += f"\nbatch {summary.batch_size}, threads {summary.threads}"
         columns[summary.scenario].append(cells)
@@ -97,19 +97,27 @@ def results_tables(summaries: Sequence[Summary]) -> list[Table]:
     return list(tables.values())
 
 
-def _long_tables(summaries: Sequence[Summary]) -> list[Table]:
+def _long_tables(summaries: Sequence[Summary], scoring: Scoring) -> list[Table]:
     tables: dict[str, Table] = {}
+    shown = [scoring.column(metric) for metric in scoring.shown]
     for summary in summaries:
         if summary.scenario not in tables:
-            table = Table("", title=f"{summary.scenario}, {summary.n_scenes} scenes: means, [95 % interval] of success")
-            for metric in SAYS_MOST:
-                table.add_column(COLUMNS[metric].heading, justify="right")
-            tables[summary.scenario] = table
-        cells = [COLUMNS[metric].number(summary.statistics[metric].mean) for metric in SAYS_MOST]
-        success = summary.statistics["success"]
-        cells[0] = COLUMNS["success"].interval(success.mean, success.low, success.high)
+            title = f"{summary.scenario}, {summary.n_scenes} scenes: means, [95 % interval] of {shown[0].name}"
+            tables[summary.scenario] = Table("", title=title)
+            for column in shown:
+                tables[summary.scenario].add_column(column.heading, justify="right")
+        statistics = [summary.statistics[metric] for metric in scoring.shown]
+        cells = [column.number(statistic.mean) for column, statistic in zip(shown, statistics, strict=True)]
+        cells[0] = shown[0].interval(statistics[0].mean, statistics[0].low, statistics[0].high)
         tables[summary.scenario].add_row(*(escape(cell) for cell in (summary.estimator, *cells)))
     return list(tables.values())
+
+
+def _field(value: float) -> float | str:
+    """As CSV has it: true and false are 1 and 0."""
+    if isinstance(value, bool):
+        return int(value)
+    return value if math.isfinite(value) else ""
 
 
 def _plain(statistic: Statistic) -> dict[str, float | int | None]:

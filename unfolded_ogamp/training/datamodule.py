@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import lightning
 import torch
 from torch.utils.data import DataLoader
 
-from unfolded_ogamp.physics import Csi, Scene
-from unfolded_ogamp.scenes import CounterSampler, SceneDataset, Source
+from unfolded_ogamp.scenes import Batch, CounterSampler, SceneDataset, Source
 from unfolded_ogamp.settings import Settings, at_least
-
-Batch = tuple[Scene, Csi]
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class DataSettings(Settings):
 class SceneDataModule(lightning.LightningDataModule):
     """Training scenes from one source and validation scenes from another."""
 
-    def __init__(self, training: Source, validation: Source, settings: DataSettings) -> None:
+    def __init__(self, training: Source[Any, Any], validation: Source[Any, Any], settings: DataSettings) -> None:
         super().__init__()
         self.training, self.validation, self.settings = training, validation, settings
 
@@ -60,10 +57,12 @@ class SceneDataModule(lightning.LightningDataModule):
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Records know how to move themselves; Lightning does not know records."""
         del dataloader_idx
-        scene, csi = batch
-        return scene.to(device=device), csi.to(device=device)
+        scene, measurement = batch
+        return scene.to(device=device), measurement.to(device=device)
 
-    def _loader(self, source: Source, split: str, sampler: CounterSampler | list[tuple[int, int]]) -> DataLoader[Batch]:
+    def _loader(
+        self, source: Source[Any, Any], split: str, sampler: CounterSampler | list[tuple[int, int]]
+    ) -> DataLoader[Batch]:
         dataset = SceneDataset(source, self.settings.batch_size, self.settings.seed, split)
         return DataLoader(dataset, batch_size=None, sampler=sampler, num_workers=self.settings.workers)
 

@@ -10,7 +10,7 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import EMAWeightAveraging
 
-from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
+from unfolded_ogamp.system import Network
 from unfolded_ogamp.training.datamodule import SceneDataModule
 from unfolded_ogamp.training.module import UnfoldedModule
 from unfolded_ogamp.training.run import RunSettings
@@ -28,7 +28,7 @@ class StepByStep(lightning.Callback):
 
 def fit_quietly(
     module: UnfoldedModule, data: SceneDataModule, settings: RunSettings, on_step: Callable[[], None]
-) -> UnfoldedOGAMP:
+) -> Network:
     """The network of a module after the steps that `fit` takes, with its averaged weights, ready to estimate.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +12,8 @@ import lightning
 from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from unfolded_ogamp.evaluation.compare import Estimator
 from unfolded_ogamp.evaluation.report import provenance
-from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.settings import Settings, at_least, positive, require, within
 from unfolded_ogamp.training.datamodule import SceneDataModule
 from unfolded_ogamp.training.module import UnfoldedModule
@@ -48,10 +48,15 @@ class RunSettings(Settings):
 
 
 class Origin(lightning.Callback):
-    """Writes into every checkpoint where it comes from: plain configuration, commit, and seconds of training so far."""
+    """Writes into every checkpoint where it comes from.
 
-    def __init__(self, configuration: Mapping[str, Any]) -> None:
-        self.configuration = configuration
+    Args:
+        trained_on: scenario or mixture, as plain values.
+        seed: of the scenes.
+    """
+
+    def __init__(self, trained_on: Mapping[str, Any], seed: int) -> None:
+        self.trained_on, self.seed = trained_on, seed
         self.commit = provenance()["commit"]
         self.earlier = 0.0
         self.started = time.monotonic()
@@ -62,7 +67,8 @@ class Origin(lightning.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "configuration": dict(self.configuration),
+            "trained_on": dict(self.trained_on),
+            "seed": self.seed,
             "commit": self.commit,
             "seconds": self.earlier + time.monotonic() - self.started,
         }
@@ -76,7 +82,6 @@ def fit(
     data: SceneDataModule,
     classic: Estimator,
     settings: RunSettings,
-    configuration: Mapping[str, Any],
 ) -> Path:
     """Train, and return the path of the last checkpoint.
 
@@ -85,7 +90,6 @@ def fit(
         data: scenes to train and validate on.
         classic: estimator that validation compares with.
         settings: how the run is carried out.
-        configuration: the whole configuration as plain values, kept in the checkpoints.
 
     Raises:
         FileExistsError: if there are checkpoints of another run where this one's would go.
@@ -113,9 +117,9 @@ def fit(
         log_every_n_steps=5,
         logger=TensorBoardLogger(output, name="tensorboard"),
         callbacks=[
-            ValidationReport(classic),
+            ValidationReport(module.system, classic),
             checkpoints,
-            Origin(configuration),
+            Origin(asdict(data.training), data.settings.seed),  # type: ignore[call-overload]
             EMAWeightAveraging(decay=settings.averaging, use_buffers=False),
             LearningRateMonitor("step"),
             RichProgressBar(leave=True),

@@ -11,7 +11,7 @@ from run_script import run_script
 from small_network import DETAILS, small_network
 from test_tune_command import METRICS
 
-from unfolded_ogamp.commands.failure import CommandError
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.evaluation.compare import Row
 from unfolded_ogamp.export import export_network
 from unfolded_ogamp.imaging.commands import adaptation
@@ -82,7 +82,7 @@ def test_handing_over_is_as_asked() -> None:
 
 
 def test_band_is_refused_in_one_line() -> None:
-    with pytest.raises(CommandError, match="scenario wide: a mismatch needs a scenario without bandwidth"):
+    with pytest.raises(InputError, match="scenario wide: a mismatch needs a scenario without bandwidth"):
         mismatches(replace(TINY, name="wide", los=True, bandwidth=1e8), AdaptationStudy(n_scenes=1, seed=0))
 
 

@@ -11,12 +11,13 @@ from omegaconf import OmegaConf
 from places import CONF
 from run_script import run_script
 
-from unfolded_ogamp.commands.failure import CommandError
+from unfolded_ogamp.catalogue import build_estimator, parse_entry
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.imaging.baselines.alternation import RivalEstimator
 from unfolded_ogamp.imaging.baselines.matched_filter import MatchedFilter
-from unfolded_ogamp.imaging.catalogue import build_estimator, parse_entry
 from unfolded_ogamp.imaging.commands.tune import Range, score, value_at, with_value
 from unfolded_ogamp.imaging.score import SceneMetrics
+from unfolded_ogamp.imaging.system import SYSTEM
 from unfolded_ogamp.settings import SettingsError
 
 RANGES = OmegaConf.load(CONF / "tune.yaml").ranges
@@ -62,7 +63,7 @@ def test_a_value_reaches_its_field_and_no_other():
     changed = with_value(estimator, "settings.synchronisation.phase_step", 1.2)
     assert value_at(changed, "settings.synchronisation.phase_step") == 1.2
     assert with_value(changed, "settings.synchronisation.phase_step", 1.7) == estimator
-    with pytest.raises(CommandError, match=r"expected the path of a setting, found 'imager\.depth'"):
+    with pytest.raises(InputError, match=r"expected the path of a setting, found 'imager\.depth'"):
         value_at(estimator, "imager.depth")
 
 
@@ -70,7 +71,7 @@ def test_a_value_reaches_its_field_and_no_other():
 def test_shipped_ranges_hold_the_settings_as_they_are(name):
     if name in ("fista", "omp"):
         pytest.importorskip("pyproximal", reason="the benchmark extra is not installed")
-    estimator = build_estimator(parse_entry(name), CONF)
+    estimator = build_estimator(SYSTEM, parse_entry(name))
     for path, limits in RANGES[name].items():
         assert limits.low <= value_at(estimator, path) <= limits.high
 

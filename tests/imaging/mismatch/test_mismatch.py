@@ -8,13 +8,13 @@ import pytest
 import torch
 from scipy.stats import binom
 
+from unfolded_ogamp.evaluation.point_sets import match, pairwise_distance
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.mismatch import diagnosis
 from unfolded_ogamp.imaging.mismatch.diagnosis import MismatchWarning
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.imaging.scenes.sampler import draw, draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.score import match, pairwise_distance
 from unfolded_ogamp.imaging.sources import Sources, columns_of
 from unfolded_ogamp.physics import Scene, measure
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from unfolded_ogamp.evaluation.compare import Statistic
+from unfolded_ogamp.evaluation.statistics import Statistic
 from unfolded_ogamp.imaging.study import drawing, figure_6, figure_7, figure_8, figure_9, sweep
 from unfolded_ogamp.imaging.study.sweep import statistic_rows
 from unfolded_ogamp.imaging.study.tables import curve_table, plain_table

@@ -14,13 +14,15 @@ from rich.console import Console
 from rich.table import Table
 
 from unfolded_ogamp.bounds.imaging import joint_bound
-from unfolded_ogamp.commands.failure import CommandError
-from unfolded_ogamp.commands.running import progress_bar
+from unfolded_ogamp.catalogue import build_estimator, parse_entry
+from unfolded_ogamp.commands.running import progress_bar, show
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import SceneMetrics, scene_metrics
 from unfolded_ogamp.scenes import SceneDataset
-from unfolded_ogamp.settings import Settings, at_least, require
+from unfolded_ogamp.settings import Settings, at_least, require, settings_from_dict
+from unfolded_ogamp.system import System
 
 FAILURE = 10.0  # what a scene that is not a success adds to the score
 
@@ -70,6 +72,36 @@ class Trial:
     time: float
 
 
+@dataclass(frozen=True)
+class Options(TuningSettings):
+    """See `conf/tune.yaml`."""
+
+    estimator: str
+    scenario: Any
+    ranges: Mapping[str, Any]
+
+
+def kinds(system: System) -> Mapping[str, type]:
+    """What the system decides."""
+    return {"scenario": system.scenario_kind}
+
+
+def run(system: System, options: Options, console: Console) -> None:
+    """Search for the settings of one estimator."""
+    if options.estimator not in options.ranges:
+        known = ", ".join(options.ranges)
+        raise InputError(f"estimator: expected one with ranges, {known}, found {options.estimator!r}")
+    estimator = build_estimator(system, parse_entry(options.estimator))
+    limits = options.ranges[options.estimator]
+    ranges = {path: settings_from_dict(Range, _with_scale(limit), path) for path, limit in limits.items()}
+    run_tuning(estimator, ranges, options.scenario, options, console)
+
+
+def _with_scale(limits: object) -> object:
+    """Limits of a range, which is linear unless it says otherwise."""
+    return {"log": False, **limits} if isinstance(limits, Mapping) else limits
+
+
 def run_tuning(
     estimator: Estimator,
     ranges: Mapping[str, Range],
@@ -110,7 +142,7 @@ def run_tuning(
             seconds = (time.perf_counter() - start) / len(scenes)
             success = math.fsum(one.success for one in metrics) / len(metrics)
             trials.append(Trial(values, score(metrics), success, seconds))
-            console.print(f"{trials[-1].score:8.3f}  {_text(values)}", markup=False, soft_wrap=True)
+            show(console, f"{trials[-1].score:8.3f}  {_text(values)}")
     trials.sort(key=lambda trial: (math.isnan(trial.score), trial.score))
     console.print(tuning_table(trials))
     return trials
@@ -128,11 +160,11 @@ def value_at(settings: Any, path: str) -> Any:
     """The field that a path of names with dots leads to.
 
     Raises:
-        CommandError: if there is none.
+        InputError: if there is none.
     """
     for name in path.split("."):
         if not is_dataclass(settings) or not hasattr(settings, name):
-            raise CommandError(f"ranges: expected the path of a setting, found {path!r}")
+            raise InputError(f"ranges: expected the path of a setting, found {path!r}")
         settings = getattr(settings, name)
     return settings
 
@@ -141,16 +173,14 @@ def with_value(settings: Any, path: str, value: float) -> Any:
     """The same settings with another value at a path.
 
     Raises:
-        CommandError: if the settings do not take it.
+        InputError: if the settings do not take it.
     """
     name, _, rest = path.partition(".")
     inner = with_value(getattr(settings, name), rest, value) if rest else value
     try:
         return replace(settings, **{name: inner})
     except ValueError as error:
-        raise CommandError(
-            f"ranges: expected values that the settings take, found {name} = {inner} ({error})"
-        ) from error
+        raise InputError(f"ranges: expected values that the settings take, found {name} = {inner} ({error})") from error
 
 
 def like(current: Any, value: float) -> float:

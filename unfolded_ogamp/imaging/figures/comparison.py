@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
 
+from unfolded_ogamp.evaluation.point_sets import matched_estimates
 from unfolded_ogamp.evaluation.style import BEFORE, COLOURS, MIDDLE, SMALL, TRUTH, soft_frame
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.figures.panels import (
@@ -26,7 +27,7 @@ from unfolded_ogamp.imaging.figures.panels import (
     image_legend,
     plain,
 )
-from unfolded_ogamp.imaging.score import matched_estimates, node_phase_error, phase_error
+from unfolded_ogamp.imaging.score import node_phase_error, phase_error
 from unfolded_ogamp.physics import Scene, link_phase, link_phase_error
 
 

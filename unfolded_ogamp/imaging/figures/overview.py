@@ -16,6 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from unfolded_ogamp.evaluation.point_sets import matched_estimates
 from unfolded_ogamp.evaluation.style import COLOURS, FRAME, LARGE, MIDDLE, SMALL, TRUTH, soft_frame
 from unfolded_ogamp.imaging.estimate import Estimate, Scatterers
 from unfolded_ogamp.imaging.figures.panels import (
@@ -33,7 +34,7 @@ from unfolded_ogamp.imaging.figures.panels import (
     plain,
 )
 from unfolded_ogamp.imaging.measured import Truth
-from unfolded_ogamp.imaging.score import matched_estimates, node_phase_error
+from unfolded_ogamp.imaging.score import node_phase_error
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 
 UNKNOWN_PHASE = 1.0  # [rad] of standard deviation beyond which a phase is anything

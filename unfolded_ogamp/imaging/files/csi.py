@@ -25,19 +25,18 @@ Other keys are not read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.files import read_npz, write_npz
 from unfolded_ogamp.imaging.files.arrays import KEYS, LOSS_EXPONENTS, CsiFile, checked
 from unfolded_ogamp.physics import Csi, Scene
-from unfolded_ogamp.scenes import SceneDataset, Source
 
 
-class CsiFileError(ValueError):
+class CsiFileError(InputError):
     """A CSI file that cannot be used; the message is one line."""
 
 
@@ -94,17 +93,3 @@ def _loss_name(exponent: float) -> str:
         if value == exponent:
             return name
     raise ValueError(f"a CSI file holds a loss exponent of {list(LOSS_EXPONENTS.values())}, got {exponent}")
-
-
-def simulate(source: Source, n_scenes: int, seed: int, output: str | Path) -> Iterator[Path]:
-    """Write the first `n_scenes` scenes of the test split to `output`/scene_0000.npz ... and yield each file's path."""
-    if type(n_scenes) is not int or n_scenes < 1:
-        raise ValueError(f"n_scenes: expected a whole number of at least 1, found {n_scenes!r}")
-    dataset = SceneDataset(source, batch_size=1, seed=seed, split="test", dtype=torch.float64)
-    folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
-    for index in range(n_scenes):
-        scene, csi = dataset[0, index]
-        path = folder / f"scene_{index:04d}.npz"
-        save_csi(path, scene, csi)
-        yield path

@@ -28,6 +28,7 @@ from unfolded_ogamp.imaging.subcarriers import coherent
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.records import choose, place
+from unfolded_ogamp.system import Network
 
 EXPECTED_SCATTERERS = 20  # sets the first scale of reflectivities alone, which adapts to the CSI
 
@@ -49,12 +50,15 @@ class Posed:
     phases: NodePhases
 
 
-class UnfoldedOGAMP(nn.Module):
+class UnfoldedOGAMP(Network):
     """OG-AMP alternating with synchronisation refinement, and joint refinement of what it finds, unfolded into layers.
 
     Parameters are real and do not depend on geometry, grid, or the numbers of nodes, frequencies, pixels or dimensions:
     one set of weights serves all. Before training every layer is the analytic step that it calls.
     """
+
+    system = "imaging"
+    settings: NetworkSettings
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()

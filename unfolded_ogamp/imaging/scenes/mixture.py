@@ -10,6 +10,7 @@ from typing import Annotated
 import torch
 
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.physics import Csi, Scene
 from unfolded_ogamp.settings import Check, Settings, positive, require
 
 COUNT_RANGES = ("nodes", "side")
@@ -58,7 +59,7 @@ class Component(Settings):
         for corner in itertools.product(*ranges.values()):
             self._with(dict(zip(ranges, corner, strict=True)))  # a Scenario refuses what cannot be drawn
 
-    def draw(self, generator: torch.Generator) -> Scenario:
+    def draw_scenario(self, generator: torch.Generator) -> Scenario:
         """Draw all ranges once."""
         values: dict[str, float] = {}
         for name, (low, high) in self.ranges.items():
@@ -80,15 +81,16 @@ class Component(Settings):
 
 @dataclass(frozen=True)
 class Mixture(Settings):
-    """A weighted mixture of components; one is drawn for every batch, so that a batch has one size.
-
-    In a YAML file for Hydra it needs `_convert_: all`, as OmegaConf wraps dataclasses that it finds in a list.
-    """
+    """A weighted mixture of components; one is drawn for every batch, so that a batch has one size."""
 
     components: Annotated[Sequence[Component], not_empty]
 
-    def draw(self, generator: torch.Generator) -> Scenario:
+    def draw(self, batch: int, generator: torch.Generator) -> tuple[Scene, Csi]:
+        """Draw a scenario, then `batch` scenes of it and one noisy measurement of each, in float64."""
+        return self.draw_scenario(generator).draw(batch, generator)
+
+    def draw_scenario(self, generator: torch.Generator) -> Scenario:
         """Draw the scenario of the next batch."""
         weights = torch.tensor([component.weight for component in self.components], dtype=torch.float64)
         index = int(torch.multinomial(weights, 1, generator=generator))
-        return self.components[index].draw(generator)
+        return self.components[index].draw_scenario(generator)

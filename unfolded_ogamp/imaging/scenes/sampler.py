@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.coarse.clocks import CoarseSettings, synchronise
-from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.physics import (
     Csi,
     NodeArray,
@@ -26,6 +27,9 @@ from unfolded_ogamp.physics import (
     regular_grid,
     wrap,
 )
+
+if TYPE_CHECKING:
+    from unfolded_ogamp.imaging.scenes.scenario import Scenario
 
 MAX_REDRAWS = 1000
 
@@ -131,7 +135,7 @@ def draw_links(scenario: Scenario, batch: int, generator: torch.Generator) -> Te
         count = int(broken.sum())
         missing = _draw_subset(n_tx * n_rx, scenario.n_missing_links, count, generator)
         link[broken] = ~missing.reshape(count, n_tx, n_rx)
-    raise RuntimeError(f"no connected network in {MAX_REDRAWS} draws with missing_links = {scenario.missing_links}")
+    raise InputError(f"no connected network in {MAX_REDRAWS} draws with missing_links = {scenario.missing_links}")
 
 
 def draw_los(scenario: Scenario, link: Tensor, generator: torch.Generator) -> Tensor:

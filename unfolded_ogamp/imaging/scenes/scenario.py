@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import torch
 
+from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.physics import Csi, Scene
 from unfolded_ogamp.settings import Check, Settings, at_least, not_negative, positive, require, within
 
 counts = Check("be 2 or 3 counts of at least 1", lambda pixels: len(pixels) in (2, 3) and min(pixels) >= 1)
@@ -119,6 +121,6 @@ class Scenario(Settings):
         """Number of links that are never measured."""
         return round(self.missing_links * self.n_tx * self.n_rx)
 
-    def draw(self, generator: torch.Generator) -> Scenario:  # noqa: ARG002 (the call that a Mixture shares)
-        """The scenario of the next batch: this one."""
-        return self
+    def draw(self, batch: int, generator: torch.Generator) -> tuple[Scene, Csi]:
+        """Draw `batch` scenes and one noisy measurement of each, in float64."""
+        return draw(self, batch, generator)

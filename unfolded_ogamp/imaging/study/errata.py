@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.evaluation.point_sets import chamfer_distance, pairwise_distance
+from unfolded_ogamp.evaluation.tables import markdown
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.sampler import draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.score import chamfer_distance, pairwise_distance
 from unfolded_ogamp.imaging.study.sweep import OnProgress, Row, Size
-from unfolded_ogamp.imaging.study.tables import markdown
 from unfolded_ogamp.physics import Scene, link_phase, los_channel, nlos_channel, path_loss, propagation_gain, wrap
 
 SIZES = {"tiny": Size(4), "quick": Size(50), "full": Size(200)}

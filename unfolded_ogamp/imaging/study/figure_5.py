@@ -15,17 +15,19 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from unfolded_ogamp.evaluation.compare import CONFIDENCE, compare, statistic_of
+from unfolded_ogamp.evaluation.compare import compare
+from unfolded_ogamp.evaluation.statistics import CONFIDENCE, statistic_of
 from unfolded_ogamp.evaluation.style import COLOURS, FRAME, LARGE, MIDDLE, SMALL, soft_frame
+from unfolded_ogamp.evaluation.tables import markdown
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.figures.panels import HEAT
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator, AlternatingSettings
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.score import SCORING
 from unfolded_ogamp.imaging.study.drawing import GREEDY, NETWORK, paper_settings, phases_known
 from unfolded_ogamp.imaging.study.sweep import BATCH, METRICS, OnProgress, Row, Size
-from unfolded_ogamp.imaging.study.tables import markdown
 from unfolded_ogamp.scenes import evaluation_scenes
 
 TOY = Scenario(name="toy", n_tx=10, n_rx=10, pixels=(10, 10), sparsity=0.05)
@@ -93,7 +95,7 @@ def measure(size: Size, seed: int, network: Estimator, on_progress: OnProgress |
 
         labels: Row = {"panel": panel.letter, "title": panel.title}
         scenes = evaluation_scenes(panel.scenario, size.n_scenes, 5 * BATCH, seed)
-        measured = compare({panel.title: panel.estimator}, scenes, TOY.name, advance)
+        measured = compare({panel.title: panel.estimator}, scenes, TOY.name, SCORING, advance)
         for metric in METRICS:
             printed: Row = {} if panel.printed is None or metric != "chamfer" else {"printed": panel.printed}
             value = np.array([row.value(metric) for row in measured])

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from unfolded_ogamp.bounds.imaging import joint_bound
-from unfolded_ogamp.evaluation.compare import statistic_of
+from unfolded_ogamp.evaluation.statistics import statistic_of
 from unfolded_ogamp.evaluation.style import FRAME, LARGE, MIDDLE, SMALL, TRUTH, soft_frame
 from unfolded_ogamp.imaging.estimate import Estimate, History
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator

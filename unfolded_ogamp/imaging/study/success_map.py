@@ -18,6 +18,7 @@ from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.score import SCORING
 from unfolded_ogamp.imaging.study.sweep import BATCH, OnProgress, Row, Size
 from unfolded_ogamp.scenes import evaluation_scenes
 
@@ -77,7 +78,7 @@ def measure(size: Size, seed: int, _: Estimator, on_progress: OnProgress | None 
         sparsity = count / math.prod(REGION.pixels)
         scenario = replace(case.scenario, n_tx=int(nodes), n_rx=int(nodes), sparsity=sparsity)
         scenes = evaluation_scenes(scenario, size.n_scenes, BATCH, seed)
-        (summary,) = summarise(compare({"greedy": GreedyEstimator(case.settings)}, scenes, name))
+        (summary,) = summarise(compare({"greedy": GreedyEstimator(case.settings)}, scenes, name, SCORING))
         success = summary.statistics["success"]
         labels: Row = {"phases": name, "n_nodes": nodes, "n_scatterers": count, "metric": "success"}
         rows.append({**labels, "mean": success.mean, "low": success.low, "high": success.high, "n": success.n})

@@ -10,9 +10,11 @@ from typing import Annotated
 import torch
 
 from unfolded_ogamp.bounds.imaging import Bound, joint_bound
-from unfolded_ogamp.evaluation.compare import Statistic, compare, statistic_of, summarise
+from unfolded_ogamp.evaluation.compare import compare, summarise
+from unfolded_ogamp.evaluation.statistics import Statistic, statistic_of
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.score import SCORING
 from unfolded_ogamp.scenes import evaluation_scenes
 from unfolded_ogamp.settings import Settings, at_least
 
@@ -85,7 +87,7 @@ def sweep(points: Sequence[Point], n_scenes: int, seed: int, on_progress: OnProg
                     on_progress(done, total)
 
             scenes = evaluation_scenes(scenario, n_scenes, BATCH, seed)
-            for summary in summarise(compare(estimators, scenes, scenario.name, advance)):
+            for summary in summarise(compare(estimators, scenes, scenario.name, SCORING, advance)):
                 chosen = {metric: summary.statistics[metric] for metric in METRICS}
                 rows += statistic_rows({**point.labels, "curve": summary.estimator}, chosen)
         rows += _bound_rows(point, n_scenes, seed)

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unfolded_ogamp.evaluation.tables import COLUMNS, Column
+from unfolded_ogamp.evaluation.tables import Column, markdown
+from unfolded_ogamp.imaging.score import COLUMNS
 from unfolded_ogamp.imaging.study.sweep import Row
-
-
-def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    ruler = ["---"] * len(header)
-    return "".join(f"| {' | '.join(line)} |\n" for line in (header, ruler, *lines))
 
 
 def plain_table(rows: Sequence[Row]) -> str:

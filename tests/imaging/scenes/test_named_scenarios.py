@@ -1,14 +1,13 @@
-"""Every shipped scenario instantiates, and differs from "paper" only where the design says so."""
+"""Every shipped scenario differs from "paper" only where the design says so."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import asdict
 
-import hydra
 import pytest
-from places import CONF
 
+from unfolded_ogamp.imaging.scenes.named import SCENARIOS
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 
 OVERRIDES = {
@@ -55,25 +54,20 @@ PAPER = {
 }
 
 
-def instantiate(name: str) -> Scenario:
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        return hydra.utils.instantiate(hydra.compose("simulate", [f"scenario={name}"]).scenario)
-
-
 def test_paper_is_the_default():
     assert asdict(Scenario()) == PAPER
 
 
 @pytest.mark.parametrize("name", OVERRIDES)
 def test_scenario_differs_from_paper_only_where_it_says(name):
-    assert asdict(instantiate(name)) == PAPER | {"name": name} | OVERRIDES[name]
+    assert asdict(SCENARIOS[name]) == PAPER | {"name": name} | OVERRIDES[name]
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "scenario").glob("*.yaml")))
-def test_scenario_is_named_after_its_file(name):
-    assert instantiate(name).name == name
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario_is_known_by_its_name(name):
+    assert SCENARIOS[name].name == name
 
 
 def test_counts_of_scatterers():
-    counts = {name: instantiate(name).n_scatterers for name in ("paper", "toy", "dense", "volume", "large")}
+    counts = {name: SCENARIOS[name].n_scatterers for name in ("paper", "toy", "dense", "volume", "large")}
     assert counts == {"paper": 19, "toy": 5, "dense": 31, "volume": 13, "large": 62}
