@@ -13,13 +13,14 @@ from places import ROOT
 PACKAGE = ROOT / "unfolded_ogamp"
 
 # What each part of the package may import of the others. A part is a folder or a module right under the package.
-FLOOR = {"records", "settings", "files", "fields"}
+FLOOR = {"memory", "records", "settings", "files", "fields"}
 GROUND = FLOOR | {"physics", "operators", "inference", "coarse", "bounds", "evaluation", "scenes"}
 ALLOWED: dict[str, set[str]] = {
     **{part: {"files"} for part in ("records", "settings", "fields")},
-    "files": set(),
-    "physics": {"records"},
-    "operators": {"records", "physics"},
+    "memory": set(),
+    "files": {"memory"},
+    "physics": {"memory", "records"},
+    "operators": {"memory", "records", "physics"},
     "inference": {"records", "physics", "operators"},
     "coarse": {"records", "settings", "physics", "inference"},
     "bounds": {"settings", "physics"},

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.operators.multistatic import MultistaticOperator
+from unfolded_ogamp.operators.multistatic import MultistaticOperator, require_dictionary_memory
 from unfolded_ogamp.physics import NodeArray, unit_vectors
 from unfolded_ogamp.records import Record
+
+PEAK_BYTES = 1000  # for every node, frequency and position: message passing on all positions, as measured
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,11 @@ class OffGridOperator(Record):
         """The dictionary expanded around `position` [B, N, D] [m], its atoms divided by `scale` [B].
 
         Recentring is to call this again at the moved positions.
+
+        Raises:
+            MemoryLimitError: if there is no memory for it and for message passing on it.
         """
+        require_dictionary_memory(array, position, PEAK_BYTES)
         return cls(
             gains=MultistaticOperator.at(array, position, scale),
             tx_direction=unit_vectors(array.tx, position),

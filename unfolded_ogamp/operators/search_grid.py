@@ -8,22 +8,36 @@ processor, which PyTorch's complex products do not.
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.memory import require_memory
 from unfolded_ogamp.physics import SPEED_OF_LIGHT, NodeArray, PixelGrid, amplitude, distances, gain_constant, node_wave
 from unfolded_ogamp.records import Record
 
+LIST_BYTES = 256  # of a position in a list of Python
+
 
 def fine_positions(pixels: PixelGrid, wavelength: Tensor, spacing: float) -> Tensor:
-    """Positions [B, Q, D] [m] that fill every pixel evenly, at most `spacing` wavelengths apart along a coordinate."""
+    """Positions [B, Q, D] [m] that fill every pixel evenly, at most `spacing` wavelengths apart along a coordinate.
+
+    Raises:
+        MemoryLimitError: if there is no memory for them.
+    """
     pixel = pixels.pixel[:, None, None]
-    count = int(per_axis(pixels, wavelength, spacing).amax())
+    exact, dimension = float(per_axis(pixels, wavelength, spacing).amax()), pixels.centre.shape[2]
+    inside = math.prod([exact] * dimension)  # inf where a power would overflow
+    n_bytes = inside * (LIST_BYTES + 2 * pixel.element_size() * pixels.centre.numel())
+    n_positions = inside * pixels.centre.shape[1]
+    purpose = f"{n_positions:.3g} positions to search, {exact:.3g} along every axis of a pixel,"
+    require_memory(n_bytes, purpose, pixel.device)
+    count = int(exact)
     axis = [(i - (count - 1) / 2) / count for i in range(count)]
-    inside = torch.tensor(list(itertools.product(axis, repeat=pixels.centre.shape[-1]))).to(pixel)
-    return (pixels.centre[:, :, None] + pixel[:, None] * inside).flatten(1, 2)
+    offset = torch.tensor(list(itertools.product(axis, repeat=dimension))).to(pixel)
+    return (pixels.centre[:, :, None] + pixel[:, None] * offset).flatten(1, 2)
 
 
 def per_axis(pixels: PixelGrid, wavelength: Tensor, spacing: float) -> Tensor:
@@ -60,12 +74,22 @@ class SearchGrid(Record):
             link: 1.0 where the link is measured, else 0.0: [B, n_tx, n_rx, 1].
             scale: what atoms are divided by [B].
             spacing: largest distance between positions along a coordinate, in wavelengths.
+
+        Raises:
+            MemoryLimitError: if there is no memory for it.
         """
         position, n_frequencies = fine_positions(pixels, array.wavelength, spacing), array.frequency.shape[1]
         n_scenes, n_positions, dimension = position.shape
+        n_tx, n_rx = link.shape[1:3]
+        at_rest = n_scenes * (8 * n_frequencies * (n_tx + n_rx) + 12)
+        while_filled = (
+            20 * n_frequencies * max(n_tx, n_rx)
+        )  # of one scene: angles in double, cosines in single precision
+        n_bytes = float(n_positions) * (at_rest + while_filled)
+        require_memory(n_bytes, f"a search grid of {n_scenes * n_positions} positions", position.device)
         tx, rx = (
             torch.empty(n_scenes, n_frequencies, 2 * count, n_positions, dtype=torch.float32, device=position.device)
-            for count in link.shape[1:3]
+            for count in (n_tx, n_rx)
         )
         energy = torch.cat(
             [
