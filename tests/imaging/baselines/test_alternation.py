@@ -7,7 +7,7 @@ from statistics import median
 
 import pytest
 import torch
-from baseline_problem import SMALL, complex_noise, posed, scattering
+from baseline_problem import SMALL, complex_noise, geometry, scattering
 
 from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.imaging.baselines import RIVALS, build_rival
@@ -80,7 +80,7 @@ def test_noise_alone_holds_next_to_nothing(rival):
 
 
 def test_list_is_debiased_and_holds_what_stands_out_alone():
-    problem = posed()
+    problem = geometry()
     centre = problem.grid.centre[0]
     points, csi = scattering(problem, centre[[15, 48, 71]])
     csi = csi + 0.3 * complex_noise(csi, 5)

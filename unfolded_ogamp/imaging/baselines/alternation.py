@@ -12,13 +12,11 @@ from torch import Tensor
 from unfolded_ogamp.imaging import assemble
 from unfolded_ogamp.imaging.baselines.points import Points, channel, columns_at, merged, refit
 from unfolded_ogamp.imaging.estimate import Estimate, History, Scatterers
-from unfolded_ogamp.imaging.greedy.estimator import first_phases
 from unfolded_ogamp.imaging.likelihood.uncertainty import with_joint_std
-from unfolded_ogamp.imaging.ogamp.alternating import observe
 from unfolded_ogamp.imaging.ogamp.listing import ListSettings
 from unfolded_ogamp.imaging.ogamp.presets import tuned
 from unfolded_ogamp.imaging.phases import refinement
-from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings, first_phases, observe
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.settings import Settings, at_least, not_negative, require, within
@@ -98,10 +96,7 @@ class RivalEstimator:
                 break
             points = self.imager.image(problem, observe(problem, phases), points, search)
             reference = channel(points, problem) + problem.los
-            phases = refinement.step(
-                *(problem.csi, reference, problem.link, phases),
-                *(settings.synchronisation, settings.synchronisation.phase_step, settings.synchronisation.momentum),
-            )
+            phases = refinement.step(problem.csi, reference, problem.link, phases, settings.synchronisation)
             residual = problem.mean_power(observe(problem, phases) + problem.los - reference)
             entries.append((residual, (points.reflectivity != 0).sum(1)))
             largest = torch.cat([phases.tx_move, phases.rx_move], dim=1).abs().amax()

@@ -23,14 +23,14 @@ from unfolded_ogamp.imaging.checks.conventions import (
 )
 from unfolded_ogamp.imaging.files.arrays import CsiFile, from_arrays
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
-from unfolded_ogamp.imaging.greedy.settings import GreedySettings
+from unfolded_ogamp.imaging.greedy.settings import GreedySettings, RestartSettings
 from unfolded_ogamp.inference.node_phases import fit_phases
-from unfolded_ogamp.physics import link_phase, los_channel
+from unfolded_ogamp.physics import link_phasor, los_channel
 
 LOS_RATIO = 1.5  # of misfits; scattering perturbs the right phases, and node phases explain part of wrong ones
 SCATTERER_RATIO = 2.0  # of misfits; the misfit of extended targets varies less than this by chance
-SHORT = GreedySettings(starts=2, rounds=6)
-LONG = GreedySettings(starts=10, rounds=6)
+SHORT = GreedySettings(restarts=RestartSettings(starts=2), rounds=6)
+LONG = GreedySettings(restarts=RestartSettings(starts=10), rounds=6)
 FLUCTUATION = 2.0  # standard deviations of the mean residual of noise
 LARGEST_SEARCH = 5e7  # positions x nodes x frequencies, 8 bytes each
 
@@ -88,8 +88,7 @@ def phase_misfit(measured: Tensor, reference: Tensor, file: CsiFile) -> float:
     trusted = file.csi.los_trusted
     turn = torch.sgn(measured * reference.conj()).movedim(-1, 0)[:, 0] * trusted
     tx, rx = fit_phases(turn, trusted.expand(len(turn), -1, -1)).split(list(trusted.shape[1:]), dim=1)
-    phase = link_phase(tx[..., None], rx[..., None])[..., 0]
-    aligned = (turn * torch.complex(phase.cos(), phase.sin())).sum((1, 2)).abs()
+    aligned = (turn * link_phasor(tx[..., None], rx[..., None])[..., 0]).sum((1, 2)).abs()
     return max(0.0, 1 - float(aligned.mean() / trusted.sum()))
 
 
@@ -111,6 +110,6 @@ def scatterer_misfit(file: CsiFile, settings: GreedySettings) -> float:
 
 def search_size(file: CsiFile) -> float:
     """Positions x nodes x frequencies that a search of the region holds."""
-    per_axis = (file.grid.pixel / file.array.wavelength / SHORT.spacing).ceil().clamp(min=1)
+    per_axis = (file.grid.pixel / file.array.wavelength / SHORT.detection.spacing).ceil().clamp(min=1)
     n_positions = file.grid.centre.shape[1] * float(per_axis) ** file.grid.centre.shape[2]
     return n_positions * sum(file.csi.link.shape[1:]) * file.csi.value.shape[-1]

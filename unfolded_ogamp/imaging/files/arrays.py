@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from unfolded_ogamp.fields import Fields
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, los_channel, reached_nodes, regular_grid
 from unfolded_ogamp.records import Record
 
-MAX_WAVES = 2e8  # nodes x frequencies x pixels: what an estimator holds at least, 16 bytes each
+MOST_PIXELS = 1e9  # along an axis
 LARGEST_MISFIT = 3.0  # ratio of the CSI to free space beyond which they differ in scale
 SAME_PLACE = 1e-6  # distance below which two points are one, in carrier wavelengths
 
@@ -172,9 +171,8 @@ def _load_grid(fields: Fields, array: NodeArray) -> PixelGrid:
     lower, upper = roi
     fields.expect(bool((lower < upper).all()), "roi", "the lower corner below the upper one", roi.tolist())
     exact = ((upper - lower) / pixel).tolist()
-    size = math.prod(max(1.0, count) for count in exact)
-    most = MAX_WAVES / (len(nodes) * array.frequency.shape[1])
-    fields.expect(size <= most, "roi and pixel", f"at most {most:.2g} pixels with {len(nodes)} nodes", f"{size:.3g}")
+    expected = f"at most {MOST_PIXELS:.3g} pixels along an axis"
+    fields.expect(max(exact) <= MOST_PIXELS, "roi and pixel", expected, f"{max(exact):.3g}")
     counts = [max(1, round(count)) for count in exact]
     middle = (lower + upper) / 2
     grid = regular_grid(counts, pixel, middle.tolist(), torch.float64)

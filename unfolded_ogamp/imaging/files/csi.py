@@ -55,7 +55,7 @@ def save_csi(path: str | Path, scene: Scene, csi: Csi, truth: bool = True) -> No
     """Write one scene, a batch of one on a regular grid, and its CSI; the file appears at once or not at all."""
     if len(csi.value) != 1:
         raise ValueError(f"a CSI file holds one scene, got a batch of {len(csi.value)}")
-    array, half = scene.told_array, scene.grid.pixel[0] / 2
+    array, half = scene.assumed_array, scene.grid.pixel[0] / 2
     centre = scene.grid.centre[0]
     tensors = {
         "tx": array.tx[0],

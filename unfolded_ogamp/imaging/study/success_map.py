@@ -16,7 +16,7 @@ from unfolded_ogamp.evaluation.compare import compare, summarise
 from unfolded_ogamp.evaluation.style import COLOURS, LARGE, MIDDLE, SMALL, soft_frame
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
-from unfolded_ogamp.imaging.greedy.settings import GreedySettings
+from unfolded_ogamp.imaging.greedy.settings import GreedySettings, RestartSettings, StepSettings
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import SCORING
 from unfolded_ogamp.imaging.study.sweep import BATCH, OnProgress, Row, Size
@@ -31,7 +31,7 @@ SIZES = {
     ),
 }
 # phases are held at their given values: the number of scatterers never suffices to fit them
-KNOWN = GreedySettings(phase_count=10**6, haze=math.inf, starts=1)
+KNOWN = GreedySettings(step=StepSettings(phase_count=10**6), restarts=RestartSettings(focus_gain=math.inf, starts=1))
 COLOUR_MAP = "cividis"
 
 
