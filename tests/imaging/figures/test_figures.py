@@ -17,10 +17,11 @@ from matplotlib.patches import Ellipse, Rectangle
 from matrix_of_rows import OVER_BOUND, SUCCESSES, matrix_of_rows
 
 from unfolded_ogamp.evaluation.compare import summarise
-from unfolded_ogamp.evaluation.figures import parameter_figure, transfer_figure
+from unfolded_ogamp.evaluation.figures import parameter_figure
 from unfolded_ogamp.evaluation.style import COLOURS
 from unfolded_ogamp.imaging.figures.comparison import comparison_figure
 from unfolded_ogamp.imaging.figures.overview import estimate_figure, headline
+from unfolded_ogamp.imaging.figures.transfer import transfer_figure
 from unfolded_ogamp.imaging.score import node_phase_error
 from unfolded_ogamp.physics import measure
 
