@@ -168,8 +168,9 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "setting unknown": (
         edit_config(lambda c: c["network"].update(depth=3)),
-        "/config.json: network: expected only the keys blocks, first_exit, layers, looks, additions, false_alarms, "
-        "joint_layers, final_layers, prunings, width, starts, hand_over, imaging, synchronisation, screening, greedy, "
+        "/config.json: network: expected only the keys blocks, first_exit, layers, detection_passes, additions, "
+        "false_alarms, joint_layers, final_layers, prunings, width, starts, fallback, imaging, synchronisation, "
+        "screening, greedy, "
         "found 'depth'",
     ),
     "setting of another type": (

@@ -17,13 +17,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from unfolded_ogamp.errors import InputError
+from unfolded_ogamp.files import shipped
 from unfolded_ogamp.settings import settings_from_dict
 from unfolded_ogamp.system import Network, system
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CARD = "README.md"
-SHIPPED = Path(__file__).resolve().parents[1] / "checkpoints" / "unfolded_ogamp"
+SHIPPED = shipped("checkpoints") / "unfolded_ogamp"
 
 
 class PretrainedError(InputError):
@@ -50,11 +51,11 @@ class ExportDetails:
     measured: Mapping[str, Any]
 
 
-def load_pretrained(folder: str | Path, of_system: str | None = None) -> Network:
+def load_pretrained(folder: str | Path = SHIPPED, of_system: str | None = None) -> Network:
     """The network of an exported folder, ready to estimate: in eval mode, and no gradients are kept.
 
     Args:
-        folder: written by `scripts/export.py`.
+        folder: written by `scripts/export.py`; by default that of the shipped network, for imaging.
         of_system: name of the system that it has to be of; None takes a network of any.
 
     Raises:

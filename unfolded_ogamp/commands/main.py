@@ -18,16 +18,16 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from unfolded_ogamp.errors import InputError
+from unfolded_ogamp.files import shipped
 
 if TYPE_CHECKING:
     from unfolded_ogamp.system import System
 
-CONFIGURATIONS = Path(__file__).resolve().parents[2] / "conf"
+CONFIGURATIONS = shipped("conf")
 HELP = ("-h", "--help")
 
 
