@@ -27,7 +27,7 @@ class DataSettings(Settings):
 
     seed: Annotated[int, at_least(0)] = 0
     batch_size: Annotated[int, at_least(1)] = 4
-    batches_per_epoch: Annotated[int, at_least(1)] = 100
+    batches_per_epoch: Annotated[int, at_least(1)] = 60
     validation_batches: Annotated[int, at_least(1)] = 4
     workers: Annotated[int, at_least(0)] = 0
 

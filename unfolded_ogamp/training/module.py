@@ -29,7 +29,7 @@ class OptimiserSettings(Settings):
         final: share of the learning rate that is left at the end of the run.
     """
 
-    learning_rate: Annotated[float, positive] = 0.02
+    learning_rate: Annotated[float, positive] = 0.002
     warm_up: Annotated[int, at_least(0)] = 20
     final: Annotated[float, within("(0, 1]")] = 0.02
 
