@@ -17,6 +17,7 @@ from unfolded_ogamp.evaluation.figures import reliability_figure
 from unfolded_ogamp.evaluation.report import results_tables, write_results, write_rows
 from unfolded_ogamp.evaluation.scoring import Scoring
 from unfolded_ogamp.files import written_at_once
+from unfolded_ogamp.provenance import hashes
 from unfolded_ogamp.scenes import evaluation_scenes
 from unfolded_ogamp.settings import Check, Settings, at_least
 from unfolded_ogamp.system import System
@@ -101,7 +102,7 @@ def run_evaluation(
     summaries = summarise(rows)
     for table in results_tables(summaries, scoring):
         console.print(table)
-    write_results(rows, output / "results.json", asdict(settings))
+    write_results(rows, output / "results.json", asdict(settings), hashes(estimators))
     write_rows(rows, output / "scenes.csv")
     written = ["results.json", "scenes.csv"]
     if scoring.regions:

@@ -18,7 +18,7 @@ class DataSettings(Settings):
     """How scenes are batched.
 
     Attributes:
-        seed: seed of all splits, which never meet.
+        seed: of all splits, which never meet, and of the initial weights.
         batch_size: scenes in a batch.
         batches_per_epoch: training batches between two validations, on all ranks together.
         validation_batches: validation batches, the same ones every time, on all ranks together.

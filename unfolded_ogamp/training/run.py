@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor,
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from unfolded_ogamp.evaluation.compare import Estimator
-from unfolded_ogamp.evaluation.report import provenance
+from unfolded_ogamp.provenance import provenance
 from unfolded_ogamp.settings import Settings, at_least, positive, require, within
 from unfolded_ogamp.training.datamodule import SceneDataModule
 from unfolded_ogamp.training.module import UnfoldedModule
@@ -57,7 +57,6 @@ class Origin(lightning.Callback):
 
     def __init__(self, trained_on: Mapping[str, Any], seed: int) -> None:
         self.trained_on, self.seed = trained_on, seed
-        self.commit = provenance()["commit"]
         self.earlier = 0.0
         self.started = time.monotonic()
 
@@ -69,7 +68,7 @@ class Origin(lightning.Callback):
         return {
             "trained_on": dict(self.trained_on),
             "seed": self.seed,
-            "commit": self.commit,
+            "provenance": provenance(),
             "seconds": self.earlier + time.monotonic() - self.started,
         }
 
