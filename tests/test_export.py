@@ -155,7 +155,8 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no seed": (edit_config(lambda c: c.pop("seed")), "/config.json: expected the key 'seed', found none"),
     "another key": (
         edit_config(lambda c: c.update(colour="red")),
-        "/config.json: expected only the keys system, network, weights_sha256, trained_on, seed, provenance, training_time, measured, "
+        "/config.json: expected only the keys system, network, weights_sha256, trained_on, seed, provenance, "
+        "training_time, measured, "
         "found 'colour'",
     ),
     "no network": (
@@ -168,8 +169,9 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "setting unknown": (
         edit_config(lambda c: c["network"].update(depth=3)),
-        "/config.json: network: expected only the keys blocks, first_exit, layers, looks, additions, false_alarms, "
-        "joint_layers, final_layers, prunings, width, starts, hand_over, imaging, synchronisation, screening, greedy, "
+        "/config.json: network: expected only the keys blocks, first_exit, layers, detection_passes, additions, "
+        "false_alarms, joint_layers, final_layers, prunings, width, starts, fallback, imaging, synchronisation, "
+        "screening, greedy, "
         "found 'depth'",
     ),
     "setting of another type": (

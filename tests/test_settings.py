@@ -60,7 +60,7 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
         "n_scenes": COUNT,
         "seed": COUNT_OR_NONE,
         "device": ("moon",),
-        **dict.fromkeys(("hand_over", "adaptation"), FREE),
+        **dict.fromkeys(("fallback", "adaptation"), FREE),
     },
     "DataSettings": {
         **dict.fromkeys(("batch_size", "batches_per_epoch", "validation_batches"), COUNT),
@@ -94,11 +94,11 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
     "Mixture": {"components": ((),)},
     "NetworkSettings": {
         **dict.fromkeys(("layers", "additions", "joint_layers", "final_layers", "starts"), COUNT),
-        **dict.fromkeys(("looks", "prunings", "width"), COUNT_OR_NONE),
+        **dict.fromkeys(("detection_passes", "prunings", "width"), COUNT_OR_NONE),
         "blocks": (*COUNT, 1),
         "first_exit": (*COUNT, 9),
         "false_alarms": SHARE,
-        **dict.fromkeys(("hand_over", "imaging", "synchronisation", "screening", "greedy"), FREE),
+        **dict.fromkeys(("fallback", "imaging", "synchronisation", "screening", "greedy"), FREE),
     },
     "OptimiserSettings": {"learning_rate": POSITIVE, "warm_up": COUNT_OR_NONE, "final": SHARE},
     "OrthogonalMatchingPursuit": {

@@ -66,7 +66,7 @@ def test_estimators_see_the_nodes_as_they_are_told():
     told = replace(scene.array, tx=scene.array.tx + 0.01)
     csi = measure(scene, torch.Generator().manual_seed(9))
     knows_told = Known([replace(scene, array=told)], 0.0)
-    rows = compare({"told": knows_told}, [(replace(scene, told=told), csi)], "toy", SCORING)
+    rows = compare({"told": knows_told}, [(replace(scene, assumed=told), csi)], "toy", SCORING)
     # what is true is judged by what is true: a prediction from the nodes as told is not it
     assert all(row.metrics.position_rmse == 0 and row.metrics.channel_nmse_db > -30 for row in rows)
 

@@ -57,13 +57,30 @@ def test_nodes_and_pixels_in_one_plane_of_space() -> None:
         assert torch.cdist(true, found.position[:, :2]).amin(1).max() < 0.03
 
 
-def test_conjugated_sign_of_all_csi_gives_the_same_scatterers() -> None:
+def test_negated_csi_gives_the_same_scatterers() -> None:
     """Minus one is a phase of pi between all Tx and all Rx, which reflectivity absorbs; no node may wrap over it."""
     scene, csi = draw(SMALL, 3, torch.Generator().manual_seed(3))
     one = OG_AMP(csi, scene.array, scene.grid)
     other = OG_AMP(replace(csi, value=-csi.value), scene.array, scene.grid)
-    for plus, minus in zip(one.scatterers, other.scatterers, strict=True):
+    for true, plus, minus in zip(scene.position, one.scatterers, other.scatterers, strict=True):
+        assert plus.position.shape == true.shape
         torch.testing.assert_close(minus.position, plus.position, rtol=0, atol=1e-3)
+
+
+def test_conjugated_csi_of_far_nodes_is_that_of_the_mirrored_scene() -> None:
+    """A node in direction u and at distance r sees a scatterer at p after r - p u: conjugation turns p to -p.
+
+    It turns r to -r, too, which is a phase of the node; here it is taken out, and with it that of the node itself.
+    """
+    far = replace(SMALL, node_radius=(40.0, 60.0), phase_std=0.0)
+    scene, csi = draw(far, 3, torch.Generator().manual_seed(3))
+    tx, rx = (nodes.norm(dim=-1) for nodes in (scene.array.tx, scene.array.rx))
+    turn = 2 * scene.array.wavenumber[:, None, None] * (tx[:, :, None] + rx[:, None])[..., None]
+    mirrored = replace(csi, value=csi.value.conj() * torch.polar(torch.ones_like(turn), -turn))
+    estimate = OG_AMP(mirrored, scene.array, scene.grid)
+    for true, found in zip(scene.position, estimate.scatterers, strict=True):
+        assert found.position.shape == true.shape
+        assert torch.cdist(-true, found.position).amin(1).max() < 0.01
 
 
 def test_one_pixel_one_frequency_and_a_node_inside_the_region() -> None:

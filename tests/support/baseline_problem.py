@@ -1,23 +1,21 @@
-"""One scene as a rival's imaging sees it: phases known, double precision."""
+"""One scene as the imaging of a baseline sees it: phases known, double precision."""
 
 from __future__ import annotations
 
 import torch
+from problems import posed
 from torch import Tensor
 
 from unfolded_ogamp.imaging.baselines.points import Points, channel
-from unfolded_ogamp.imaging.problem import Problem, pose
-from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 
 SMALL = Scenario(name="small", n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.05)
 
 
-def posed(scenario: Scenario = SMALL, seed: int = 0) -> Problem:
+def geometry(scenario: Scenario = SMALL) -> Problem:
     """A problem whose CSI is not used."""
-    scene, csi = draw(scenario, 1, torch.Generator().manual_seed(seed))
-    scene, csi = scene.to(torch.float64), csi.to(torch.float64)
-    return pose(csi, scene.array, scene.grid, torch.ones_like(scene.grid.pixel))
+    return posed(scenario, expected_count=1.0).problem
 
 
 def scattering(problem: Problem, position: Tensor, seed: int = 1) -> tuple[Points, Tensor]:

@@ -1,4 +1,4 @@
-"""Figures for every system: what a network has learned, and whether confidence regions hold what they claim."""
+"""Figures for every system: learned parameters over the layers, and coverage of confidence regions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from matplotlib.ticker import MaxNLocator
 from unfolded_ogamp.evaluation.compare import Summary
 from unfolded_ogamp.evaluation.statistics import LEVELS
 from unfolded_ogamp.evaluation.style import BEFORE, COLOURS, MIDDLE, SMALL, soft_frame
+
+MARKERS = "os^"  # the next one when all colours are taken
+WIDTH = 0.7  # of all points at one level, in levels
 
 
 def parameter_figure(learned: Mapping[str, Sequence[float]], start: Mapping[str, Sequence[float]]) -> Figure:
@@ -37,19 +40,15 @@ def parameter_figure(learned: Mapping[str, Sequence[float]], start: Mapping[str,
     return figure
 
 
-MARKERS = "os^"  # one after the other when the colours are used up
-WIDTH = 0.7  # of the points at one level, side by side
-
-
 def reliability_figure(summaries: Sequence[Summary], regions: Mapping[str, str]) -> Figure:
-    """By how much more or less truths are inside the 50, 90 and 99 % regions, with its interval.
+    """Empirical minus nominal coverage of the 50, 90 and 99 % confidence regions, with 95 % intervals.
 
     One point per level, estimator and scenario, and a panel for each of the `regions`, see `Scoring`.
     """
     figure = Figure(figsize=(3.0 + 4.0 * len(regions), 5.2), layout="constrained", facecolor="white")
     panels = figure.subplots(1, len(regions), sharey=True, squeeze=False)[0]
     for axes, (kind, title) in zip(panels, regions.items(), strict=True):
-        axes.axhline(0, linestyle="--", color=BEFORE, linewidth=2, label="calibrated")
+        axes.axhline(0, linestyle="--", color=BEFORE, linewidth=2, label="nominal coverage")
         for index, summary in enumerate(summaries):
             found = [summary.statistics[f"{kind}_inside_{round(100 * level)}"] for level in LEVELS]
             mean = [100 * (each.mean - level) for each, level in zip(found, LEVELS, strict=True)]
@@ -59,10 +58,10 @@ def reliability_figure(summaries: Sequence[Summary], regions: Mapping[str, str])
             label, marker = f"{summary.estimator}, {summary.scenario}", MARKERS[turn % len(MARKERS)]
             axes.errorbar(place, mean, spread, fmt=marker, color=COLOURS[colour], capsize=3, label=label)
         axes.set_title(title, fontsize=MIDDLE)
-        axes.set_xlabel("claimed [%]", fontsize=MIDDLE)
+        axes.set_xlabel("nominal coverage [%]", fontsize=MIDDLE)
         axes.set_xticks(range(len(LEVELS)), [f"{100 * level:.0f}" for level in LEVELS])
         soft_frame(axes)
-    figure.axes[0].set_ylabel("truths inside, less what is claimed [%]", fontsize=MIDDLE)
+    figure.axes[0].set_ylabel("empirical - nominal coverage, 95 % interval [%]", fontsize=MIDDLE)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", fontsize=SMALL, frameon=False)
     return figure

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -20,7 +21,7 @@ from unfolded_ogamp.evaluation.statistics import Statistic
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.provenance import provenance
 
-MOST_ABREAST = 5  # estimators whose columns fit a screen
+MOST_ABREAST = 2  # estimators whose columns fit 80 characters
 
 
 def write_results(rows: Sequence[Row], path: Path, settings: Mapping[str, Any], weights: Mapping[str, str]) -> None:
@@ -61,10 +62,19 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
     _write(path, buffer.getvalue())
 
 
+def screen_table(title: str | None, first: str, *headings: str) -> Table:
+    """An empty table for 80 characters: a first column on the left, then a narrow one of numbers for each heading."""
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=0)
+    table.add_column(escape(first))
+    for heading in headings:
+        table.add_column(escape(heading.replace(" ", "\n")), justify="right")
+    return table
+
+
 def results_tables(summaries: Sequence[Summary], scoring: Scoring) -> list[Table]:
     """Tables for the screen, one per scenario: a line per metric, a column per estimator, mean [low, high].
 
-    More estimators than fit beside one another have a line each, and a column for the metrics that say most.
+    More estimators than fit side by side have a line each, with a column for each of the main metrics.
     """
     if len({summary.estimator for summary in summaries}) > MOST_ABREAST:
         return _long_tables(summaries, scoring)
@@ -74,9 +84,9 @@ def results_tables(summaries: Sequence[Summary], scoring: Scoring) -> list[Table
     for summary in summaries:
         if summary.scenario not in tables:
             title = f"{summary.scenario}, {summary.n_scenes} scenes: mean [95 % interval]"
-            tables[summary.scenario] = Table("", title=title)
+            tables[summary.scenario] = screen_table(title, "")
             columns[summary.scenario] = [[scoring.column(metric).heading for metric in metrics]]
-        tables[summary.scenario].add_column(summary.estimator, justify="right")
+        tables[summary.scenario].add_column(escape(summary.estimator), justify="right")
         statistics = ((scoring.column(metric), summary.statistics[metric]) for metric in metrics)
         cells = [column.interval(s.mean, s.low, s.high) for column, s in statistics]
         cells[-1] += f"\nbatch {summary.batch_size}, threads {summary.threads}"
@@ -93,9 +103,7 @@ def _long_tables(summaries: Sequence[Summary], scoring: Scoring) -> list[Table]:
     for summary in summaries:
         if summary.scenario not in tables:
             title = f"{summary.scenario}, {summary.n_scenes} scenes: means, [95 % interval] of {shown[0].name}"
-            tables[summary.scenario] = Table("", title=title)
-            for column in shown:
-                tables[summary.scenario].add_column(column.heading, justify="right")
+            tables[summary.scenario] = screen_table(title, "", *(column.heading for column in shown))
         statistics = [summary.statistics[metric] for metric in scoring.shown]
         cells = [column.number(statistic.mean) for column, statistic in zip(shown, statistics, strict=True)]
         cells[0] = shown[0].interval(statistics[0].mean, statistics[0].low, statistics[0].high)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from matplotlib.figure import Figure
-from rich.markup import escape
 from rich.table import Table
 
 from unfolded_ogamp.evaluation.point_sets import matched_estimates
+from unfolded_ogamp.evaluation.report import screen_table
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.figures.overview import estimate_figure, headline
 from unfolded_ogamp.imaging.files.arrays import CsiFile
@@ -62,9 +62,8 @@ def scatterer_table(estimate: Estimate) -> Table:
     scatterers = estimate.scatterers[0]
     strength = scatterers.reflectivity.abs()
     order = strength.argsort(descending=True)[:STRONGEST]
-    table = Table(title=f"the {len(order)} strongest of {len(strength)}" if len(strength) > len(order) else None)
-    for heading in ("position [m]", "+- [mm]", "strength", "to strongest [dB]", "probability"):
-        table.add_column(escape(heading), justify="right")
+    title = f"the {len(order)} strongest of {len(strength)}" if len(strength) > len(order) else None
+    table = screen_table(title, "position [m]", "+- [mm]", "strength", "to strongest [dB]", "probability")
     for index in order.tolist():
         position = ", ".join(f"{value:.4f}" for value in scatterers.position[index].tolist())
         spread = 1e3 * float(scatterers.position_std[index].square().sum().sqrt())

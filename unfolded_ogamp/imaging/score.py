@@ -131,7 +131,7 @@ def scene_metrics(scene: Scene, estimate: Estimate, index: int, bound: Bound) ->
         chamfer_squared=chamfer_distance(distance.square(), diagonal**2),
         gospa=gospa_distance(distance, wavelength / 2),
         channel_nmse_db=float(10 * (error / power).log10()) if power > 0 else math.nan,
-        residual=_ratio(float(estimate.residual[index]), float(one.noise_variance)),
+        residual=_ratio(float(estimate.residual[index].detach()), float(one.noise_variance)),
         **inside,
     )
 
@@ -190,7 +190,7 @@ COLUMNS: Mapping[str, Column] = {
 }
 
 SCORING = Scoring(
-    inputs=lambda scene, csi: (csi, scene.told_array, scene.grid),
+    inputs=lambda scene, csi: (csi, scene.assumed_array, scene.grid),
     bound=joint_bound,
     score=scene_metrics,
     columns=COLUMNS,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.problem import Problem, phasor
-from unfolded_ogamp.operators.points import PointColumns
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.physics import Scene, link_phasor
 from unfolded_ogamp.records import Record
 
 
@@ -29,21 +30,33 @@ class Sources(Record):
     tx_phase: Tensor
     rx_phase: Tensor
 
+    @classmethod
+    def of_scene(cls, scene: Scene, problem: Problem) -> Self:
+        """The truth: the scatterers and first phases of a scene, in the units and the precision of its problem."""
+        exact = scene.to(dtype=problem.link.dtype)
+        return cls(
+            position=exact.position,
+            reflectivity=exact.reflectivity.to(problem.csi.dtype) / problem.reflectivity_scale[:, None],
+            used=torch.ones_like(exact.position[..., 0], dtype=torch.bool),
+            tx_phase=exact.tx_phase[..., 0],
+            rx_phase=exact.rx_phase[..., 0],
+        )
+
     @property
     def rotation(self) -> Tensor:
         """exp(j Phi) [B, n_tx, n_rx, 1], what takes the phases out of the CSI."""
-        return phasor(self.tx_phase[..., None], self.rx_phase[..., None])
+        return link_phasor(self.tx_phase[..., None], self.rx_phase[..., None])
 
 
-def columns_of(sources: Sources, problem: Problem) -> PointColumns:
-    """The exact dictionary on the sources, in problem units."""
-    return PointColumns.at(problem.array, sources.position, sources.used, problem.dictionary_scale)
+def used_first(used: Tensor) -> Tensor:
+    """Order of the slots [B, S'] with those in `used` [B, S] first; S' is what the fullest scene needs."""
+    order = used.to(torch.int8).argsort(dim=1, descending=True, stable=True)
+    return order[:, : int(used.sum(1).max())]
 
 
 def compact(sources: Sources) -> Sources:
     """Used slots first, and no more slots than the fullest scene needs."""
-    order = sources.used.to(torch.int8).argsort(dim=1, descending=True, stable=True)
-    order = order[:, : int(sources.used.sum(1).max())]
+    order = used_first(sources.used)
     used = sources.used.gather(1, order)
     return replace(
         sources,

@@ -12,27 +12,15 @@ so that storage is (n_tx + n_rx) K N numbers and the work is matrix products.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from unfolded_ogamp.memory import require_memory
-from unfolded_ogamp.physics import SPEED_OF_LIGHT, NodeArray, amplitude, distances, unit_phasor
+from unfolded_ogamp.physics import NodeArray, amplitude, distances, gain_constant, node_wave
 from unfolded_ogamp.records import Record
 
 PEAK_BYTES = 64  # for every node, frequency and position, while the dictionary is computed
-
-
-def node_factor(array: NodeArray, distance: Tensor, gain: Tensor | None) -> Tensor:
-    """Wave exp(-j 2 pi f d / c) / d, or as the array spreads: distances [B, n, N] [m], gains [B, n]; [B, K, n, N]."""
-    turns = array.frequency[:, :, None, None].to(distance) * (distance / SPEED_OF_LIGHT)[:, None]
-    return unit_phasor(turns) * amplitude(array, distance, gain)[:, None]
-
-
-def gain_constant(array: NodeArray) -> Tensor:
-    """The constant lambda_c / (4 pi) of the path loss (3): [B], [m]."""
-    return array.wavelength / (4 * math.pi)
 
 
 def require_dictionary_memory(array: NodeArray, position: Tensor, each: int) -> None:
@@ -93,7 +81,7 @@ class MultistaticOperator(Record):
         """
         require_dictionary_memory(array, position, PEAK_BYTES)
         constant = (gain_constant(array) / scale)[:, None, None, None]
-        tx, rx = (node_factor(array, distances(nodes, position), gain) for nodes, gain in array.sides)
+        tx, rx = (node_wave(array, distances(nodes, position), gain) for nodes, gain in array.sides)
         return cls(tx_factor=tx * constant, rx_factor=rx)
 
     def forward(self, coefficients: Tensor) -> Tensor:

@@ -17,17 +17,10 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.operators.multistatic import MultistaticOperator, require_dictionary_memory
-from unfolded_ogamp.physics import NodeArray
+from unfolded_ogamp.physics import NodeArray, unit_vectors
 from unfolded_ogamp.records import Record
 
 PEAK_BYTES = 1000  # for every node, frequency and position: message passing on all positions, as measured
-
-
-def unit_vectors(nodes: Tensor, position: Tensor) -> Tensor:
-    """Unit vectors from every node [B, n, D] to every position [B, N, D]: [B, D, n, N]."""
-    # contiguous: with the coordinates innermost in memory every product that follows is several times slower
-    difference = position.mT.contiguous()[:, :, None, :] - nodes.mT.contiguous()[:, :, :, None]
-    return difference / difference.square().sum(1, keepdim=True).sqrt()
 
 
 @dataclass(frozen=True)

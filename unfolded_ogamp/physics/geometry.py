@@ -80,6 +80,23 @@ def regular_grid(counts: Sequence[int], pixel: float, middle: Sequence[float], d
     return PixelGrid(centre=centre[None], pixel=torch.full((1,), pixel, dtype=dtype))
 
 
+def distances(nodes: Tensor, points: Tensor) -> Tensor:
+    """Distance of every node [..., n, D] to every point [..., P, D]: [..., n, P], [m]."""
+    # one coordinate after the other: with the coordinates innermost in memory this takes several times as long
+    squares = [(nodes[..., :, None, axis] - points[..., None, :, axis]).square() for axis in range(nodes.shape[-1])]
+    return sum(squares[1:], squares[0]).sqrt()
+
+
+def unit_vectors(nodes: Tensor, points: Tensor) -> Tensor:
+    """Unit vectors from every node [B, n, D] to every point [B, P, D]: [B, D, n, P].
+
+    They are the gradient of `distances` over the point.
+    """
+    # contiguous: with the coordinates innermost in memory every product that follows is several times slower
+    difference = points.mT.contiguous()[:, :, None, :] - nodes.mT.contiguous()[:, :, :, None]
+    return difference / difference.square().sum(1, keepdim=True).sqrt()
+
+
 def draw_nodes(
     n_nodes: int, dimension: int, inner: float, outer: float, batch: int, generator: torch.Generator
 ) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from baseline_problem import SMALL, complex_noise, posed, scattering
+from baseline_problem import SMALL, complex_noise, geometry, scattering
 
 from unfolded_ogamp.operators.multistatic import MultistaticOperator
 from unfolded_ogamp.operators.off_grid import OffGridOperator
@@ -34,7 +34,7 @@ def orthogonal_dictionary() -> OffGridOperator:
 
 @pytest.mark.parametrize("missing", [0.0, 0.4])
 def test_library_sees_a_dictionary_and_its_adjoint(missing):
-    problem = posed(replace(SMALL, missing_links=missing))
+    problem = geometry(replace(SMALL, missing_links=missing))
     position = problem.grid.centre[:, :7]
     weight = 0.5 + torch.rand(1, 3, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     off_grid = OffGridOperator.at(problem.array, position, problem.dictionary_scale)
@@ -52,7 +52,7 @@ def test_library_sees_a_dictionary_and_its_adjoint(missing):
 
 
 def test_next_to_no_penalty_is_least_squares():
-    problem = posed()
+    problem = geometry()
     position = problem.grid.centre[:, [0, 22, 47, 81]]
     operator = OffGridOperator.at(problem.array, position, problem.dictionary_scale)
     fista = Fista(penalty=1e-9, iterations=600)
@@ -84,7 +84,7 @@ def test_groups_are_soft_thresholded_on_an_orthogonal_dictionary(penalty):
 
 
 def test_recentring_moves_a_pixel_to_its_scatterer():
-    problem = posed()
+    problem = geometry()
     position = problem.grid.centre[0, [34, 67]]
     points, observation = scattering(problem, position)
     off = torch.tensor([[0.01, -0.006], [-0.008, 0.004]], dtype=torch.float64)

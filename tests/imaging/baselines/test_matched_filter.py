@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from baseline_problem import posed, scattering
+from baseline_problem import geometry, scattering
 
 from unfolded_ogamp.imaging.baselines.matched_filter import MatchedFilter, filtered
 from unfolded_ogamp.imaging.baselines.points import Points
@@ -13,7 +13,7 @@ ALONE = torch.tensor([[0.137, -0.291]], dtype=torch.float64)
 
 
 def test_power_at_a_lone_scatterer_is_that_of_its_echo_and_the_largest_there_is():
-    problem = posed()
+    problem = geometry()
     points, observation = scattering(problem, ALONE)
     reflectivity, power = filtered(points.position, problem, observation)
     torch.testing.assert_close(reflectivity, points.reflectivity)
@@ -23,7 +23,7 @@ def test_power_at_a_lone_scatterer_is_that_of_its_echo_and_the_largest_there_is(
 
 
 def test_peak_is_at_the_scatterer():
-    problem = posed()
+    problem = geometry()
     wavelength = float(problem.array.wavelength)
     points, observation = scattering(problem, ALONE)
     image, matched = Points.nothing(problem), MatchedFilter()
@@ -38,7 +38,7 @@ def test_peak_is_at_the_scatterer():
 
 
 def test_only_local_maxima_above_the_threshold_are_found():
-    problem = posed()
+    problem = geometry()
     _, observation = scattering(problem, torch.tensor([[-0.5, 0.4], [0.6, 0.1]], dtype=torch.float64))
     image = MatchedFilter(threshold=60.0).image(problem, observation, Points.nothing(problem), search=True)
     assert image.position.shape[1] == 2

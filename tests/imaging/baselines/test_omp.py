@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from baseline_problem import complex_noise, posed, scattering
+from baseline_problem import complex_noise, geometry, scattering
 
 from unfolded_ogamp.imaging.baselines.points import Points
 from unfolded_ogamp.operators.search_grid import fine_positions
@@ -17,7 +17,7 @@ ON_GRID = [30, 222, 418, 640, 815]
 
 
 def test_scatterers_of_the_dictionary_come_out_exactly():
-    problem = posed()
+    problem = geometry()
     pursuit = OrthogonalMatchingPursuit(spacing=0.25, false_alarm=1e-3)
     position = fine_positions(problem.grid, problem.array.wavelength, pursuit.spacing)
     points, observation = scattering(problem, position[0, ON_GRID])
@@ -29,7 +29,7 @@ def test_scatterers_of_the_dictionary_come_out_exactly():
 
 
 def test_scatterers_beside_the_dictionary_are_recentred_on():
-    problem = posed()
+    problem = geometry()
     pursuit = OrthogonalMatchingPursuit(spacing=0.25, false_alarm=1e-3)
     position = fine_positions(problem.grid, problem.array.wavelength, pursuit.spacing)[0, ON_GRID]
     off = 0.02 * torch.rand(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
@@ -46,7 +46,7 @@ def test_scatterers_beside_the_dictionary_are_recentred_on():
 
 
 def test_noise_brings_atoms_as_seldom_as_the_false_alarm_says():
-    problem = posed()
+    problem = geometry()
     pursuit = OrthogonalMatchingPursuit(false_alarm=0.2)
     position = fine_positions(problem.grid, problem.array.wavelength, 0.5)
     alarms = sum(len(pursuit.pursue(position, problem, complex_noise(problem.csi, seed))) > 0 for seed in range(60))

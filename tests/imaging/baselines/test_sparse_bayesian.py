@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from baseline_problem import SMALL, complex_noise, dense_columns, posed, scattering
+from baseline_problem import SMALL, complex_noise, dense_columns, geometry, scattering
 
 from unfolded_ogamp.imaging.baselines.points import Points, columns_at
 from unfolded_ogamp.imaging.baselines.sparse_bayesian import SparseBayesian, best_shift, gather, posterior, update
@@ -17,7 +17,7 @@ HELD = [3, 27, 51, 88]
 
 def noisy_scene(missing: float = 0.0) -> tuple[Problem, Points, torch.Tensor]:
     """Every pixel centre as a point, and the noisy CSI of scatterers a little beside four of them."""
-    problem = posed(replace(SMALL, missing_links=missing))
+    problem = geometry(replace(SMALL, missing_links=missing))
     centre = problem.grid.centre[0]
     off = 0.02 * torch.rand(4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     _, csi = scattering(problem, centre[HELD] + off)
@@ -97,7 +97,7 @@ def test_moving_to_the_offsets_raises_the_evidence():
 
 
 def test_without_noise_the_support_is_exact():
-    problem = posed()
+    problem = geometry()
     points, csi = scattering(problem, problem.grid.centre[0, HELD])
     image, bayesian = Points.nothing(problem), SparseBayesian(oversampling=1)
     for _ in range(3):
@@ -109,7 +109,7 @@ def test_without_noise_the_support_is_exact():
 
 @pytest.mark.parametrize("missing", [0.0, 0.3])
 def test_gram_matrix_without_derivatives_is_the_part_of_the_one_with_them(missing):
-    problem = posed(replace(SMALL, missing_links=missing))
+    problem = geometry(replace(SMALL, missing_links=missing))
     points = Points.nothing(problem).keep(torch.arange(9))
     plain, whole = (columns_at(points, problem, derivatives).gram(problem.link) for derivatives in (False, True))
     torch.testing.assert_close(plain, whole[:, :9, :9])

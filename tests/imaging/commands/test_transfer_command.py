@@ -35,7 +35,7 @@ from unfolded_ogamp.training.run import RunSettings
 FEW = Scenario(name="few", n_tx=7, n_rx=7, pixels=(6, 6), sparsity=0.06)
 NOISY = replace(FEW, name="noisy", snr_db=3.0)
 MIXED = Mixture([Component(FEW, ranges={"snr_db": (3.0, 25.0)})])
-ALONE = NetworkSettings(blocks=1, first_exit=1, looks=1, starts=1, hand_over=False)
+ALONE = NetworkSettings(blocks=1, first_exit=1, detection_passes=1, starts=1, fallback=False)
 SETTINGS = EvaluationSettings(n_scenes=2, batch_size=2, seed=0, device="cpu")
 
 
@@ -132,7 +132,7 @@ def test_a_name_stands_for_one_network(twice: Scenario, tmp_path: Path) -> None:
 
 def test_shipped_recipe_tests_networks_by_themselves() -> None:
     network = options_of("transfer").recipe.network
-    assert (network.starts, network.hand_over) == (1, False)
+    assert (network.starts, network.fallback) == (1, False)
 
 
 def test_unknown_scenario_is_refused_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,7 @@ class FirstBlock(nn.Module):
         return state.position, state.imaging.messages.posterior.log_odds
 
 
-def posed(side: int, network: UnfoldedOGAMP) -> Posed:
+def network_input(side: int, network: UnfoldedOGAMP) -> Posed:
     scenario = Scenario(n_tx=6, n_rx=7, pixels=(side, side), sparsity=0.06)
     scene, csi = draw(scenario, 3, torch.Generator().manual_seed(side))
     scene, csi = scene.to(torch.float32), csi.to(torch.float32)
@@ -41,12 +41,12 @@ def arguments(given: Posed) -> tuple[Tensor, ...]:
 
 def test_exported_graph_agrees_for_other_csi_and_numbers_of_positions() -> None:
     network = UnfoldedOGAMP(NetworkSettings(blocks=1, first_exit=1, layers=1)).eval().requires_grad_(False)
-    given = posed(8, network)
+    given = network_input(8, network)
     module = FirstBlock(network, given)
     positions = torch.export.Dim("positions", min=200)
     shapes = ({}, {1: positions}, {3: positions}, {3: positions}, {1: positions})
     program = torch.export.export(module, arguments(given), dynamic_shapes=shapes)
     for side in (8, 11):
-        other = arguments(posed(side, network))
+        other = arguments(network_input(side, network))
         for exported, direct in zip(program.module()(*other), module(*other), strict=True):
             torch.testing.assert_close(exported, direct, rtol=1e-4, atol=1e-4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from problems import posed
 
 from unfolded_ogamp.imaging.greedy.estimator import first_phases
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
@@ -12,8 +13,8 @@ from unfolded_ogamp.imaging.ogamp import alternating, screening
 from unfolded_ogamp.imaging.ogamp.presets import screened_imaging
 from unfolded_ogamp.imaging.ogamp.screening import ScreenedState, ScreeningSettings
 from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters
-from unfolded_ogamp.imaging.problem import Problem, pose
-from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.imaging.phases.refinement import RefinementParameters
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import Scene, distances
@@ -23,11 +24,11 @@ PARAMETERS = ImagingParameters.of(IMAGING)
 SCREENING = ScreeningSettings(candidates=3.0)
 PLANE = Scenario(n_tx=14, n_rx=14, pixels=(9, 9), sparsity=0.05, phase_std=0.0, snr_db=40.0)
 SPACE = Scenario(n_tx=20, n_rx=20, pixels=(5, 5, 5), sparsity=0.05, node_radius=(1.0, 1.5), phase_std=0.0, snr_db=40.0)
+FULL = RefinementParameters(phase_step=1.0, momentum=0.0)
 
 
-def posed(scenario: Scenario, batch: int, seed: int) -> tuple[Scene, Problem, SearchGrid]:
-    scene, csi = draw(scenario, batch, torch.Generator().manual_seed(seed))
-    problem = pose(csi, scene.array, scene.grid, torch.full_like(scene.grid.pixel, 5.0))
+def with_grid(scenario: Scenario, n_scenes: int, seed: int) -> tuple[Scene, Problem, SearchGrid]:
+    scene, _, problem, _ = posed(scenario, n_scenes, seed, expected_count=5.0)
     return scene, problem, problem.search_grid(SCREENING.spacing)
 
 
@@ -43,12 +44,12 @@ def after(problem: Problem, search_grid: SearchGrid, count: int) -> ScreenedStat
         observation = alternating.observe(problem, state.phases)
         for _ in range(4):
             state = screening.image(state, problem, observation, PARAMETERS, IMAGING)
-        state = screening.synchronise(state, problem, NetworkSettings().synchronisation, 1.0, 0.0)
+        state = screening.synchronise(state, problem, NetworkSettings().synchronisation, FULL, 3)
     return state
 
 
 def test_peaks_are_the_local_maxima_one_by_one() -> None:
-    _, problem, search_grid = posed(PLANE, 2, seed=1)
+    _, problem, search_grid = with_grid(PLANE, 2, seed=1)
     picture = search_grid.back_project(problem.csi)
     position, power = screening.peaks(search_grid, picture, problem, SCREENING)
     assert position.shape[1] == SCREENING.count(problem) == 42  # 3 sqrt(14 x 14)
@@ -66,7 +67,7 @@ def test_peaks_are_the_local_maxima_one_by_one() -> None:
 
 
 def test_screening_keeps_what_is_active_and_what_it_predicts() -> None:
-    _, problem, search_grid = posed(PLANE, 3, seed=2)
+    _, problem, search_grid = with_grid(PLANE, 3, seed=2)
     state = after(problem, search_grid, 1)
     posterior = state.imaging.messages.posterior
     again = screening.screen(state, problem, search_grid, PARAMETERS, IMAGING, SCREENING)
@@ -90,7 +91,7 @@ def test_scatterers_are_found_wherever_they_lie_in_their_pixels() -> None:
     """In all but a few scenes: one start may end in a trap, which is what restarts are for."""
     hits = 0
     for scenario, seed in ((PLANE, 3), (replace(PLANE, pixel=0.5), 4), (SPACE, 5)):
-        scene, problem, search_grid = posed(scenario, 4, seed)
+        scene, problem, search_grid = with_grid(scenario, 4, seed)
         sources = screening.active_sources(after(problem, search_grid, 6))
         for index in range(4):
             distance = distances(scene.position[index], sources.position[index, sources.used[index]])
@@ -100,7 +101,7 @@ def test_scatterers_are_found_wherever_they_lie_in_their_pixels() -> None:
 
 
 def test_a_step_that_is_not_finite_is_not_taken() -> None:
-    _, problem, search_grid = posed(PLANE, 2, seed=6)
+    _, problem, search_grid = with_grid(PLANE, 2, seed=6)
     state = start(problem, search_grid)
     observation = alternating.observe(problem, state.phases)
     broken = observation.clone()

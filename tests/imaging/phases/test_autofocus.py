@@ -7,23 +7,23 @@ from dataclasses import replace
 
 import pytest
 import torch
+from problems import pose_scene, posed
 
 from unfolded_ogamp.imaging.phases import autofocus
 from unfolded_ogamp.imaging.phases.autofocus import AutofocusSettings
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
-from unfolded_ogamp.imaging.problem import Problem, phasor, pose
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.operators.search_grid import SearchGrid
-from unfolded_ogamp.physics import Scene, link_phase, link_phase_error
+from unfolded_ogamp.physics import Scene, link_phase, link_phase_error, link_phasor
 
 SMALL = Scenario(name="small", n_tx=16, n_rx=16, pixels=(10, 10), sparsity=0.06, phase_model="uniform")
 PLAIN = AutofocusSettings(phase_step=1.0, momentum=0.0)
 
 
 def drawn(scenario: Scenario, n_scenes: int, seed: int) -> tuple[Scene, Problem, SearchGrid]:
-    scene, csi = draw(scenario, n_scenes, torch.Generator().manual_seed(seed))
-    problem = pose(csi, scene.array, scene.grid, None)
+    scene, _, problem, _ = posed(scenario, n_scenes, seed)
     return scene, problem, problem.search_grid(PLAIN.spacing)
 
 
@@ -84,9 +84,9 @@ def test_line_of_sight_tells_the_phases_it_can():
     """Uniform phases, and a line of sight on some links: the image is of the others, and agrees with it."""
     scene, csi = draw(replace(SMALL, n_tx=20, n_rx=20, los=True), 6, torch.Generator().manual_seed(5))
     some = torch.rand(csi.los.shape, generator=torch.Generator().manual_seed(6)) < 0.3
-    rotation = phasor(scene.tx_phase, scene.rx_phase).conj()
+    rotation = link_phasor(scene.tx_phase, scene.rx_phase).conj()
     value = torch.where(some[..., None], csi.value, csi.value - csi.los_channel * rotation)
-    problem = pose(replace(csi, value=value, los=some, los_trusted=some), scene.array, scene.grid, None)
+    problem = pose_scene(scene, replace(csi, value=value, los=some, los_trusted=some)).problem
     search_grid = problem.search_grid(PLAIN.spacing)
     phases, _ = autofocus.focus(problem, NodePhases.zero(problem.link, 1), search_grid, AutofocusSettings())
     error = link_phase_error(link_phase(phases.tx, phases.rx), link_phase(scene.tx_phase, scene.rx_phase), scene.link)
@@ -94,9 +94,7 @@ def test_line_of_sight_tells_the_phases_it_can():
 
 
 def test_with_a_line_of_sight_everywhere_there_is_no_image():
-    scene, csi = draw(replace(SMALL, los=True), 2, torch.Generator().manual_seed(7))
-    problem = pose(csi, scene.array, scene.grid, None)
-    search_grid = problem.search_grid(PLAIN.spacing)
+    _, problem, search_grid = drawn(replace(SMALL, los=True), 2, seed=7)
     phases, gain = autofocus.focus(problem, NodePhases.zero(problem.link, 1), search_grid, AutofocusSettings())
     assert gain.tolist() == [1.0, 1.0]
     assert bool(torch.isfinite(phases.tx).all())

@@ -15,7 +15,7 @@ from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import SCORING
-from unfolded_ogamp.imaging.study.drawing import phases_known
+from unfolded_ogamp.imaging.study.curves import phases_known
 from unfolded_ogamp.imaging.study.sweep import IMAGE_KNOWN, JOINT, METRICS, PHASES_KNOWN, Curve, Point, expected_chamfer
 from unfolded_ogamp.imaging.study.sweep import sweep as run_sweep
 from unfolded_ogamp.scenes import evaluation_scenes

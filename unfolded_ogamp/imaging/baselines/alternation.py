@@ -1,4 +1,4 @@
-"""The alternation that all rivals share: their image, then the node phases as for OG-AMP, by turns."""
+"""The alternation that all baselines share: their image, then the node phases as for OG-AMP, by turns."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from torch import Tensor
 from unfolded_ogamp.imaging import assemble
 from unfolded_ogamp.imaging.baselines.points import Points, channel, columns_at, merged, refit
 from unfolded_ogamp.imaging.estimate import Estimate, History, Scatterers
-from unfolded_ogamp.imaging.greedy.estimator import first_phases
 from unfolded_ogamp.imaging.likelihood.uncertainty import with_joint_std
-from unfolded_ogamp.imaging.ogamp.alternating import observe
 from unfolded_ogamp.imaging.ogamp.listing import ListSettings
 from unfolded_ogamp.imaging.ogamp.presets import tuned
 from unfolded_ogamp.imaging.phases import refinement
-from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings, first_phases, observe
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.settings import Settings, at_least, not_negative, require, within
 
 
 class Imager(Protocol):
-    """What makes a rival: an image from an observation in which the node phases are taken for known."""
+    """What makes a baseline: an image from an observation whose node phases are taken as known."""
 
     def image(self, problem: Problem, observation: Tensor, points: Points, search: bool) -> Points:
         """The next image of one scene.
@@ -41,7 +39,7 @@ class Imager(Protocol):
 
 @dataclass(frozen=True)
 class AlternationSettings(Settings):
-    """Settings of the alternation, the same for all rivals.
+    """Settings of the alternation, the same for all baselines.
 
     Attributes:
         synchronisation: how the node phases are refined; by default as for `og_amp`.
@@ -68,8 +66,8 @@ class AlternationSettings(Settings):
 
 
 @dataclass(frozen=True)
-class RivalEstimator:
-    """A rival's imaging alternating with synchronisation refinement, one scene after another, on the CPU."""
+class BaselineEstimator:
+    """The imaging of a baseline alternating with synchronisation refinement, one scene after another, on the CPU."""
 
     imager: Imager
     settings: AlternationSettings = field(default_factory=AlternationSettings)
@@ -98,10 +96,7 @@ class RivalEstimator:
                 break
             points = self.imager.image(problem, observe(problem, phases), points, search)
             reference = channel(points, problem) + problem.los
-            phases = refinement.step(
-                *(problem.csi, reference, problem.link, phases),
-                *(settings.synchronisation, settings.synchronisation.phase_step, settings.synchronisation.momentum),
-            )
+            phases = refinement.step(problem.csi, reference, problem.link, phases, settings.synchronisation)
             residual = problem.mean_power(observe(problem, phases) + problem.los - reference)
             entries.append((residual, (points.reflectivity != 0).sum(1)))
             largest = torch.cat([phases.tx_move, phases.rx_move], dim=1).abs().amax()
@@ -111,7 +106,7 @@ class RivalEstimator:
 
 
 def listed(points: Points, problem: Problem, observation: Tensor, settings: AlternationSettings) -> Points:
-    """The points as a list: merged, their reflectivities debiased, and without what does not stand out of the noise.
+    """The points as a list: merged, their reflectivities debiased, and without those below the false-alarm threshold.
 
     A penalty shrinks reflectivities and a matched filter takes those of neighbours in; least squares on what is listed
     does neither.

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from unfolded_ogamp.imaging.baselines.points import Points, channel, columns_at, moved, searched
 from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.inference.least_squares import plus_diagonal
 from unfolded_ogamp.records import Record
 from unfolded_ogamp.settings import Settings, at_least, positive
 
@@ -118,7 +119,7 @@ def posterior(data: Data, variance: Tensor, noise: Tensor) -> Evidence:
     """Posterior of the reflectivities for variances [1, N] and noise variance [1]."""
     deviation = variance.sqrt()
     scaled = deviation[:, :, None] * data.gram * deviation[:, None] / noise[:, None, None]
-    factor = torch.linalg.cholesky(scaled + torch.eye(variance.shape[1], dtype=scaled.dtype))
+    factor = torch.linalg.cholesky(plus_diagonal(scaled, torch.ones_like(variance)))
     inverse = torch.cholesky_inverse(factor)
     covariance = deviation[:, :, None] * inverse * deviation[:, None]
     mean = (covariance @ data.echo[..., None])[..., 0] / noise[:, None]
@@ -152,7 +153,7 @@ def best_shift(points: Points, result: Evidence, problem: Problem, observation: 
     P = Re(conj(B^H B) o (mean mean^H + covariance)), v = Re(conj(mean) o B^H (y - A mean) - diag(B^H A covariance)).
     """
     columns = columns_at(points, problem, derivatives=True)
-    count, dimension = columns.n_slots, columns.repeats - 1
+    count, dimension = columns.n_slots, columns.tx.shape[3] - 1
     gram = columns.gram(problem.link)
     model = Points(points.position, result.mean)
     residual = (observation - channel(model, problem)) * problem.link
@@ -161,6 +162,6 @@ def best_shift(points: Points, result: Evidence, problem: Problem, observation: 
     matrix = (gram[:, count:, count:].conj() * second).real
     spread = (gram[:, count:, :count] * result.covariance.mT.repeat(1, dimension, 1)).sum(2)
     vector = (result.mean.conj().repeat(1, dimension) * echo - spread).real
-    damping = 1e-6 * matrix.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
-    solution = torch.linalg.solve(matrix + damping * torch.eye(matrix.shape[1], dtype=matrix.dtype), vector)
+    damping = 1e-6 * matrix.diagonal(dim1=1, dim2=2).mean(1, keepdim=True)
+    solution = torch.linalg.solve(plus_diagonal(matrix, damping), vector)
     return solution.reshape(1, dimension, count).mT

@@ -47,14 +47,14 @@ def variants(network: UnfoldedOGAMP) -> dict[str, UnfoldedOGAMP]:
     settings = network.settings
     changed = {
         "all": settings,
-        "no looks": replace(settings, looks=0),
+        "no detection pass": replace(settings, detection_passes=0),
         "no competition": replace(settings, width=0),
         "no pruning": replace(settings, prunings=0),
-        "one look": replace(settings, looks=1),
+        "one detection pass": replace(settings, detection_passes=1),
         "fewest joint layers": replace(settings, joint_layers=1, final_layers=1),
         "no restarts": replace(settings, starts=1),
-        "no handing over": replace(settings, hand_over=False),
-        "neither restarts nor handing over": replace(settings, starts=1, hand_over=False),
+        "no fallback": replace(settings, fallback=False),
+        "neither restarts nor fallback": replace(settings, starts=1, fallback=False),
         "one block": of_blocks(settings, 1),
         "a quarter of the blocks": of_blocks(settings, max(1, settings.blocks // 4)),
         "half of the blocks": of_blocks(settings, max(1, settings.blocks // 2)),

@@ -41,7 +41,7 @@ class Options(Settings):
 
     scenario: Any
     checkpoint: str | None
-    hand_over: bool
+    fallback: bool
     adaptation: AdaptationSettings
     n_scenes: Annotated[int, at_least(1)]
     seed: Annotated[int, at_least(0)]
@@ -59,7 +59,7 @@ def run(system: System, options: Options, console: Console) -> None:
     """Measure what adaptation changes."""
     del system
     set_threads(options.threads)
-    study = AdaptationStudy(options.n_scenes, options.seed, options.device, options.hand_over, options.adaptation)
+    study = AdaptationStudy(options.n_scenes, options.seed, options.device, options.fallback, options.adaptation)
     network = load_network(optional_path(options.checkpoint))
     run_adaptation(network, options.scenario, study, Path(options.output), console)
 
@@ -70,12 +70,12 @@ class AdaptationStudy(EvaluationSettings):
 
     Attributes:
         batch_size: what is adapted to is one scene.
-        hand_over: whether what the network does not settle goes to the greedy estimator, adapted or not.
+        fallback: whether scenes whose residual exceeds the noise go to the greedy estimator, adapted or not.
         adaptation: how the network is adapted.
     """
 
     batch_size: int = field(default=1, init=False)
-    hand_over: bool
+    fallback: bool
     adaptation: AdaptationSettings
 
 
@@ -114,7 +114,7 @@ def mismatches(scenario: Scenario, study: AdaptationStudy) -> dict[str, Batches]
 
 def estimators(network: UnfoldedOGAMP, study: AdaptationStudy) -> dict[str, Estimator]:
     """The network with and without adaptation, and greedy."""
-    one = with_settings(network, replace(network.settings, hand_over=study.hand_over))
+    one = with_settings(network, replace(network.settings, fallback=study.fallback))
     return {NETWORK: one, ADAPTED: AdaptedEstimator(one, study.adaptation), "greedy": GreedyEstimator()}
 
 

@@ -12,14 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from unfolded_ogamp.files import read_npz
-from unfolded_ogamp.imaging.checks.check import Check, Verdict
-from unfolded_ogamp.imaging.checks.run import check_arrays
+from unfolded_ogamp.imaging.checks import Check, Verdict, check_arrays
 from unfolded_ogamp.imaging.files.arrays import KEYS
 from unfolded_ogamp.imaging.files.csi import CsiFileError
 from unfolded_ogamp.settings import Settings
 from unfolded_ogamp.system import System
 
-COLOURS = {Verdict.PASS: "green", Verdict.DOUBT: "yellow", Verdict.FAIL: "red", Verdict.UNTOLD: "dim"}
+COLOURS = {Verdict.PASS: "green", Verdict.DOUBT: "yellow", Verdict.FAIL: "red", Verdict.UNDECIDED: "dim"}
 
 
 @dataclass(frozen=True)

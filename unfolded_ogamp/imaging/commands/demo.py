@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.commands.evaluate import EvaluationSettings, compare_estimators, drawn
 from unfolded_ogamp.commands.running import make_folder, optional_path, show
 from unfolded_ogamp.evaluation.compare import Row, Summary, summarise
+from unfolded_ogamp.evaluation.report import screen_table
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.figures.comparison import comparison_figure
@@ -112,9 +111,7 @@ def demo_table(summaries: Sequence[Summary], bound: tuple[float, float]) -> Tabl
     """A line per estimator, and one for the bound."""
     first = summaries[0]
     title = f"{first.scenario}, {first.n_scenes} scenes (batch {first.batch_size}, threads {first.threads})"
-    table = Table("", title=title, box=SIMPLE_HEAD, pad_edge=False)
-    for metric in SHOWN:
-        table.add_column(escape(SCORING.column(metric).heading.replace(" ", "\n")), justify="right")
+    table = screen_table(title, "", *(SCORING.column(metric).heading for metric in SHOWN))
     for summary in summaries:
         means = (SCORING.column(metric).number(summary.statistics[metric].mean) for metric in SHOWN)
         table.add_row(summary.estimator, *means)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from unfolded_ogamp.bounds.imaging import joint_bound
@@ -190,7 +191,9 @@ def like(current: Any, value: float) -> float:
 
 def tuning_table(trials: Sequence[Trial]) -> Table:
     """A line per trial."""
-    table = Table("score", "success [%]", "time per scene [s]", "settings", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        "score", escape("success\n[%]"), escape("time per\nscene [s]"), "settings", box=SIMPLE_HEAD, pad_edge=False
+    )
     for trial in trials:
         table.add_row(f"{trial.score:.3f}", f"{100 * trial.success:.0f}", f"{trial.time:.2f}", _text(trial.values))
     return table

@@ -10,19 +10,19 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 
 from unfolded_ogamp.evaluation.compare import Summary
 from unfolded_ogamp.evaluation.style import COLOURS, MIDDLE, SMALL, soft_frame
 from unfolded_ogamp.imaging.score import COLUMNS
 
-CELL, LEAST = 0.68, 3.5  # width of a cell and of a panel [inches]
+CELL, NARROWEST = 0.68, 3.5  # width of a cell, and least width of a map, [inches]
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One metric as a map; `statistic` is the field of it that is drawn, best values are bright."""
+    """One metric as a map of the field `statistic`; the better a value, the brighter its cell."""
 
     metric: str
     statistic: str
@@ -41,10 +41,10 @@ MAPS = (
 def transfer_figure(summaries: Sequence[Summary]) -> Figure:
     """Success and position over bound, a row per estimator and a column per scenario, in the order of the summaries.
 
-    The cells of estimators that have the name of the scenario are framed: trained on it, tested on it.
+    A cell is framed where the estimator has the name of the scenario: it was trained on it.
     """
     rows, columns = (list(dict.fromkeys(getattr(s, key) for s in summaries)) for key in ("estimator", "scenario"))
-    size = (len(MAPS) * max(CELL * len(columns), LEAST) + 2.5, CELL * len(rows) + 2.0)
+    size = (len(MAPS) * max(CELL * len(columns), NARROWEST) + 2.5, CELL * len(rows) + 2.4)
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
     for axes, panel in zip(figure.subplots(1, len(MAPS), sharey=True), MAPS, strict=True):
         image = np.full((len(rows), len(columns)), np.nan)
@@ -58,6 +58,8 @@ def transfer_figure(summaries: Sequence[Summary]) -> Figure:
         axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right")
         axes.set_yticks(range(len(rows)), rows)
     figure.axes[0].set_ylabel("trained on", fontsize=MIDDLE)
+    frame = Patch(fill=False, edgecolor=COLOURS[0], linewidth=3, label="tested on the scenario of the training")
+    figure.legend(handles=[frame], loc="outside lower center", fontsize=SMALL, frameon=False)
     return figure
 
 

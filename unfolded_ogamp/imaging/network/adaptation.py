@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.estimate import Estimate
-from unfolded_ogamp.imaging.likelihood.normal_equations import power
+from unfolded_ogamp.imaging.model import power
 from unfolded_ogamp.imaging.network.unfolded import Posed, UnfoldedOGAMP
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.settings import Settings, at_least, positive
@@ -87,7 +87,7 @@ def adapted(
 def unexplained(network: UnfoldedOGAMP, posed: Posed) -> Tensor:
     """Share of the power of the CSI of one scene that all blocks and the first joint refinement leave: scalar."""
     *_, state = network.states(posed.problem, posed.search_grid, posed.phases)
-    left = network.refinement(state, posed.problem, posed.search_grid).cost
+    left = network.refinement(state, posed.problem, posed.search_grid).model.cost
     return (left / power(posed.problem.csi))[0]
 
 

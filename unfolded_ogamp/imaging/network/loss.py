@@ -14,13 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from unfolded_ogamp.imaging.likelihood import uncertainty
-from unfolded_ogamp.imaging.likelihood.joint_step import JointState
-from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty
+from unfolded_ogamp.bounds.imaging import joint_bound
+from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.ogamp.iteration import estimated_shift
 from unfolded_ogamp.imaging.ogamp.screening import ScreenedState
-from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.physics import Scene, distances, link_phase, link_phase_error
 from unfolded_ogamp.settings import Settings, not_negative, positive
 
@@ -121,42 +118,25 @@ def block_errors(state: ScreenedState, scene: Scene, settings: LossSettings) -> 
     return BlockErrors(phase_loss(phases.tx, phases.rx, scene, settings.phase_floor), position, detection)
 
 
-@torch.no_grad()
-def bound_of(scene: Scene, problem: Problem) -> Uncertainty:
-    """The joint Cramer-Rao bound of every scene, from its true scatterers and phases."""
-    exact = problem.to(dtype=torch.float64)
-    truth = Sources(
-        position=scene.position.double(),
-        reflectivity=scene.reflectivity.to(torch.complex128) / exact.reflectivity_scale[:, None],
-        used=torch.ones_like(scene.position[..., 0], dtype=torch.bool),
-        tx_phase=scene.tx_phase[..., 0].double(),
-        rx_phase=scene.rx_phase[..., 0].double(),
-    )
-    assert exact.noise_variance is not None
-    noise = exact.noise_variance
-    return uncertainty.uncertainty(truth, exact).map(lambda value: value * noise.reshape(-1, *[1] * (value.ndim - 1)))
-
-
-def refinement_loss(state: JointState, scene: Scene, bound: Uncertainty, settings: LossSettings) -> Tensor:
+def refinement_loss(model: Model, scene: Scene, settings: LossSettings) -> Tensor:
     """Logarithmic errors [B] of positions and phases over the joint bound, of the scatterers that are found."""
-    sources = state.sources
-    distance = torch.where(sources.used[:, None], distances(scene.position, sources.position.detach()), torch.inf)
+    sources, bounds = model.sources, [joint_bound(scene, index) for index in range(len(scene.position))]
+    phase_bound = scene.position.new_tensor([bound.phase_rms for bound in bounds])
+    phase = phase_loss(sources.tx_phase[..., None], sources.rx_phase[..., None], scene, phase_bound)
     if sources.used.shape[1] == 0:  # nothing was found in any scene
-        floor = (bound.tx_phase.mean(1) + bound.rx_phase.mean(1)).sqrt().to(distance.dtype)
-        return phase_loss(sources.tx_phase[..., None], sources.rx_phase[..., None], scene, floor)
+        return phase
+    distance = torch.where(sources.used[:, None], distances(scene.position, sources.position.detach()), torch.inf)
     nearest = distance.argmin(2)
     found = distance.amin(2) < settings.gate * scene.array.wavelength[:, None]
     position = sources.position.gather(1, nearest[..., None].expand(-1, -1, scene.position.shape[2]))
     error = torch.where(found, (position - scene.position).square().sum(-1), 0)
-    least = bound.position.diagonal(dim1=2, dim2=3).sum(2).sqrt().to(error.dtype)
-    position_loss = (found * log_error(error, least)).sum(1) / found.sum(1).clamp(min=1)
-    floor = (bound.tx_phase.mean(1) + bound.rx_phase.mean(1)).sqrt().to(error.dtype)
-    return position_loss + phase_loss(sources.tx_phase[..., None], sources.rx_phase[..., None], scene, floor)
+    position_bound = torch.stack([bound.position_std.norm(dim=1) for bound in bounds]).to(error)
+    return (found * log_error(error, position_bound)).sum(1) / found.sum(1).clamp(min=1) + phase
 
 
-def competition_loss(log_odds: Tensor, state: JointState, scene: Scene, settings: LossSettings) -> Tensor:
+def competition_loss(log_odds: Tensor, model: Model, scene: Scene, settings: LossSettings) -> Tensor:
     """Mean cross-entropy [B] of log-odds [B, S] that a source is the nearest one of a scatterer, within the gate."""
-    sources = state.sources
+    sources = model.sources
     if sources.used.shape[1] == 0:
         return log_odds.sum(1)
     distance = distances(scene.position, sources.position.detach()) / scene.array.wavelength[:, None, None]

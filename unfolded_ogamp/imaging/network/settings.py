@@ -23,25 +23,26 @@ class NetworkSettings(Settings):
 
     Attributes:
         blocks: number of imaging blocks, each ending with a synchronisation layer.
-        first_exit: blocks after which scenes leave whose refined estimate leaves no more than noise.
+        first_exit: blocks after which scenes leave whose residual is consistent with the noise.
         layers: imaging layers in a block.
-        looks: times the residual is searched for further scatterers after imaging; all but the first for scenes that
-            are not settled.
-        additions: largest number of scatterers that a look adds.
+        detection_passes: times the residual is searched for further scatterers after imaging; all but the first for
+            scenes whose residual exceeds the noise.
+        additions: largest number of scatterers that a detection pass adds.
         false_alarms: upper bound of the number of echoes that noise adds to a scene; the competition takes them out.
-        joint_layers: joint layers after imaging, and right after a look; joint steps after a pruning.
+        joint_layers: joint layers after imaging, and right after a detection pass; joint steps after a pruning.
         final_layers: joint layers after those, before the competition.
-        prunings: times the competition takes out what it does not believe in.
+        prunings: times the competition takes out improbable sources.
         width: of the competition's hidden layers; 0 leaves the decision to the information criterion.
-        starts: largest number of node phases to start from; all but the first for scenes that are not settled.
-        hand_over: whether scenes that are still not settled go to the greedy estimator.
+        starts: largest number of node phases to start from; all but the first for scenes whose residual exceeds
+            the noise.
+        fallback: whether scenes whose residual still exceeds the noise go to the greedy estimator.
         imaging, synchronisation, screening, greedy: settings of the analytic steps that the layers call.
     """
 
     blocks: Annotated[int, at_least(1)] = 8
     first_exit: Annotated[int, at_least(1)] = 2
     layers: Annotated[int, at_least(1)] = 2
-    looks: Annotated[int, at_least(0)] = 3
+    detection_passes: Annotated[int, at_least(0)] = 3
     additions: Annotated[int, at_least(1)] = 6
     false_alarms: Annotated[float, within("(0, 1]")] = 1.0
     joint_layers: Annotated[int, at_least(1)] = 2
@@ -49,7 +50,7 @@ class NetworkSettings(Settings):
     prunings: Annotated[int, at_least(0)] = 4
     width: Annotated[int, at_least(0)] = 16
     starts: Annotated[int, at_least(1)] = 4
-    hand_over: bool = True
+    fallback: bool = True
     imaging: ImagingSettings = field(default_factory=screened_imaging)
     synchronisation: SynchronisationSettings = SYNCHRONISATION
     screening: ScreeningSettings = field(default_factory=ScreeningSettings)

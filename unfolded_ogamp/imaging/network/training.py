@@ -9,7 +9,6 @@ from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.network.loss import (
     LossSettings,
     block_errors,
-    bound_of,
     competition_loss,
     refinement_loss,
     saturated,
@@ -27,21 +26,21 @@ def batch_loss(
     Odd batches start from autofocused phases and go through all blocks, as the second start of a scene does; even ones
     start from the given phases and go to the first exit.
     """
-    greedy = network.settings.greedy
+    restart = network.settings.greedy.restarts
     posed = network.pose(csi, scene.array, scene.grid)
     problem, search_grid, phases = posed.problem, posed.search_grid, posed.phases
     focused = batch % 2 == 1
     if focused:
-        phases = restarts.focused_phases(problem, phases, greedy)
+        phases = restarts.focused_phases(problem, phases, restart)
     states = list(network.states(problem, search_grid, phases))
     blocks = [block_errors(state, scene, settings) for state in states]
     last = states[-1] if focused else states[network.settings.first_exit - 1]
-    refined = network.refinement(last, problem, search_grid)
-    refinement = refinement_loss(refined, scene, bound_of(scene, problem), settings)
+    refined = network.refinement(last, problem, search_grid).model
+    refinement = refinement_loss(refined, scene, settings)
     log_odds = network.log_odds(refined, problem)
     competition = competition_loss(log_odds, refined, scene, settings)
     # of a start that ended in a trap nothing can be told; it is started anew
-    competition = competition * (model_selection.excess(refined, problem) <= greedy.margin)
+    competition = competition * model_selection.consistent(refined, problem, restart.margin)
     loss = total_loss(blocks, settings) + settings.refinement * refinement + settings.competition * competition
     parts = {"refinement": refinement, "competition": competition}
     parts |= {name: getattr(blocks[-1], name) for name in ("phase", "position", "detection")}

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from unfolded_ogamp.imaging.phases import refinement
 from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings
-from unfolded_ogamp.imaging.problem import Problem, phasor
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.operators.search_grid import SearchGrid
+from unfolded_ogamp.physics import link_phasor
 from unfolded_ogamp.records import choose
 from unfolded_ogamp.settings import Settings, at_least, positive, within
 
@@ -84,7 +85,7 @@ def focus(
 
 def image_of(problem: Problem, phases: NodePhases, search_grid: SearchGrid) -> Tensor:
     """Normalised image [B, Q] of the CSI at the given phases, of the links without a line of sight."""
-    return search_grid.back_project(problem.csi * phasor(phases.tx, phases.rx) * scattered(problem))
+    return search_grid.back_project(problem.csi * link_phasor(phases.tx, phases.rx) * scattered(problem))
 
 
 def scattered(problem: Problem) -> Tensor:
@@ -98,7 +99,7 @@ def step(problem: Problem, phases: NodePhases, search_grid: SearchGrid, settings
     The slope has no scale of its own; it takes that of the CSI.
     """
     link = scattered(problem)
-    observation = problem.csi * phasor(phases.tx, phases.rx) * link
+    observation = problem.csi * link_phasor(phases.tx, phases.rx) * link
     image = search_grid.back_project(observation)
     slope = search_grid.channel(image * image.abs()).to(observation.dtype) * link
     power = (slope.real.square() + slope.imag.square()).sum((1, 2, 3)).clamp(min=torch.finfo(slope.real.dtype).tiny)
@@ -109,6 +110,4 @@ def step(problem: Problem, phases: NodePhases, search_grid: SearchGrid, settings
         problem.link,
         phases,
         settings.synchronisation,
-        settings.phase_step,
-        settings.momentum,
     )

@@ -80,7 +80,7 @@ def mismatched(scene: Scene, mismatch: Mismatch, generator: torch.Generator) -> 
     """Scenes that are measured in place of `scene`, with its ratio of signal to noise, and told as `scene` is."""
     other = mismatch(scene, generator)
     noise_variance = scene.noise_variance * _scattered_power(other) / _scattered_power(scene)
-    return replace(other, noise_variance=noise_variance, told=scene.array)
+    return replace(other, noise_variance=noise_variance, assumed=scene.array)
 
 
 def mismatched_scenes(

@@ -21,9 +21,10 @@ from unfolded_ogamp.physics import (
     draw_time_offsets,
     draw_uniform_phases,
     is_connected,
-    link_phase,
+    link_phasor,
     measure,
     noise_variance_at,
+    phasor,
     regular_grid,
     wrap,
 )
@@ -170,8 +171,7 @@ def coarsely_synchronised(scene: Scene, csi: Csi, n_subcarriers: int, subtract_l
     chosen = slice(first, first + n_subcarriers)
     array = replace(scene.array, frequency=scene.array.frequency[:, chosen])
     tx_phase, rx_phase = synchronise(csi, scene.array, CoarseSettings()).phases_at(array.frequency)
-    phase = link_phase(tx_phase, rx_phase)
-    value = csi.value[..., chosen] * torch.complex(phase.cos(), phase.sin())
+    value = csi.value[..., chosen] * link_phasor(tx_phase, rx_phase)
     los, los_channel = csi.los, csi.los_channel[..., chosen]
     if subtract_los:
         value, los = value - los_channel * los[..., None], torch.zeros_like(los)
@@ -190,6 +190,6 @@ def without_common_phase(tx_phase: Tensor, rx_phase: Tensor, los: Tensor) -> tup
     """
     phase = torch.cat([tx_phase, rx_phase], dim=1)
     seen = torch.cat([los.any(2), los.any(1)], dim=1)[..., None]
-    common = (torch.complex(phase.cos(), phase.sin()) * seen).sum(1, keepdim=True).angle()
+    common = (phasor(phase) * seen).sum(1, keepdim=True).angle()
     tx_left, rx_left = wrap(phase - common).split([tx_phase.shape[1], rx_phase.shape[1]], dim=1)
     return tx_left, rx_left

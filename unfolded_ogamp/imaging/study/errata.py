@@ -1,4 +1,4 @@
-"""What the paper's formulas give as printed, and as they are read here: one number each, computed."""
+"""The errata of the paper: what each formula gives as printed, and as it is read here."""
 
 from __future__ import annotations
 
@@ -54,11 +54,6 @@ def table(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     return markdown(["", "quantity", "as printed", "as read here"], lines)
-
-
-def _number(value: float | str) -> str:
-    """Three digits, and no rounding errors, which differ from machine to machine."""
-    return "< 1e-12" if 0 <= float(value) < 1e-12 else f"{value:.3g}"
 
 
 def gradient(scene: Scene) -> Evidence:
@@ -149,3 +144,8 @@ def _relative(value: Tensor, exact: Tensor) -> float:
 
 def _rms(value: Tensor) -> float:
     return float(value.square().mean().sqrt())
+
+
+def _number(value: float | str) -> str:
+    """Three digits, and no rounding errors, which differ from machine to machine."""
+    return "< 1e-12" if 0 <= float(value) < 1e-12 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""Node phases, link phases, their gauge, and the graph that joins them."""
+"""Node phases, link phases and their gauge."""
 
 from __future__ import annotations
 
@@ -6,22 +6,16 @@ import math
 
 import pytest
 import torch
-from scipy.sparse import bmat, csr_matrix
-from scipy.sparse.csgraph import connected_components
 
 from unfolded_ogamp.physics import (
     draw_residual_phases,
     draw_time_offsets,
     draw_uniform_phases,
-    incidence_matrix,
-    is_connected,
-    isolated_nodes,
     link_phase,
     link_phase_error,
-    main_part,
-    reached_nodes,
+    link_phasor,
+    phasor,
     reference_node,
-    reference_nodes,
     relative_to_reference,
 )
 
@@ -81,58 +75,12 @@ def test_uniform_phases_fill_the_circle(generator):
         assert abs(torch.exp(1j * order * phases).mean()) < 4 / math.sqrt(len(phases))
 
 
-def test_reference_is_the_node_with_most_links():
-    link = torch.tensor([[1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 1, 0]], dtype=torch.bool)
-    assert reference_node(link) == 4 + 1
-    assert reference_node(link.T) == 1
-
-
-def test_connected_exactly_where_the_incidence_matrix_has_full_rank(generator):
-    link = torch.rand(200, 4, 5, generator=generator) < 0.4
-    full_rank = []
-    for one in link:
-        matrix = incidence_matrix(one, reference_node(one))
-        full_rank.append(bool(len(matrix)) and int(torch.linalg.matrix_rank(matrix)) == 4 + 5 - 1)
-    connected = is_connected(link)
-    assert connected.tolist() == full_rank
-    assert 20 < connected.sum() < 180  # the draw has both kinds
-
-
-def test_reach_over_a_long_chain():
-    """tx 0 - rx 0 - tx 1 - rx 1 - ... - tx 7, with rx 7 cut off."""
-    link = torch.eye(8, dtype=torch.bool) | torch.eye(8, dtype=torch.bool).roll(1, 0)
-    link[0, 7] = link[7, 7] = False
-    reached = reached_nodes(link[None])[0]
-    assert reached.tolist() == [True] * 15 + [False]
-    link[3, 2] = False  # breaks the chain in its middle: tx 3 and all after it
-    assert reached_nodes(link[None])[0].nonzero().flatten().tolist() == [0, 1, 2, 8, 9, 10]
-
-
 def test_time_offsets_fill_a_symbol(generator):
     """Moments of the uniform distribution on [0, 1 / spacing)."""
     share = draw_time_offsets(10, 120e3, 4000, generator).flatten() * 120e3
     assert 0 <= share.min() < share.max() < 1
     assert share.mean() == pytest.approx(1 / 2, abs=4 / math.sqrt(12 * len(share)))
     assert share.var() == pytest.approx(1 / 12, rel=0.03)
-
-
-def test_parts_of_a_network_agree_with_scipy(generator):
-    n_tx, n_rx = 7, 6
-    links = torch.rand(60, n_tx, n_rx, generator=generator) < 0.12
-    references, main, isolated = reference_nodes(links), main_part(links), isolated_nodes(links)
-    n_parts = set()
-    for one, reference, joined, alone in zip(links, references, main, isolated, strict=True):
-        block = csr_matrix(one.int().numpy())
-        count, label = connected_components(bmat([[None, block], [block.T, None]]), directed=False)
-        n_parts.add(count)
-        degree = torch.cat([one.sum(1), one.sum(0)])
-        for part in range(count):
-            nodes = [node for node in range(n_tx + n_rx) if label[node] == part]
-            chosen = [node for node in nodes if reference[node]]
-            assert chosen == [nodes[int(degree[nodes].argmax())]]
-        assert joined.tolist() == (label == label[reference_node(one)]).tolist()
-        assert alone.tolist() == (degree == 0).tolist()
-    assert len(n_parts) > 3
 
 
 def test_phases_relative_to_the_reference_keep_every_link_phase():
@@ -145,3 +93,10 @@ def test_phases_relative_to_the_reference_keep_every_link_phase():
         assert torch.cat([new_tx, new_rx], dim=1)[scene, node].abs().max() < 1e-12
     turn = link_phase(new_tx, new_rx) - link_phase(tx, rx)
     torch.testing.assert_close(turn.cos(), torch.ones_like(turn), rtol=0, atol=1e-12)
+
+
+def test_phasor_of_a_link_is_the_product_of_those_of_its_nodes(generator):
+    tx, rx = (draw_uniform_phases(n, 2, generator)[..., None] for n in (3, 4))
+    expected = phasor(tx)[:, :, None] * phasor(-rx)[:, None]
+    torch.testing.assert_close(link_phasor(tx, rx), expected, rtol=0, atol=1e-15)
+    torch.testing.assert_close(phasor(tx), torch.exp(1j * tx), rtol=0, atol=1e-15)

@@ -1,0 +1,117 @@
+"""The search over starts: until the residual is noise, or until independent starts agree, and not for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from problems import posed
+
+from unfolded_ogamp.imaging.greedy import restarts
+from unfolded_ogamp.imaging.greedy.rounds import GreedyState, of_model
+from unfolded_ogamp.imaging.greedy.settings import RestartSettings
+from unfolded_ogamp.imaging.model import Correction, Model, evaluate
+from unfolded_ogamp.imaging.phases.refinement import NodePhases
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.sources import drop
+from unfolded_ogamp.operators.search_grid import SearchGrid
+from unfolded_ogamp.physics import link_phase_error
+
+SCENARIO = Scenario(n_tx=8, n_rx=7, pixels=(8, 8), sparsity=0.1)
+UNKNOWN_NOISE = {"noise_variance": None}
+TRUTH = -1
+
+
+class Search:
+    """One scene whose starts end where a script says: on the truth, or without the scatterer of a number."""
+
+    def __init__(self, scenario: Scenario = SCENARIO, extended: bool = False, **changed: object) -> None:
+        *_, problem, self.truth = posed(scenario, seed=2, expected_count=1.0)
+        self.problem = replace(problem, **changed)
+        self.extended = torch.tensor([extended])
+
+    def end(self, number: int) -> GreedyState:
+        lost = torch.arange(self.truth.used.shape[1])[None] == number
+        correction = replace(Correction.none(self.problem), extended=self.extended)
+        return of_model(evaluate(drop(self.truth, lost), self.problem, correction))
+
+    def numbers(self) -> list[int]:
+        """The scatterers, the one first that is missed least."""
+        return sorted(range(self.truth.used.shape[1]), key=lambda number: float(self.end(number).model.cost))
+
+    def best(self, first: int, others: Sequence[int], starts: int = 20, second_is_other: bool = True) -> Model:
+        """What is found; `began` then holds the node phases of every further start."""
+        self.began, ends = [], iter(others)
+
+        def second(scenes: torch.Tensor) -> tuple[NodePhases, torch.Tensor]:
+            return NodePhases.zero(self.problem.link, 1)[scenes], torch.full_like(scenes, second_is_other) > 0
+
+        def run(problem: Problem, search_grid: SearchGrid, phases: NodePhases, _: Correction) -> GreedyState:
+            assert len(problem.csi) == len(search_grid.position) == len(phases.tx) == 1
+            self.began.append(phases)
+            return self.end(next(ends))
+
+        grid = self.problem.search_grid(0.25)
+        none, settings = Correction.none(self.problem), RestartSettings(starts=starts)
+        state = restarts.search(self.end(first), self.problem, grid, second, none, run, settings)
+        return state.model
+
+
+def test_a_start_that_leaves_noise_is_the_last() -> None:
+    search = Search()
+    search.best(TRUTH, [])
+    assert search.began == []
+    found = search.best(0, [1, 2, 3, TRUTH])
+    assert len(search.began) == 4
+    assert bool(found.sources.used.all())
+
+
+def test_there_are_no_more_starts_than_asked_for_and_the_best_is_kept() -> None:
+    search = Search()
+    least, *others = search.numbers()
+    found = search.best(others[0], [others[1], least, others[2]], starts=4)
+    assert len(search.began) == 3
+    torch.testing.assert_close(found.cost, search.end(least).model.cost)
+
+
+def test_only_independent_starts_that_agree_are_believed() -> None:
+    """Where noise is unknown. A start near the best one ends where that did, and says nothing of it."""
+    search = Search(**UNKNOWN_NOISE)
+    least, other, *_ = search.numbers()
+    search.best(least, [least])
+    assert len(search.began) == 1
+    search.best(least, [least, least, least], second_is_other=False)  # the second began where the first did
+    assert len(search.began) == 3
+    search.best(least, [other, least, other, least, least])
+    assert len(search.began) == 5
+
+
+def test_every_other_start_is_near_the_best_one() -> None:
+    search = Search(**UNKNOWN_NOISE)
+    least, *others = search.numbers()
+    search.best(least, others * 2, starts=8)
+    link = search.problem.link[..., 0] > 0
+    true = search.truth.tx_phase[:, :, None, None] - search.truth.rx_phase[:, None, :, None]
+    turned = [
+        link_phase_error(phases.tx[:, :, None] - phases.rx[:, None], true, link).square().mean().sqrt()
+        for phases in search.began[1:]
+    ]
+    assert max(turned[0::2]) < 0.7 < 1.2 < min(turned[1::2])
+
+
+def test_where_targets_have_size_a_few_starts_are_made() -> None:
+    """No residual is as low as the noise there: more than one, as the first may be trapped, but not all."""
+    sized, points = Search(extended=True), Search()
+    least, *others = points.numbers()
+    for search in (sized, points):
+        search.best(least, others * 4, starts=16)
+    assert len(points.began) == 15
+    assert 3 <= len(sized.began) <= 10
+
+
+def test_where_the_line_of_sight_tells_all_phases_there_is_one_start() -> None:
+    search = Search(replace(SCENARIO, los=True))
+    search.best(0, [])
+    assert search.began == []
