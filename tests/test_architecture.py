@@ -172,7 +172,7 @@ from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
 from unfolded_ogamp.pretrained import ExportDetails
 torch.set_num_threads(1)
 network = UnfoldedOGAMP(NetworkSettings(blocks=1, first_exit=1, layers=1))
-export_network(network, "network", ExportDetails({{}}, 0, None, 0.0, {{}}))
+export_network(network, "network", ExportDetails({{}}, 0, {{"commit": None, "unfolded_ogamp": None}}, 0.0, {{}}))
 save_csi("scene.npz", *draw(Scenario(n_tx=6, n_rx=5, pixels=(6, 6)), 1, torch.Generator().manual_seed(0)))
 
 from unfolded_ogamp import load_pretrained

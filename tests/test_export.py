@@ -155,7 +155,8 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no seed": (edit_config(lambda c: c.pop("seed")), "/config.json: expected the key 'seed', found none"),
     "another key": (
         edit_config(lambda c: c.update(colour="red")),
-        "/config.json: expected only the keys network, version, trained_on, seed, commit, training_time, measured, "
+        "/config.json: expected only the keys system, network, weights_sha256, trained_on, seed, provenance, "
+        "training_time, measured, "
         "found 'colour'",
     ),
     "no network": (
@@ -180,6 +181,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "setting out of range": (
         edit_config(lambda c: c["network"].update(blocks=0)),
         "/config.json: network.blocks must be at least 1, got 0",
+    ),
+    "weights of another run": (
+        edit_weights(lambda w: w.update({FIRST: w[FIRST] + 1})),
+        "/model.safetensors: expected weights with the hash ",
     ),
     "weights of a larger network": (
         edit_config(lambda c: c["network"].update(blocks=1, first_exit=1)),

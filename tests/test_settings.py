@@ -11,11 +11,18 @@ from dataclasses import MISSING, dataclass, fields, replace
 from typing import Annotated, Any, Literal
 
 import pytest
+from run_script import NEEDED, options_of
 
 import unfolded_ogamp
+from unfolded_ogamp.imaging.network.adaptation import AdaptationSettings
+from unfolded_ogamp.imaging.network.loss import LossSettings
+from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.scenes.mixture import Component
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.settings import Settings, SettingsError, at_least, positive, within
+from unfolded_ogamp.training.datamodule import DataSettings
+from unfolded_ogamp.training.module import OptimiserSettings
+from unfolded_ogamp.training.run import RunSettings
 
 FREE = ()  # any value of the type
 POSITIVE, NOT_NEGATIVE = (0.0, -1.0), (-1e-9,)
@@ -102,7 +109,7 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     "Prior": dict.fromkeys(("phase_std", "pixel", "reflectivity_std"), (*POSITIVE, math.nan)),
     "Range": {"low": (3.0,), "high": (0.5,), "log": FREE},
-    "ReproductionSettings": {"figure": ("4",), "size": ("huge",), "seed": COUNT_OR_NONE},
+    "Recipe": dict.fromkeys(("network", "loss", "optimiser", "data", "run"), FREE),
     "RunSettings": {
         "epochs": COUNT,
         "clip": POSITIVE,
@@ -140,15 +147,34 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
     "TuningSettings": {"n_draws": COUNT, "n_scenes": COUNT, "seed": COUNT_OR_NONE},
 }
 
+# The same for the options of all commands, by name; any value of the type where they are not listed.
+OPTIONS: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("n_scenes", "n_draws", "batch_size", "threads"), COUNT),
+    **dict.fromkeys(("seed", "adapt"), COUNT_OR_NONE),
+    "device": ("moon",),
+}
+
 # Values of fields that have no default.
 REQUIRED: dict[str, dict[str, Any]] = {
-    "AdaptationStudy": {"n_scenes": 1, "seed": 0},
-    "EvaluationSettings": {"n_scenes": 1, "batch_size": 1, "seed": 0},
+    "AdaptationStudy": {
+        "n_scenes": 1,
+        "seed": 0,
+        "device": "cpu",
+        "hand_over": False,
+        "adaptation": AdaptationSettings(),
+    },
+    "EvaluationSettings": {"n_scenes": 1, "batch_size": 1, "seed": 0, "device": "cpu"},
     "Range": {"low": 1.0, "high": 2.0},
-    "ReproductionSettings": {"figure": "6", "size": "tiny", "seed": 0},
     "TuningSettings": {"n_draws": 1, "n_scenes": 1, "seed": 0},
     "Component": {"scenario": Scenario()},
     "Mixture": {"components": [Component(Scenario())]},
+    "Recipe": {
+        "network": NetworkSettings(),
+        "loss": LossSettings(),
+        "optimiser": OptimiserSettings(),
+        "data": DataSettings(),
+        "run": RunSettings("outputs", 1),
+    },
     "RunSettings": {"output": "outputs", "epochs": 1},
     "Size": {"n_scenes": 1},
 }
@@ -172,8 +198,19 @@ KINDS = all_settings()
 FIELDS = [(kind, field.name) for kind in KINDS for field in fields(kind) if field.init]
 
 
+def title(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value.__module__.split('.')[-1]}.{value.__name__}"
+
+
 def example(kind: type[Settings]) -> Settings:
+    if kind.__name__ == "Options":
+        command = kind.__module__.split(".")[-1]
+        return options_of(command, *NEEDED.get(command, []))
     return kind(**REQUIRED.get(kind.__name__, {}))
+
+
+def refused(kind: type[Settings], name: str) -> tuple[Any, ...]:
+    return OPTIONS.get(name, FREE) if kind.__name__ == "Options" else REFUSED[kind.__name__][name]
 
 
 def of_another_type(kind: type[Settings], name: str) -> tuple[Any, ...]:
@@ -181,6 +218,8 @@ def of_another_type(kind: type[Settings], name: str) -> tuple[Any, ...]:
     hint = typing.get_type_hints(kind)[name]
     optional = type(None) in typing.get_args(hint)
     plain = typing.get_args(hint)[0] if optional else hint
+    if plain is Any:
+        return ()
     values = {
         float: (True, "1", math.nan, [1.0]),
         int: (True, 2.5, 2.0, "2", math.inf),
@@ -190,21 +229,22 @@ def of_another_type(kind: type[Settings], name: str) -> tuple[Any, ...]:
     return values if optional else (*values, None)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", KINDS, ids=title)
 def test_every_field_is_in_the_table(kind):
-    assert set(REFUSED[kind.__name__]) == {field.name for field in fields(kind) if field.init}
+    if kind.__name__ != "Options":
+        assert set(REFUSED[kind.__name__]) == {field.name for field in fields(kind) if field.init}
 
 
-@pytest.mark.parametrize(("kind", "name"), FIELDS, ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize(("kind", "name"), FIELDS, ids=title)
 def test_field_refuses_what_it_cannot_hold(kind, name):
     settings = example(kind)
-    for value in (*REFUSED[kind.__name__][name], *of_another_type(kind, name)):
+    for value in (*refused(kind, name), *of_another_type(kind, name)):
         with pytest.raises(SettingsError) as refusal:
             replace(settings, **{name: value})
         assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", KINDS, ids=title)
 def test_defaults_are_of_the_type_that_is_annotated(kind):
     """No default is changed when it is checked: 1 for a float would be."""
     for field in fields(kind):

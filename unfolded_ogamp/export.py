@@ -11,12 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
-
-import unfolded_ogamp
 from unfolded_ogamp.evaluation.scoring import Scoring
 from unfolded_ogamp.evaluation.tables import markdown
 from unfolded_ogamp.pretrained import CARD, CONFIG, WEIGHTS, ExportDetails, load_pretrained
+from unfolded_ogamp.provenance import serialised, sha256
 from unfolded_ogamp.system import Network, system
 
 
@@ -30,10 +28,11 @@ def export_network(network: Network, folder: str | Path, details: ExportDetails)
     """
     folder = Path(folder)
     _refuse_foreign(folder)
+    weights = serialised(network)
     config = {
         "system": network.system,
         "network": asdict(network.settings),
-        "version": unfolded_ogamp.__version__,
+        "weights_sha256": sha256(weights),
         **asdict(details),
     }
     files = {
@@ -45,8 +44,7 @@ def export_network(network: Network, folder: str | Path, details: ExportDetails)
     new, old = (folder.with_name(f".{folder.name}.{token}.{state}") for state in ("new", "old"))
     try:
         new.mkdir()
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-        (new / WEIGHTS).write_bytes(save(weights))
+        (new / WEIGHTS).write_bytes(weights)
         for name, text in files.items():
             (new / name).write_text(text, encoding="utf-8")
         load_pretrained(new)  # what could not be read back is not put in place
@@ -71,7 +69,7 @@ def model_card(network: Network, details: ExportDetails) -> str:
         *handed_in.the_learning().card(network),
         "",
         f"Trained for {details.training_time / 3600:.2f} hours with seed {details.seed}, at commit "
-        f"{details.commit or 'unknown'} of the code, version {unfolded_ogamp.__version__}, on:",
+        f"{details.provenance['commit'] or 'unknown'} of the code, version {details.provenance['unfolded_ogamp']}, on:",
         "",
         "```json",
         json.dumps(details.trained_on, indent=2),

@@ -87,7 +87,7 @@ class Files:
         describe: one line on what was read, before the estimator runs.
         report: lines and tables of `rich` on an estimate, from (measured, estimate, warnings of the estimator).
         write: one simulated scene and its measurement, a batch of one, from (path, scene, measurement).
-        write_estimate: an estimate, from (path, estimate, measured).
+        write_estimate: an estimate and what it is computed with, texts by name, from (path, estimate, measured, texts).
         picture: one page on an estimate, from (measured, estimate).
     """
 
@@ -96,7 +96,7 @@ class Files:
     describe: Callable[[Any], str]
     report: Callable[[Any, Any, Sequence[Warning]], Iterable[Any]]
     write: Callable[[Path, Any, Any], None]
-    write_estimate: Callable[[Path, Any, Any], None]
+    write_estimate: Callable[[Path, Any, Any, Mapping[str, str]], None]
     picture: Callable[[Any, Any], Figure]
 
 

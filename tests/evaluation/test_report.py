@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from unfolded_ogamp.evaluation import report
+from unfolded_ogamp import provenance
 from unfolded_ogamp.evaluation.compare import Row, metric_names, summarise
 from unfolded_ogamp.evaluation.report import results_tables, write_results, write_rows
 from unfolded_ogamp.imaging.score import COLUMNS, SCORING, SceneMetrics
@@ -27,9 +27,10 @@ ROWS = [Row("toy", s, name, m, 0.25, 2, 1) for s in range(3) for name, m in (("a
 
 def test_results_file(tmp_path):
     path = tmp_path / "new" / "results.json"
-    write_results([*ROWS, replace(ROWS[0], scenario="dense")], path, {"seed": 7})
+    write_results([*ROWS, replace(ROWS[0], scenario="dense")], path, {"seed": 7}, {"a": "0a1b"})
     document = json.loads(path.read_text())
     assert document["settings"] == {"seed": 7}
+    assert document["weights_sha256"] == {"a": "0a1b"}
     assert set(document["results"]) == {"toy", "dense"}
     one = document["results"]["toy"]["a"]
     assert (one["n_scenes"], one["batch_size"], one["threads"]) == (3, 2, 1)
@@ -44,22 +45,22 @@ def test_results_file(tmp_path):
 
 
 def test_provenance_names_no_host(tmp_path):
-    write_results(ROWS, tmp_path / "results.json", {})
+    write_results(ROWS, tmp_path / "results.json", {}, {})
     text = (tmp_path / "results.json").read_text()
-    provenance = json.loads(text)["provenance"]
-    assert provenance["python"] == platform.python_version()
-    assert provenance["platform"] == f"{platform.system()} {platform.machine()}"
+    written = json.loads(text)["provenance"]
+    assert written["python"] == platform.python_version()
+    assert written["platform"] == f"{platform.system()} {platform.machine()}"
     assert platform.node() not in text
 
 
 def test_commit_is_null_outside_a_checkout(tmp_path):
     """The module copied into another repository that does not track it must not report that repository's commit."""
-    copy = tmp_path / "copied_report.py"
-    copy.write_text(Path(report.__file__).read_text())
+    copy = tmp_path / "copied_provenance.py"
+    copy.write_text(Path(provenance.__file__).read_text())
     identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     subprocess.run(["git", *identity, "commit", "-q", "--allow-empty", "-m", "first"], cwd=tmp_path, check=True)
-    specification = importlib.util.spec_from_file_location("copied_report", copy)
+    specification = importlib.util.spec_from_file_location("copied_provenance", copy)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     assert module.provenance()["commit"] is None
@@ -82,7 +83,7 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_results(ROWS, path, {})
+        write_results(ROWS, path, {}, {})
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["results.json"]
 

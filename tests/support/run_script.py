@@ -13,6 +13,15 @@ from places import SCRIPTS
 from unfolded_ogamp.commands.main import options
 from unfolded_ogamp.system import DEFAULT, system
 
+# Arguments of commands that have options without a default.
+NEEDED = {
+    "check_csi": ["input=FILE"],
+    "estimate": ["input=FILE"],
+    "export": ["checkpoint=FILE", "output=FOLDER"],
+    "own_data": ["folder=FOLDER"],
+    "reproduce": ["figure=6"],
+}
+
 
 def run_script(name: str, *arguments: str) -> int:
     """Exit status of a script; what it writes is left to pytest to catch."""

@@ -5,6 +5,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
@@ -127,7 +128,9 @@ SYSTEM = System(
         describe=lambda heard: f"{heard.node.shape[1]} nodes",
         report=lambda heard, estimate, notes: [f"at {estimate.position[0].tolist()}"],
         write=lambda path, scene, heard: write_npz(path, {"node": heard.node.numpy(), "phase": heard.phase.numpy()}),
-        write_estimate=lambda path, estimate, heard: write_npz(path, {"position": estimate.position.numpy()}),
+        write_estimate=lambda path, estimate, heard, origin: write_npz(
+            path, {"position": estimate.position.numpy()} | {key: np.array(text) for key, text in origin.items()}
+        ),
         picture=lambda heard, estimate: Figure(),
     ),
     study=lambda: {"error": StudyFigure({"tiny": 4}, measure, lambda rows: markdown(["n"], [[str(len(rows))]]))},

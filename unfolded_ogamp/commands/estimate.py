@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from unfolded_ogamp.commands.running import make_folder, show
 from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.evaluation.compare import Estimator
 from unfolded_ogamp.files import written_at_once
+from unfolded_ogamp.provenance import hashes, provenance
 from unfolded_ogamp.settings import Settings, at_least
 from unfolded_ogamp.system import Network, System
 
@@ -63,6 +65,7 @@ def run_estimate(
         show(console, f"Note: {note.message}")
     show(console, files.describe(measured))
     inputs = files.inputs(measured)
+    origin = _origin(estimator, adapt)
     if adapt:
         estimator = _adapted(system, estimator, adapt, inputs, console)
     try:
@@ -75,7 +78,7 @@ def run_estimate(
     files.picture(measured, estimate).savefig(picture, format="png", dpi=120)
     make_folder(output)
     try:
-        files.write_estimate(output / "estimate.npz", estimate, measured)
+        files.write_estimate(output / "estimate.npz", estimate, measured, origin)
     except ValueError as error:
         raise InputError(f"{input_path}: {error}") from error
     with written_at_once(output / "estimate.png") as path:
@@ -98,6 +101,18 @@ def _adapted(
     network, sentence = adapt(estimator, inputs, steps)
     show(console, sentence)
     return network
+
+
+def _origin(estimator: Estimator, adapt: int) -> dict[str, str]:
+    """What an estimate is computed with, for its file: estimator, weights before they are adapted, versions, commit."""
+    settings = getattr(estimator, "settings", None)
+    origin = {
+        "estimator": type(estimator).__name__,
+        "settings": json.dumps(asdict(settings)) if isinstance(settings, Settings) else "",
+        "weights_sha256": hashes({"": estimator}).get("", ""),
+        "adapt": str(adapt),
+    }
+    return origin | {key: value or "" for key, value in provenance().items()}
 
 
 def _message(note: warnings.WarningMessage) -> Warning:

@@ -17,11 +17,23 @@ from unfolded_ogamp.evaluation.figures import reliability_figure
 from unfolded_ogamp.evaluation.report import results_tables, write_results, write_rows
 from unfolded_ogamp.evaluation.scoring import Scoring
 from unfolded_ogamp.files import written_at_once
+from unfolded_ogamp.provenance import hashes
 from unfolded_ogamp.scenes import evaluation_scenes
-from unfolded_ogamp.settings import Settings, SettingsError, at_least
+from unfolded_ogamp.settings import Check, Settings, at_least
 from unfolded_ogamp.system import System
 
 Batches = Iterable[Batch]
+
+
+def _is_there(device: str) -> bool:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        return False
+    return True
+
+
+there = Check("be a device that is there", _is_there)
 
 
 @dataclass(frozen=True)
@@ -38,14 +50,7 @@ class EvaluationSettings(Settings):
     n_scenes: Annotated[int, at_least(1)]
     batch_size: Annotated[int, at_least(1)]
     seed: Annotated[int, at_least(0)]
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            raise SettingsError(f"device must be one that is there, got {self.device!r} ({error})") from error
+    device: Annotated[str, there]
 
     @property
     def evaluation(self) -> EvaluationSettings:
@@ -97,7 +102,7 @@ def run_evaluation(
     summaries = summarise(rows)
     for table in results_tables(summaries, scoring):
         console.print(table)
-    write_results(rows, output / "results.json", asdict(settings))
+    write_results(rows, output / "results.json", asdict(settings), hashes(estimators))
     write_rows(rows, output / "scenes.csv")
     written = ["results.json", "scenes.csv"]
     if scoring.regions:

@@ -40,7 +40,7 @@ def kinds(system: System) -> Mapping[str, type]:
 def run(system: System, options: Options, console: Console) -> None:
     """Train, and say how to go on."""
     data = SceneDataModule(system.source(options.mixture), options.validation, options.data)
-    module = UnfoldedModule(system, options.network, options.loss, options.optimiser)
+    module = UnfoldedModule(system, options.network, options.loss, options.optimiser, options.data.seed)
     classic = system.the_learning().classic if options.classic is None else options.classic
     checkpoint = fit(module, data, build_estimator(system, parse_entry(classic)), options.run)
     show(console, f"Export it with: python scripts/export.py checkpoint={checkpoint} output=FOLDER")

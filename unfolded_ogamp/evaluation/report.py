@@ -6,16 +6,11 @@ import csv
 import io
 import json
 import math
-import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
@@ -24,17 +19,19 @@ from unfolded_ogamp.evaluation.compare import Row, Summary, metric_names, summar
 from unfolded_ogamp.evaluation.scoring import Scoring
 from unfolded_ogamp.evaluation.statistics import Statistic
 from unfolded_ogamp.files import written_at_once
+from unfolded_ogamp.provenance import provenance
 
 MOST_ABREAST = 2  # estimators whose columns fit 80 characters
 
 
-def write_results(rows: Sequence[Row], path: Path, settings: Mapping[str, Any]) -> None:
+def write_results(rows: Sequence[Row], path: Path, settings: Mapping[str, Any], weights: Mapping[str, str]) -> None:
     """Write `results.json`: every metric per scenario and estimator, and what the figures were made with.
 
     Args:
         rows: what was measured.
         path: file to write.
         settings: plain values that the scenes were drawn with, such as the seed.
+        weights: hashes of the weights of the networks among the estimators, by name.
     """
     results: dict[str, dict[str, Any]] = {}
     for summary in summarise(rows):
@@ -44,7 +41,12 @@ def write_results(rows: Sequence[Row], path: Path, settings: Mapping[str, Any]) 
             "threads": summary.threads,
             "metrics": {name: _plain(statistic) for name, statistic in summary.statistics.items()},
         }
-    document = {"provenance": provenance(), "settings": dict(settings), "results": results}
+    document = {
+        "provenance": provenance(),
+        "weights_sha256": dict(weights),
+        "settings": dict(settings),
+        "results": results,
+    }
     _write(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
@@ -58,18 +60,6 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
         values = [_field(getattr(row.metrics, name)) for name in names]
         writer.writerow([row.scenario, row.scene, row.estimator, *values, row.time, row.batch_size, row.threads])
     _write(path, buffer.getvalue())
-
-
-def provenance() -> dict[str, str | None]:
-    """Versions, platform (without the host name) and commit that results were made with."""
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "unfolded_ogamp": version("unfolded-ogamp"),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "commit": _commit(),
-    }
 
 
 def screen_table(title: str | None, first: str, *headings: str) -> Table:
@@ -131,23 +121,6 @@ def _field(value: float) -> float | str:
 def _plain(statistic: Statistic) -> dict[str, float | int | None]:
     """As JSON knows it, which has neither nan nor inf."""
     return {key: value if math.isfinite(value) else None for key, value in asdict(statistic).items()}
-
-
-def _commit() -> str | None:
-    """Commit of the checkout that holds this file, "-dirty" added if it was changed since; None outside a checkout."""
-    here = Path(__file__).resolve()
-    # A file that git does not know may lie in somebody else's checkout, in a virtual environment for example.
-    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
-        return None
-    return _git(here.parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
 
 
 def _write(path: Path, text: str) -> None:

@@ -91,9 +91,9 @@ def picture(file: CsiFile, estimate: Estimate) -> Figure:
     return report.picture(file, estimate)
 
 
-def write_estimate(path: Path, estimate: Estimate, file: CsiFile) -> None:
+def write_estimate(path: Path, estimate: Estimate, file: CsiFile, origin: Mapping[str, str]) -> None:
     """The estimate file."""
-    save_estimate(path, estimate, file.grid)
+    save_estimate(path, estimate, file.grid, origin)
 
 
 def study() -> Mapping[str, StudyFigure]:

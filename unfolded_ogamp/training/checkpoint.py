@@ -32,7 +32,7 @@ def load_checkpoint(path: str | Path) -> tuple[Network, ExportDetails]:
         details = ExportDetails(
             trained_on=origin["trained_on"],
             seed=origin["seed"],
-            commit=origin["commit"],
+            provenance=origin["provenance"],
             training_time=origin["seconds"],
             measured={},
         )

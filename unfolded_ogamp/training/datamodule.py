@@ -18,7 +18,7 @@ class DataSettings(Settings):
     """How scenes are batched.
 
     Attributes:
-        seed: seed of all splits, which never meet.
+        seed: of all splits, which never meet, and of the initial weights.
         batch_size: scenes in a batch.
         batches_per_epoch: training batches between two validations, on all ranks together.
         validation_batches: validation batches, the same ones every time, on all ranks together.
@@ -27,7 +27,7 @@ class DataSettings(Settings):
 
     seed: Annotated[int, at_least(0)] = 0
     batch_size: Annotated[int, at_least(1)] = 4
-    batches_per_epoch: Annotated[int, at_least(1)] = 100
+    batches_per_epoch: Annotated[int, at_least(1)] = 60
     validation_batches: Annotated[int, at_least(1)] = 4
     workers: Annotated[int, at_least(0)] = 0
 

@@ -29,7 +29,7 @@ class OptimiserSettings(Settings):
         final: share of the learning rate that is left at the end of the run.
     """
 
-    learning_rate: Annotated[float, positive] = 0.02
+    learning_rate: Annotated[float, positive] = 0.002
     warm_up: Annotated[int, at_least(0)] = 20
     final: Annotated[float, within("(0, 1]")] = 0.02
 
@@ -48,12 +48,15 @@ class UnfoldedModule(lightning.LightningModule):
         system: whose network it is.
         network, loss: settings of the classes that it names.
         optimiser: how the network is trained.
+        seed: of the initial weights.
     """
 
-    def __init__(self, system: System, network: Any, loss: Any, optimiser: OptimiserSettings) -> None:
+    def __init__(self, system: System, network: Any, loss: Any, optimiser: OptimiserSettings, seed: int) -> None:
         super().__init__()
         learning = system.the_learning()
-        self.network = learning.network(network)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = learning.network(network)
         plain = {"network": asdict(network), "loss": asdict(loss), "optimiser": asdict(optimiser)}
         self.save_hyperparameters({"system": system.name, **plain})
         self.system, self.loss, self.optimiser = system, loss, optimiser

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.evaluation.compare import Estimator
-from unfolded_ogamp.evaluation.report import provenance
+from unfolded_ogamp.provenance import provenance
 from unfolded_ogamp.settings import Settings, at_least, positive, require, within
 from unfolded_ogamp.system import Network
 from unfolded_ogamp.training.checkpoint import load_checkpoint
@@ -62,7 +62,6 @@ class Origin(lightning.Callback):
 
     def __init__(self, trained_on: Mapping[str, Any], seed: int) -> None:
         self.trained_on, self.seed = trained_on, seed
-        self.commit = provenance()["commit"]
         self.earlier = 0.0
         self.started = time.monotonic()
 
@@ -74,7 +73,7 @@ class Origin(lightning.Callback):
         return {
             "trained_on": dict(self.trained_on),
             "seed": self.seed,
-            "commit": self.commit,
+            "provenance": provenance(),
             "seconds": self.earlier + time.monotonic() - self.started,
         }
 

@@ -36,7 +36,7 @@ FEW = Scenario(name="few", n_tx=7, n_rx=7, pixels=(6, 6), sparsity=0.06)
 NOISY = replace(FEW, name="noisy", snr_db=3.0)
 MIXED = Mixture([Component(FEW, ranges={"snr_db": (3.0, 25.0)})])
 ALONE = NetworkSettings(blocks=1, first_exit=1, detection_passes=1, starts=1, fallback=False)
-SETTINGS = EvaluationSettings(n_scenes=2, batch_size=2, seed=0)
+SETTINGS = EvaluationSettings(n_scenes=2, batch_size=2, seed=0, device="cpu")
 
 
 def recipe(folder: Path, steps: int = 2) -> Recipe:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from rich.console import Console
 
-from unfolded_ogamp.commands.evaluate import Batches, EvaluationSettings, drawn, run_evaluation
+from unfolded_ogamp.commands.evaluate import Batches, EvaluationSettings, drawn, run_evaluation, there
 from unfolded_ogamp.commands.running import optional_path, set_threads, show
 from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.evaluation.compare import Row, summarise
@@ -45,7 +45,7 @@ class Options(Settings):
     adaptation: AdaptationSettings
     n_scenes: Annotated[int, at_least(1)]
     seed: Annotated[int, at_least(0)]
-    device: str
+    device: Annotated[str, there]
     threads: Annotated[int, at_least(1)] | None
     output: str
 
@@ -75,8 +75,8 @@ class AdaptationStudy(EvaluationSettings):
     """
 
     batch_size: int = field(default=1, init=False)
-    fallback: bool = False
-    adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
+    fallback: bool
+    adaptation: AdaptationSettings
 
 
 def run_adaptation(

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -19,7 +18,7 @@ from unfolded_ogamp.commands.evaluate import EvaluationSettings, compare_estimat
 from unfolded_ogamp.commands.running import make_folder, progress_bar, set_threads, show
 from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.evaluation.compare import Row, Summary, summarise
-from unfolded_ogamp.evaluation.report import provenance, write_results
+from unfolded_ogamp.evaluation.report import write_results
 from unfolded_ogamp.export import export_network
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.imaging.figures.transfer import transfer_figure
@@ -29,6 +28,7 @@ from unfolded_ogamp.imaging.scenes.mixture import Mixture
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import COLUMNS, SCORING
 from unfolded_ogamp.pretrained import ExportDetails, PretrainedError, load_details, load_pretrained
+from unfolded_ogamp.provenance import hashes, provenance
 from unfolded_ogamp.settings import Settings, at_least
 from unfolded_ogamp.system import Network, System, system
 from unfolded_ogamp.training.datamodule import DataSettings, SceneDataModule
@@ -55,9 +55,7 @@ class Recipe(Settings):
 
     def module(self) -> UnfoldedModule:
         """What is trained, from the same weights every time."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.data.seed)
-            return UnfoldedModule(system("imaging"), self.network, self.loss, self.optimiser)
+        return UnfoldedModule(system("imaging"), self.network, self.loss, self.optimiser, self.data.seed)
 
     def plain(self) -> dict[str, Any]:
         """As plain values, without the folder, which changes nothing."""
@@ -105,7 +103,7 @@ def run_transfer(
     rows = compare_estimators(networks, drawn(scenarios, settings), SCORING, settings, console)
     summaries = summarise(rows)
     console.print(transfer_table(summaries))
-    write_results(rows, output / "results.json", asdict(settings) | {"recipe": recipe.plain()})
+    write_results(rows, output / "results.json", asdict(settings) | {"recipe": recipe.plain()}, hashes(networks))
     with written_at_once(output / "transfer.png") as path:
         transfer_figure(summaries).savefig(path, format="png", dpi=80)
     for name in ("results.json", "transfer.png"):
@@ -126,7 +124,7 @@ def trained_networks(sources: Mapping[str, Scenario | Mixture], recipe: Recipe, 
             start = time.monotonic()
             network = fit_quietly(recipe.module(), data, recipe.run, lambda: progress.advance(task))
             seconds = time.monotonic() - start
-            details = ExportDetails(origins[name], recipe.data.seed, provenance()["commit"], seconds, measured={})
+            details = ExportDetails(origins[name], recipe.data.seed, provenance(), seconds, measured={})
             export_network(network, folders[name], details)
             console.print(f"{name}: {recipe.steps} steps in {seconds:.0f} s", markup=False, highlight=False)
     return {name: load_pretrained(folder) for name, folder in folders.items()}
