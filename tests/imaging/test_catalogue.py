@@ -10,8 +10,8 @@ from small_network import export_small_network, small_network
 
 from unfolded_ogamp.catalogue import build_estimator, build_estimators, parse_entry
 from unfolded_ogamp.errors import InputError
-from unfolded_ogamp.imaging.baselines import RIVALS
-from unfolded_ogamp.imaging.baselines.alternation import RivalEstimator
+from unfolded_ogamp.imaging.baselines import BASELINES
+from unfolded_ogamp.imaging.baselines.alternation import BaselineEstimator
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
@@ -33,12 +33,12 @@ def test_greedy_estimator_is_built_by_name():
     assert built("greedy") == GreedyEstimator()
 
 
-@pytest.mark.parametrize("name", RIVALS)
-def test_rivals_are_built_by_name(name):
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_are_built_by_name(name):
     if name in ("fista", "omp"):
         pytest.importorskip("pyproximal", reason="the benchmark extra is not installed")
     estimator = built(name)
-    assert isinstance(estimator, RivalEstimator)
+    assert isinstance(estimator, BaselineEstimator)
     assert type(estimator.imager).__module__ == f"unfolded_ogamp.imaging.baselines.{name}"
 
 
@@ -76,7 +76,7 @@ def test_estimators_are_reported_by_what_sets_them_apart(tmp_path: Path):
     assert list(build_estimators(SYSTEM, entries)) == ["og_amp", "og_amp (7 blocks)", "unfolded", "unfolded (mine)"]
 
 
-KNOWN = f"unfolded, {', '.join(PRESETS)}, greedy, {', '.join(RIVALS)}"
+KNOWN = f"unfolded, {', '.join(PRESETS)}, greedy, {', '.join(BASELINES)}"
 
 REFUSED = {
     "unknown": ("og_apm", f"estimator: expected one of {KNOWN}, found 'og_apm'"),

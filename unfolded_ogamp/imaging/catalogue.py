@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from unfolded_ogamp.errors import InputError
-from unfolded_ogamp.imaging.baselines import RIVALS, build_rival
+from unfolded_ogamp.imaging.baselines import BASELINES, build_baseline
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
@@ -34,7 +34,7 @@ def baseline(name: str) -> Estimator:
         InputError: if it needs the benchmark extra and that is not installed.
     """
     try:
-        return build_rival(name)
+        return build_baseline(name)
     except ModuleNotFoundError as error:
         if error.name not in BENCHMARK_EXTRA:
             raise
@@ -47,5 +47,5 @@ def baseline(name: str) -> Estimator:
 CLASSIC: dict[str, Callable[..., Estimator]] = {
     **{name: alternating(name) for name in PRESETS},
     "greedy": GreedyEstimator,
-    **{name: partial(baseline, name) for name in RIVALS},
+    **{name: partial(baseline, name) for name in BASELINES},
 }

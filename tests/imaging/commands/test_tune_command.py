@@ -13,7 +13,7 @@ from run_script import run_script
 
 from unfolded_ogamp.catalogue import build_estimator, parse_entry
 from unfolded_ogamp.errors import InputError
-from unfolded_ogamp.imaging.baselines.alternation import RivalEstimator
+from unfolded_ogamp.imaging.baselines.alternation import BaselineEstimator
 from unfolded_ogamp.imaging.baselines.matched_filter import MatchedFilter
 from unfolded_ogamp.imaging.commands.tune import Range, score, value_at, with_value
 from unfolded_ogamp.imaging.score import SceneMetrics
@@ -59,7 +59,7 @@ def test_a_range_is_even_in_its_value_or_in_its_logarithm():
 
 
 def test_a_value_reaches_its_field_and_no_other():
-    estimator = RivalEstimator(MatchedFilter())
+    estimator = BaselineEstimator(MatchedFilter())
     changed = with_value(estimator, "settings.synchronisation.phase_step", 1.2)
     assert value_at(changed, "settings.synchronisation.phase_step") == 1.2
     assert with_value(changed, "settings.synchronisation.phase_step", 1.7) == estimator

@@ -1,4 +1,4 @@
-"""The alternation that all rivals share: their image, then the node phases as for OG-AMP, by turns."""
+"""The alternation that all baselines share: their image, then the node phases as for OG-AMP, by turns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from unfolded_ogamp.settings import Settings, at_least, not_negative, require, w
 
 
 class Imager(Protocol):
-    """What makes a rival: an image from an observation in which the node phases are taken for known."""
+    """What makes a baseline: an image from an observation whose node phases are taken as known."""
 
     def image(self, problem: Problem, observation: Tensor, points: Points, search: bool) -> Points:
         """The next image of one scene.
@@ -39,7 +39,7 @@ class Imager(Protocol):
 
 @dataclass(frozen=True)
 class AlternationSettings(Settings):
-    """Settings of the alternation, the same for all rivals.
+    """Settings of the alternation, the same for all baselines.
 
     Attributes:
         synchronisation: how the node phases are refined; by default as for `og_amp`.
@@ -66,8 +66,8 @@ class AlternationSettings(Settings):
 
 
 @dataclass(frozen=True)
-class RivalEstimator:
-    """A rival's imaging alternating with synchronisation refinement, one scene after another, on the CPU."""
+class BaselineEstimator:
+    """The imaging of a baseline alternating with synchronisation refinement, one scene after another, on the CPU."""
 
     imager: Imager
     settings: AlternationSettings = field(default_factory=AlternationSettings)
@@ -106,7 +106,7 @@ class RivalEstimator:
 
 
 def listed(points: Points, problem: Problem, observation: Tensor, settings: AlternationSettings) -> Points:
-    """The points as a list: merged, their reflectivities debiased, and without what does not stand out of the noise.
+    """The points as a list: merged, their reflectivities debiased, and without those below the false-alarm threshold.
 
     A penalty shrinks reflectivities and a matched filter takes those of neighbours in; least squares on what is listed
     does neither.

@@ -1,4 +1,4 @@
-"""The matched filter: backprojection, and the local maxima of its power that stand out of the map."""
+"""The matched filter: backprojection, and the local maxima of its power above a threshold."""
 
 from __future__ import annotations
 

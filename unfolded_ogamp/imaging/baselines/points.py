@@ -1,4 +1,4 @@
-"""An image as all rivals hand it on: points with reflectivities, and what can be done to them."""
+"""The image of a baseline: points with reflectivities, and the operations on them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unfolded_ogamp.records import Record
 
 @dataclass(frozen=True)
 class Points(Record):
-    """Where a rival expands its dictionary, and what it has found there, in a batch of one scene.
+    """Where a baseline expands its dictionary, and what it has found there, in a batch of one scene.
 
     Attributes:
         position: [1, S, D], [m].
