@@ -36,8 +36,7 @@ from unfolded_ogamp.pretrained import load_pretrained
 from unfolded_ogamp.training.checkpoint import CheckpointError, load_checkpoint
 from unfolded_ogamp.training.datamodule import DataSettings, SceneDataModule
 from unfolded_ogamp.training.module import OptimiserSettings, UnfoldedModule
-from unfolded_ogamp.training.quiet import fit_quietly
-from unfolded_ogamp.training.run import RunSettings, fit
+from unfolded_ogamp.training.run import RunSettings, fit, fit_quietly
 
 TINY = Scenario(name="tiny", n_tx=8, n_rx=8, pixels=(7, 7), sparsity=0.06)
 

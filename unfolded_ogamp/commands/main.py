@@ -18,7 +18,6 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -69,34 +68,42 @@ def options(command: str, system: System, arguments: Sequence[str]) -> tuple[Mod
     Raises:
         InputError: if the arguments are not what it takes.
     """
-    from unfolded_ogamp.settings import settings_from_dict
+    from unfolded_ogamp.settings import defaults_of, settings_from_dict
 
     module = _module(command, system.name)
     kinds: Mapping[str, type] = module.kinds(system) if hasattr(module, "kinds") else {}
-    values = _composed(command, arguments, _schema(module, kinds), system.scenarios)
+    schema = {key: defaults_of(kind) for key, kind in kinds.items() if kind is not system.scenario_kind}
+    schema |= {key: value for key, value in defaults_of(module.Options).items() if isinstance(value, dict)}
+    values = _composed(command, arguments, schema, system.scenarios)
     values.pop("system", None)
-    values |= {key: settings_from_dict(kind, values[key], key) for key, kind in kinds.items()}
+    for key, kind in kinds.items():
+        values[key] = settings_from_dict(kind, values.get(key), key)
     return module, settings_from_dict(module.Options, values)
 
 
 def _module(command: str, system: str) -> ModuleType:
     """The module of a command, generic or of its system."""
-    own = f"unfolded_ogamp.commands.{command}"
-    return importlib.import_module(own if find_spec(own) else f"unfolded_ogamp.{system}.commands.{command}")
-
-
-def _schema(module: ModuleType, kinds: Mapping[str, type]) -> dict[str, Any]:
-    """All fields of all settings among the options with their defaults, so that each can be set."""
-    from unfolded_ogamp.settings import defaults_of
-
-    nested = {key: value for key, value in defaults_of(module.Options).items() if isinstance(value, dict)}
-    return nested | {key: defaults_of(kind) for key, kind in kinds.items()}
+    for package in ("unfolded_ogamp.commands", f"unfolded_ogamp.{system}.commands"):
+        name = f"{package}.{command}"
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not name.startswith(error.name):
+                raise
+    raise InputError(f"system: expected one that has the command {command}, found {system}")
 
 
 def _composed(
     command: str, arguments: Sequence[str], schema: Mapping[str, Any], scenarios: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The configuration of a command with the arguments applied, as plain values."""
+    """The configuration of a command with the arguments applied, as plain values.
+
+    Args:
+        command: name of the configuration.
+        arguments: KEY=VALUE, as Hydra reads them.
+        schema: settings with their defaults, so that each can be set.
+        scenarios: what `scenario=NAME` may name.
+    """
     from hydra import compose, initialize_config_dir
     from hydra.core.config_store import ConfigStore
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -122,7 +129,7 @@ def _composed(
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise InputError(f"{error.full_key}: expected {error.full_key}=VALUE, found none") from None
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise InputError(_first_line(error)) from None
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}

@@ -64,13 +64,13 @@ def run_own_data(
     Raises:
         InputError: if there is nothing to work on, or `output` cannot be written.
     """
-    make_folder(output)
     paths = sorted(folder.glob("*.npz")) if names is None else [folder / f"{name}.npz" for name in names]
     lines, results = [], []
     for path in paths:
         file = _load(path, console)
         if file is None or file.truth is None:
             continue
+        make_folder(output)
         for name, estimator in estimators.items():
             start = time.perf_counter()
             with torch.inference_mode(), warnings.catch_warnings(record=True) as notes:

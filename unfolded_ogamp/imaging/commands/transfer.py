@@ -33,8 +33,7 @@ from unfolded_ogamp.settings import Settings, at_least
 from unfolded_ogamp.system import Network, System, system
 from unfolded_ogamp.training.datamodule import DataSettings, SceneDataModule
 from unfolded_ogamp.training.module import OptimiserSettings, UnfoldedModule
-from unfolded_ogamp.training.quiet import fit_quietly
-from unfolded_ogamp.training.run import RunSettings
+from unfolded_ogamp.training.run import RunSettings, fit_quietly
 
 UNTRAINED, MIXTURE = "untrained", "mixture"
 

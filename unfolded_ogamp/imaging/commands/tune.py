@@ -94,6 +94,8 @@ def run(system: System, options: Options, console: Console) -> None:
         raise InputError(f"estimator: expected one with ranges, {known}, found {options.estimator!r}")
     estimator = build_estimator(system, parse_entry(options.estimator))
     limits = options.ranges[options.estimator]
+    if not isinstance(limits, Mapping):
+        raise InputError(f"ranges: expected limits by the path of a setting, found {limits!r}")
     ranges = {path: settings_from_dict(Range, _with_scale(limit), path) for path, limit in limits.items()}
     run_tuning(estimator, ranges, options.scenario, options, console)
 
