@@ -8,13 +8,16 @@ BIN := .venv/bin
 # On small scenes threads that wait for one another cost more than they do, most of all where other programs run too.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint .venv
+.PHONY: demo test stress lint .venv
 
 demo: .venv
 	$(BIN)/python scripts/demo.py
 
 test: .venv
-	$(BIN)/python -m pytest --durations=10
+	$(BIN)/python -m pytest -m "not stress" --durations=10
+
+stress: .venv
+	$(BIN)/python -m pytest -m stress --durations=10
 
 lint: .venv
 	$(BIN)/ruff check .

@@ -13,16 +13,17 @@ from places import ROOT
 PACKAGE = ROOT / "unfolded_ogamp"
 
 # What each part of the package may import of the others. A part is a folder or a module right under the package.
-FLOOR = {"records", "settings", "files", "fields"}
+FLOOR = {"memory", "records", "settings", "files", "fields"}
 GROUND = FLOOR | {"physics", "operators", "inference", "coarse", "bounds", "evaluation", "scenes"}
 ALLOWED: dict[str, set[str]] = {
     **{part: {"files"} for part in ("records", "settings", "fields")},
-    "files": set(),
-    "physics": {"records"},
-    "operators": {"records", "physics"},
+    "memory": set(),
+    "files": {"memory"},
+    "physics": {"memory", "records"},
+    "operators": {"memory", "records", "physics"},
     "inference": {"records", "physics", "operators"},
-    "coarse": {"records", "physics", "inference"},
-    "bounds": {"records", "physics", "operators", "inference"},
+    "coarse": {"records", "settings", "physics", "inference"},
+    "bounds": {"settings", "physics"},
     "scenes": {"records", "physics", "imaging"},
     "evaluation": {*FLOOR, "physics", "operators", "bounds", "imaging"},
     "imaging": GROUND | {"pretrained", "commands", "training"},
@@ -134,6 +135,11 @@ def test_imports_run_in_one_direction(path):
     assert imported - {name} <= ALLOWED[name]
 
 
+def test_inference_knows_operators_by_their_contract_alone():
+    modules = {module for path in (PACKAGE / "inference").glob("*.py") for module in modules_in(path)}
+    assert {module for module in modules if "operators" in module} == {"unfolded_ogamp.operators"}
+
+
 @pytest.mark.parametrize("path", package_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_extras_stay_where_they_belong(path):
     name = path.relative_to(PACKAGE).as_posix()
@@ -166,7 +172,7 @@ from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
 from unfolded_ogamp.pretrained import ExportDetails
 torch.set_num_threads(1)
 network = UnfoldedOGAMP(NetworkSettings(blocks=1, first_exit=1, layers=1))
-export_network(network, "network", ExportDetails({{}}, 0, None, 0.0, {{}}))
+export_network(network, "network", ExportDetails({{}}, 0, {{"commit": None, "unfolded_ogamp": None}}, 0.0, {{}}))
 save_csi("scene.npz", *draw(Scenario(n_tx=6, n_rx=5, pixels=(6, 6)), 1, torch.Generator().manual_seed(0)))
 
 from unfolded_ogamp import load_pretrained

@@ -1,78 +1,78 @@
-"""Every configuration under conf/ composes, and all that it names can be built."""
+"""Every configuration under conf/ makes the options of its command, and names nothing that the code has already."""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Iterator
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any
 
-import hydra
 import pytest
-from omegaconf import DictConfig, OmegaConf
-from places import ROOT
+from omegaconf import OmegaConf
+from places import CONF, SCRIPTS
+from run_script import NEEDED, options_of
 
-CONF = ROOT / "conf"
-PRIMARY = sorted(path.stem for path in CONF.glob("*.yaml"))
-OPTIONS = sorted(
-    path.relative_to(CONF).with_suffix("") for path in CONF.glob("*/**/*.yaml") if path.parent != CONF / "hydra"
+COMMANDS = sorted(path.stem for path in CONF.glob("*.yaml"))
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+
+
+def named(path: Path) -> Iterator[tuple[list[str], Any]]:
+    """Every value that a file names, and where; lists of defaults and files aside."""
+
+    def leaves(node: dict[str, Any], above: list[str]) -> Iterator[tuple[list[str], Any]]:
+        for key, value in node.items():
+            if isinstance(value, dict):
+                yield from leaves(value, [*above, key])
+            elif [*above, key] not in (["defaults"], ["system"]):
+                yield [*above, key], value
+
+    content = OmegaConf.to_container(OmegaConf.load(path))
+    assert isinstance(content, dict)
+    return leaves(content, [])
+
+
+def repeated(path: Path, options: Any) -> list[str]:
+    """What a file says although the settings have it by themselves."""
+    found = []
+    for keys, value in named(path):
+        holder = options
+        for key in keys[:-1]:
+            holder = getattr(holder, key) if is_dataclass(holder) else None
+        for field in fields(holder) if is_dataclass(holder) else ():
+            if field.name == keys[-1] and field.default is not MISSING:
+                same = value == (list(field.default) if isinstance(field.default, tuple) else field.default)
+                found += [".".join(keys)] * same
+    return found
+
+
+def test_every_script_has_a_configuration():
+    assert sorted(path.stem for path in SCRIPTS.glob("*.py")) == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_configuration_makes_options_and_repeats_no_default(command):
+    options = options_of(command, *NEEDED.get(command, []))
+    assert repeated(CONF / f"{command}.yaml", options) == []
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_makes_options_and_repeats_no_default(name):
+    options = options_of("train", f"experiment={name}")
+    assert repeated(CONF / "experiment" / f"{name}.yaml", options) == []
+
+
+def test_a_repeated_default_is_found(tmp_path):
+    path = tmp_path / "train.yaml"
+    path.write_text("optimiser:\n  warm_up: 20\n  final: 0.5\nvalidation:\n  pixels: [25, 25]\nrun:\n  epochs: 11\n")
+    assert repeated(path, options_of("train")) == ["optimiser.warm_up", "validation.pixels"]
+
+
+@pytest.mark.parametrize(
+    "argument", ["network.greedy.starts=3", "loss.gate=0.2", "optimiser.final=0.1", "data.workers=2", "run.clip=2.0"]
 )
-
-
-def compose(primary: str, overrides: list[str]) -> DictConfig:
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        return hydra.compose(primary, overrides)
-
-
-def build_all(config: DictConfig) -> list[object]:
-    """Everything right under the root that names a class."""
-    nodes = [node for node in config.values() if isinstance(node, DictConfig)]
-    return [hydra.utils.instantiate(node) for node in nodes if "_target_" in node]
-
-
-def defaults_of(primary: str) -> dict[str, str | None]:
-    """Groups that a primary configuration selects from, by the name under which it does."""
-    entries = OmegaConf.to_container(OmegaConf.load(CONF / f"{primary}.yaml").defaults)
-    return {key: value for entry in entries if isinstance(entry, dict) for key, value in entry.items()}
-
-
-@pytest.fixture
-def shipped_network(monkeypatch):
-    """Configurations may name the shipped network, which is no part of this test."""
-    monkeypatch.setattr("unfolded_ogamp.imaging.catalogue.load_pretrained", lambda folder: folder)
-
-
-@pytest.mark.parametrize("name", PRIMARY)
-@pytest.mark.usefixtures("shipped_network")
-def test_primary_configuration_builds(name):
-    config = compose(name, [])
-    OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    build_all(config)
-
-
-@pytest.mark.parametrize("name", PRIMARY)
-def test_primary_configuration_belongs_to_a_script_and_is_quiet(name):
-    assert (ROOT / "scripts" / f"{name}.py").is_file()
-    assert defaults_of(name)["hydra"] == "quiet"
-
-
-@pytest.mark.parametrize("option", OPTIONS, ids=str)
-@pytest.mark.usefixtures("shipped_network")
-def test_every_option_builds_wherever_it_can_be_chosen(option):
-    places = [
-        (primary, key)
-        for primary in PRIMARY
-        for key in defaults_of(primary)
-        if key.split("@")[0] == option.parent.as_posix()
-    ]
-    assert places, "no primary configuration selects from this group"
-    for primary, key in places:
-        built = build_all(compose(primary, [f"{key}={option.name}"]))
-        assert built
-
-
-ANALYTIC = {"imaging", "synchronisation", "screening", "greedy"}  # what the layers start from
-
-
-@pytest.mark.parametrize("part", ["network", "loss", "optimiser", "data", "run"])
-def test_training_names_every_setting_so_that_it_can_be_overridden(part):
-    node = compose("train", [])[part]
-    settings = hydra.utils.instantiate(node)
-    assert {field.name for field in dataclasses.fields(settings)} - ANALYTIC == set(node) - {"_target_"}
+def test_every_setting_of_training_can_be_set(argument):
+    path, _, value = argument.partition("=")
+    found: Any = options_of("train", argument)
+    for key in path.split("."):
+        found = getattr(found, key)
+    assert found == float(value)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from unfolded_ogamp.imaging.files.csi import load_csi, simulate
+from unfolded_ogamp.commands.simulate import simulate
+from unfolded_ogamp.imaging.files.csi import load_csi
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.system import SYSTEM
 from unfolded_ogamp.records import concatenate
 from unfolded_ogamp.scenes import evaluation_scenes
 
@@ -27,7 +29,7 @@ def test_batches_hold_the_same_scenes_whatever_their_size():
 
 def test_they_are_the_scenes_of_the_test_split_that_are_written_to_files(tmp_path):
     ((_, csi),) = evaluation_scenes(SCENARIO, 3, 4, seed=3, dtype=torch.float64)
-    files = [load_csi(path) for path in simulate(SCENARIO, 3, 3, tmp_path)]
+    files = [load_csi(path) for path in simulate(SYSTEM.the_files(), SCENARIO, 3, 3, tmp_path)]
     for index, file in enumerate(files):
         assert torch.equal(file.csi.value[0], csi.value[index])
 

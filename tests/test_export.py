@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,12 @@ from small_network import DETAILS, export_small_network, small_network
 
 import unfolded_ogamp
 from unfolded_ogamp import load_pretrained
-from unfolded_ogamp.evaluation.compare import METRICS
 from unfolded_ogamp.export import export_network
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.score import SceneMetrics
 from unfolded_ogamp.pretrained import PretrainedError, load_details
 
 STATISTIC = {"mean": 0.00125, "median": 0.001, "low": 0.001, "high": 0.0015, "n": 8}
@@ -72,7 +72,7 @@ def test_every_setting_survives(tmp_path):
 def test_card_shows_what_was_measured(tmp_path):
     folder = export_small_network(tmp_path / "network")
     assert "Not measured yet." in (folder / "README.md").read_text()
-    metrics = dict.fromkeys((*METRICS, "time"), STATISTIC)
+    metrics = dict.fromkeys((*(field.name for field in fields(SceneMetrics)), "time"), STATISTIC)
     metrics["phase_rmse"] = {"mean": None, "median": None, "low": None, "high": None, "n": 0}
     measured = {"paper": {"unfolded": {"n_scenes": 8, "batch_size": 4, "threads": 2, "metrics": metrics}}}
     # as after an evaluation of the exported network
@@ -155,7 +155,8 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no seed": (edit_config(lambda c: c.pop("seed")), "/config.json: expected the key 'seed', found none"),
     "another key": (
         edit_config(lambda c: c.update(colour="red")),
-        "/config.json: expected only the keys network, version, trained_on, seed, commit, training_time, measured, "
+        "/config.json: expected only the keys system, network, weights_sha256, trained_on, seed, provenance, "
+        "training_time, measured, "
         "found 'colour'",
     ),
     "no network": (
@@ -168,17 +169,22 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "setting unknown": (
         edit_config(lambda c: c["network"].update(depth=3)),
-        "/config.json: network: expected only the keys blocks, first_exit, layers, looks, additions, false_alarms, "
-        "joint_layers, final_layers, prunings, width, starts, hand_over, imaging, synchronisation, screening, greedy, "
+        "/config.json: network: expected only the keys blocks, first_exit, layers, detection_passes, additions, "
+        "false_alarms, joint_layers, final_layers, prunings, width, starts, fallback, imaging, synchronisation, "
+        "screening, greedy, "
         "found 'depth'",
     ),
     "setting of another type": (
         edit_config(lambda c: c["network"]["imaging"].update(adapt_prior=1)),
-        "/config.json: network.imaging.adapt_prior: expected bool, found 1",
+        "/config.json: network.imaging.adapt_prior must be true or false, got 1",
     ),
     "setting out of range": (
         edit_config(lambda c: c["network"].update(blocks=0)),
-        "/config.json: network: blocks must be a whole number of at least 1, got 0",
+        "/config.json: network.blocks must be at least 1, got 0",
+    ),
+    "weights of another run": (
+        edit_weights(lambda w: w.update({FIRST: w[FIRST] + 1})),
+        "/model.safetensors: expected weights with the hash ",
     ),
     "weights of a larger network": (
         edit_config(lambda c: c["network"].update(blocks=1, first_exit=1)),

@@ -1,14 +1,25 @@
-"""Writing of files that others may read at any moment."""
+"""Files that others may read at any moment, and files of others that may hold anything."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+
+from unfolded_ogamp.memory import GIGABYTE, MemoryLimitError, require_memory
+
+COPIES = 10  # times the size of a file's arrays that estimating from them takes at least
+
+
+def shipped(name: str) -> Path:
+    """A folder that ships with the package: in it where a wheel put it, beside it in a clone."""
+    package = Path(__file__).resolve().parent
+    return package / name if (package / name).is_dir() else package.parent / name
 
 
 @contextmanager
@@ -28,21 +39,27 @@ def written_at_once(path: Path) -> Iterator[Path]:
 def read_npz(path: str | Path, keys: Collection[str]) -> dict[str, np.ndarray]:
     """The arrays of an .npz file that are named in `keys` and present; others are not looked at.
 
+    What they expand to is summed before any of them is read.
+
     Raises:
-        ValueError: if there is no such file or it cannot be read, in one line.
+        ValueError: if there is no such file, it cannot be read or there is no memory for it, in one line.
     """
     arrays: dict[str, np.ndarray] = {}
     key = ""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise ValueError("it holds a single array")
-        with loaded as archive:
+        with zipfile.ZipFile(path) as members:
+            n_bytes = sum(
+                entry.file_size for entry in members.infolist() if entry.filename.removesuffix(".npy") in keys
+            )
+        require_memory(COPIES * n_bytes, f"arrays of {n_bytes / GIGABYTE:.3g} GB, and what is computed from them,")
+        with np.load(path, allow_pickle=False) as archive:
             for key in archive.files:
                 if key in keys:
                     arrays[key] = np.asarray(archive[key])
     except FileNotFoundError:
         raise ValueError("expected a file, found none") from None
+    except MemoryLimitError:
+        raise
     except Exception as error:  # whatever a damaged archive makes NumPy and zipfile raise
         where = f"{key}: expected an array of numbers" if key else "expected an .npz file"
         raise ValueError(f"{where}, found what cannot be read ({' '.join(str(error).split())})") from error

@@ -1,7 +1,7 @@
 """Exported networks: a folder with weights and all that builds the network. Loading needs torch and safetensors alone.
 
-The folder holds `model.safetensors`, `config.json` (the fields of `ExportDetails`, the version of this package and,
-under "network", the `NetworkSettings`) and a card `README.md`.
+The folder holds `model.safetensors`, `config.json` (the fields of `ExportDetails`, the name of the system, the
+hash of the weights and, under "network", the settings of the network) and a card `README.md`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from unfolded_ogamp.imaging.network.settings import NetworkSettings
-from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
+from unfolded_ogamp.errors import InputError
+from unfolded_ogamp.files import shipped
+from unfolded_ogamp.provenance import sha256
 from unfolded_ogamp.settings import settings_from_dict
+from unfolded_ogamp.system import Network, system
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CARD = "README.md"
+SHIPPED = shipped("checkpoints") / "unfolded_ogamp"
 
 
-class PretrainedError(ValueError):
+class PretrainedError(InputError):
     """A folder that holds no usable network; the message is one line."""
 
 
@@ -36,7 +39,7 @@ class ExportDetails:
     Attributes:
         trained_on: scenario or mixture it was trained on, as plain values.
         seed: of the training run.
-        commit: of the code it was trained with; None if unknown.
+        provenance: versions, platform and commit that it was trained with, see `provenance`; None where unknown.
         training_time: [s].
         measured: figures on unseen scenes, as under "results" in the `results.json` of an evaluation:
             {scenario: {estimator: {"n_scenes": ..., "metrics": {metric: {"mean": ..., "low": ..., "high": ...}}}}}.
@@ -44,26 +47,36 @@ class ExportDetails:
 
     trained_on: Mapping[str, Any]
     seed: int
-    commit: str | None
+    provenance: Mapping[str, str | None]
     training_time: float
     measured: Mapping[str, Any]
 
 
-def load_pretrained(folder: str | Path) -> UnfoldedOGAMP:
+def load_pretrained(folder: str | Path = SHIPPED, of_system: str | None = None) -> Network:
     """The network of an exported folder, ready to estimate: in eval mode, and no gradients are kept.
+
+    Args:
+        folder: written by `scripts/export.py`; by default that of the shipped network, for imaging.
+        of_system: name of the system that it has to be of; None takes a network of any.
 
     Raises:
         PretrainedError: with one line that says what was expected and what was found.
     """
     folder = Path(folder)
     config = _read_config(folder)
+    if of_system not in (None, config["system"]):
+        raise PretrainedError(f"{folder / CONFIG}: expected a network of {of_system}, found one of {config['system']}")
     try:
-        settings = settings_from_dict(NetworkSettings, config["network"], "network")
+        learning = system(str(config["system"])).the_learning()
+        network = learning.network(settings_from_dict(learning.settings, config["network"], "network"))
     except ValueError as error:
         raise PretrainedError(f"{folder / CONFIG}: {error}") from error
-    network = UnfoldedOGAMP(settings)
     weights = _read_weights(folder)
     _check_weights(folder, network.state_dict(), weights)
+    found = sha256((folder / WEIGHTS).read_bytes())
+    if found != config["weights_sha256"]:
+        expected = f"expected weights with the hash {config['weights_sha256']} of {CONFIG}"
+        raise PretrainedError(f"{folder / WEIGHTS}: {expected}, found {found}")
     network.load_state_dict(weights)
     return network.eval().requires_grad_(False)
 
@@ -79,7 +92,7 @@ def load_details(folder: str | Path) -> ExportDetails:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    known = ["network", "version", *(field.name for field in fields(ExportDetails))]
+    known = ["system", "network", "weights_sha256", *(field.name for field in fields(ExportDetails))]
     if not folder.is_dir():
         raise PretrainedError(f"{folder}: expected the folder of an exported network, found none")
     path = folder / CONFIG

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from unfolded_ogamp.imaging.scenes.sampler import draw
-from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.physics import Csi, Scene
-from unfolded_ogamp.records import concatenate
+from unfolded_ogamp.records import Record, concatenate
 
 SPLITS = ("train", "validation", "test")
+Batch = tuple[Record, Record]  # scenes, and one measurement of each
+SceneType = TypeVar("SceneType", bound=Record, covariant=True)
+MeasurementType = TypeVar("MeasurementType", bound=Record, covariant=True)
 
 
-class Source(Protocol):
-    """What scenes are drawn from: a Scenario or a Mixture."""
+class Source(Protocol[SceneType, MeasurementType]):
+    """What scenes are drawn from, in float64: a scenario of a system, or a mixture of scenarios."""
 
-    def draw(self, generator: torch.Generator) -> Scenario: ...
+    def draw(self, batch: int, generator: torch.Generator) -> tuple[SceneType, MeasurementType]: ...
 
 
-class SceneDataset(Dataset[tuple[Scene, Csi]]):
+class SceneDataset(Dataset[tuple[SceneType, MeasurementType]]):
     """Item (epoch, batch) is a whole batch of scenes and one measurement of each, a function of
     (seed, split, epoch, batch) alone. Use it with `DataLoader(dataset, sampler=CounterSampler(...), batch_size=None)`.
 
     Args:
-        source: a Scenario, or a Mixture of which one scenario is drawn per batch.
+        source: a scenario, or a mixture of which one scenario is drawn per batch.
         batch_size: scenes in a batch B.
         seed: a number of the user's choice, at least 0.
         split: "train", "validation" or "test"; no two of them ever share a generator seed.
@@ -37,7 +37,12 @@ class SceneDataset(Dataset[tuple[Scene, Csi]]):
     """
 
     def __init__(
-        self, source: Source, batch_size: int, seed: int, split: str, dtype: torch.dtype = torch.float32
+        self,
+        source: Source[SceneType, MeasurementType],
+        batch_size: int,
+        seed: int,
+        split: str,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
@@ -51,12 +56,12 @@ class SceneDataset(Dataset[tuple[Scene, Csi]]):
         self.split = split
         self.dtype = dtype
 
-    def __getitem__(self, index: tuple[int, int]) -> tuple[Scene, Csi]:
+    def __getitem__(self, index: tuple[int, int]) -> tuple[SceneType, MeasurementType]:
         epoch, batch = index
         generator = torch.Generator().manual_seed(counter_seed(self.seed, self.split, epoch, batch))
         with _one_thread():
-            scene, csi = draw(self.source.draw(generator), self.batch_size, generator)
-        return scene.to(self.dtype), csi.to(self.dtype)
+            scene, measurement = self.source.draw(self.batch_size, generator)
+        return scene.to(self.dtype), measurement.to(self.dtype)
 
 
 class CounterSampler(Sampler[tuple[int, int]]):
@@ -118,14 +123,19 @@ def _one_thread() -> Iterator[None]:
 
 
 def evaluation_scenes(
-    scenario: Scenario, n_scenes: int, batch_size: int, seed: int, dtype: torch.dtype = torch.float32
-) -> Iterator[tuple[Scene, Csi]]:
+    source: Source[SceneType, MeasurementType],
+    n_scenes: int,
+    batch_size: int,
+    seed: int,
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[tuple[SceneType, MeasurementType]]:
     """The first `n_scenes` scenes of the test split, in batches of which the last may be smaller.
 
     Each scene is drawn on its own, so that neither the batch size nor the number of scenes changes what is in it; they
     are the scenes that `simulate` writes.
     """
-    dataset = SceneDataset(scenario, batch_size=1, seed=seed, split="test", dtype=dtype)
+    dataset = SceneDataset(source, batch_size=1, seed=seed, split="test", dtype=dtype)
     for first in range(0, n_scenes, batch_size):
         drawn = [dataset[0, index] for index in range(first, min(first + batch_size, n_scenes))]
-        yield concatenate([scene for scene, _ in drawn]), concatenate([csi for _, csi in drawn])
+        scenes, measurements = zip(*drawn, strict=True)
+        yield concatenate(scenes), concatenate(measurements)

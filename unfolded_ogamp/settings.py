@@ -1,51 +1,181 @@
-"""Settings, nested frozen dataclasses, from the plain dictionary that `dataclasses.asdict` makes of them."""
+"""Settings: frozen dataclasses whose annotations say what a field may hold, checked when they are built.
+
+    @dataclass(frozen=True)
+    class SearchSettings(Settings):
+        spacing: Annotated[float, positive] = 0.25
+        rounds: Annotated[int, at_least(1)] = 40
+        method: Literal["alignment", "least_squares"] = "alignment"
+
+The type is checked as well: True is no whole number, and a float is finite unless it is `unbounded`. A rule that joins
+several fields stands in a `__post_init__` that first calls this one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+import math
+import operator
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from unfolded_ogamp.errors import InputError
 
 SettingsType = TypeVar("SettingsType")
 
 
-def settings_from_dict(kind: type[SettingsType], values: object, name: str) -> SettingsType:
-    """The settings of which `asdict` made `values`; strict, as a default filled in here would be another network.
+class SettingsError(InputError):
+    """A value that a field of settings cannot hold; the message is one line."""
 
-    Args:
-        kind: dataclass whose fields are bool, int, float, str or such dataclasses.
-        values: what a JSON file holds for it.
-        name: what it is called in messages.
+
+@dataclass(frozen=True)
+class Check:
+    """What a field may hold.
+
+    Attributes:
+        rule: what follows "NAME must" in the message.
+        holds: whether a value fulfils it.
+    """
+
+    rule: str
+    holds: Callable[[Any], bool]
+
+
+positive = Check("be positive", lambda value: value > 0)
+not_negative = Check("not be negative", lambda value: value >= 0)
+unbounded = Check("be a number", lambda value: not math.isnan(value))
+
+
+def at_least(least: int) -> Check:
+    """A number of at least `least`."""
+    return Check(f"be at least {least}", lambda value: value >= least)
+
+
+def within(interval: str) -> Check:
+    """A number in an interval such as "[0, 1)"; a round bracket leaves its end out."""
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    above = operator.lt if interval[0] == "(" else operator.le
+    below = operator.lt if interval[-1] == ")" else operator.le
+    return Check(f"lie in {interval}", lambda value: above(low, value) and below(value, high))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base class of all settings.
 
     Raises:
-        ValueError: with one line, on a key too many or too few, or on a value of another type.
+        SettingsError: if a field does not hold what its annotation says.
     """
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{name}: expected an object, found {type(values).__name__}")
-    assert is_dataclass(kind)
-    known = [field.name for field in fields(kind)]
+
+    def __post_init__(self) -> None:
+        for name, kind in _annotations(type(self)).items():
+            object.__setattr__(self, name, _checked(kind, getattr(self, name), name))
+
+
+def require(condition: bool, message: str) -> None:
+    """Refuse settings that do not go together.
+
+    Raises:
+        SettingsError: with `message`, unless `condition` holds.
+    """
+    if not condition:
+        raise SettingsError(message)
+
+
+def settings_from_dict(kind: type[SettingsType], values: object, name: str = "") -> SettingsType:
+    """The settings of which `dataclasses.asdict` made `values`; strict, as a default would be another network.
+
+    Args:
+        kind: dataclass, whose fields may be such dataclasses.
+        values: what a JSON file holds for it.
+        name: what it is called in messages; empty for what a command is given.
+
+    Raises:
+        SettingsError: with one line, on a key too many or too few, or on a value that its field cannot hold.
+    """
+    said, within = (f"{name}: ", f"{name}.") if name else ("", "")
+    require(isinstance(values, Mapping), f"{said}expected an object, found {type(values).__name__}")
+    assert isinstance(values, Mapping)
+    hints = _annotations(kind)
     for key in values:
-        if key not in known:
-            raise ValueError(f"{name}: expected only the keys {', '.join(known)}, found {key!r}")
-    for key in known:
-        if key not in values:
-            raise ValueError(f"{name}: expected the key {key!r}, found none")
-    hints = get_type_hints(kind)
-    converted = {key: _convert(hints[key], values[key], f"{name}.{key}") for key in known}
+        require(key in hints, f"{said}expected only the keys {', '.join(hints)}, found {key!r}")
+    converted: dict[str, Any] = {}
+    for key, hint in hints.items():
+        require(key in values, f"{said}expected the key {key!r}, found none")
+        convert = settings_from_dict if isinstance(hint, type) and is_dataclass(hint) else _checked
+        converted[key] = convert(hint, values[key], f"{within}{key}")
     try:
         return kind(**converted)
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
+        raise SettingsError(f"{said}{error}") from error
 
 
-def _convert(kind: Any, value: object, name: str) -> Any:
-    if is_dataclass(kind):
-        assert isinstance(kind, type)
-        return settings_from_dict(kind, value, name)
-    if kind not in (bool, int, float, str):
-        raise TypeError(f"{name}: settings of type {kind} are not supported")
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise ValueError(f"{name}: expected {kind.__name__}, found {value!r}")
+def defaults_of(kind: type) -> dict[str, Any]:
+    """Plain values of all fields of settings, nested ones too, as a configuration has them: "???" has to be given."""
+    assert is_dataclass(kind)
+    values: dict[str, Any] = {}
+    for name, field in kind.__dataclass_fields__.items():
+        hint = _annotations(kind)[name]
+        value = field.default if field.default_factory is MISSING else field.default_factory()
+        if value is MISSING:
+            values[name] = defaults_of(hint) if isinstance(hint, type) and is_dataclass(hint) else "???"
+        else:
+            values[name] = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    return values
+
+
+def _annotations(kind: type) -> dict[str, Any]:
+    """What the fields of a dataclass are annotated with, in their order."""
+    assert is_dataclass(kind)
+    hints = get_type_hints(kind, include_extras=True)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
+def _checked(kind: Any, value: Any, name: str) -> Any:
+    """`value` as the annotation `kind` has it: a whole number may stand for a float, and a list for a tuple."""
+    if kind is Any:
+        return value
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        kind, *checks = arguments
+        value = value if unbounded in checks and isinstance(value, float) else _checked(kind, value, name)
+        for check in checks:
+            require(check.holds(value), f"{name} must {check.rule}, got {value}")
+        return value
+    if origin in (Union, UnionType):
+        (kind,) = (argument for argument in arguments if argument is not NoneType)
+        return None if value is None else _checked(kind, value, name)
+    if origin is Literal:
+        require(value in arguments, f"{name} must be one of {', '.join(map(str, arguments))}, got {value!r}")
+        return value
+    if origin is not None and issubclass(origin, Sequence):
+        return _checked_items(arguments, value, name)
+    if kind in PLAIN:
+        rule, holds = PLAIN[kind]
+        require(holds(value), f"{name} must be {rule}, got {value!r}")
+        return float(value) if kind is float else value
+    kind = origin or kind
+    require(isinstance(value, kind), f"{name} must be {kind.__name__}, got {value!r}")
     return value
+
+
+def _checked_items(kinds: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
+    """A tuple of items of these types; of any number of one type, if an ellipsis follows it or it stands alone."""
+    require(isinstance(value, Sequence) and not isinstance(value, str), f"{name} must be a list, got {value!r}")
+    if len(kinds) == 1 or kinds[-1] is Ellipsis:
+        kinds = kinds[:1] * len(value)
+    require(len(value) == len(kinds), f"{name} must be a list of {len(kinds)}, got {value!r}")
+    return tuple(_checked(kind, item, f"{name}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+PLAIN: dict[type, tuple[str, Callable[[Any], bool]]] = {
+    bool: ("true or false", lambda value: isinstance(value, bool)),
+    int: ("a whole number", lambda value: type(value) is int),
+    float: ("a finite number", _is_finite),
+    str: ("text", lambda value: isinstance(value, str)),
+}

@@ -10,8 +10,13 @@ import pytest
 import torch
 from hand_made import link_phase_rms, make_scene, star_scene
 
-from unfolded_ogamp.bounds.bayesian import Prior, bayesian_joint_bound, prior_information
-from unfolded_ogamp.bounds.imaging import fisher_information, joint_bound
+from unfolded_ogamp.bounds.imaging import (
+    Prior,
+    bayesian_joint_bound,
+    fisher_information,
+    joint_bound,
+    prior_information,
+)
 from unfolded_ogamp.physics import los_channel, path_loss
 
 SCENES = [(0.0, False), (0.3, False), (0.0, True)]

@@ -7,15 +7,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from problems import pose_scene
+from problems import modelled, pose_scene, started
 
-from unfolded_ogamp.bounds.bayesian import Prior, bayesian_joint_bound
-from unfolded_ogamp.bounds.imaging import joint_bound
+from unfolded_ogamp.bounds.imaging import Prior, bayesian_joint_bound, joint_bound
 from unfolded_ogamp.imaging.likelihood import joint_step, normal_equations
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.sampler import draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.sources import Sources, columns_of
+from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.physics import Scene, link_phase, link_phase_error, measure
 
 DRAWS = 500
@@ -49,10 +48,10 @@ def rms_errors(sources: Sources, scene: Scene) -> tuple[float, float]:
 def test_maximum_likelihood_is_on_the_joint_bound(scenario):
     scene = many_times(scenario)
     problem, truth = measured(scene)
-    state = joint_step.init(truth, problem)
+    state = started(truth, problem)
     for _ in range(12):
         state = joint_step.step(state, problem, torch.ones(DRAWS, dtype=torch.bool), largest_move=0.1)
-    position, phase = rms_errors(state.sources, scene)
+    position, phase = rms_errors(state.model.sources, scene)
     bound = joint_bound(scene, 0)
     assert position == pytest.approx(bound.position_rms, rel=0.05)
     assert phase == pytest.approx(bound.phase_rms, rel=0.05)
@@ -83,11 +82,10 @@ def test_maximum_a_posteriori_is_on_the_bayesian_bound():
 
     sources = truth
     for _ in range(8):
-        columns = columns_of(sources, problem)
-        difference, channel = normal_equations.residual(sources, problem, columns)
+        model = modelled(sources, problem)
         pull = weight * (unknowns(mean) - unknowns(sources))
-        gradient = normal_equations.gradient(sources, columns, difference, channel) + pull
-        matrix = normal_equations.normal_matrix(sources, problem, columns, channel) + torch.diag_embed(weight)
+        gradient = normal_equations.gradient(model) + pull
+        matrix = normal_equations.normal_matrix(model, problem) + torch.diag_embed(weight)
         change = torch.linalg.solve(matrix, gradient)
         sources = joint_step.move(sources, change, torch.full((DRAWS,), math.inf, dtype=torch.float64))
     assert float(change.abs().max()) < 1e-6

@@ -45,9 +45,11 @@ def scattered_power(scene: Scene) -> float:
     return float(amplitude.abs().square().sum(-1).mean())
 
 
-@pytest.mark.parametrize("dimension", [2, 3])
-def test_hessian_against_differences_of_the_gradient(dimension):
+@pytest.mark.parametrize(("dimension", "exponent"), [(2, 1.0), (3, 1.0), (2, 0.5)])
+def test_hessian_against_differences_of_the_gradient(dimension, exponent):
     scene = make_scene(dimension=dimension)
+    array = replace(scene.array, loss_exponent=torch.full((1,), exponent, dtype=torch.float64))
+    scene = replace(scene, array=array)
     step, columns = 1e-5, []
     for move in step * torch.eye(dimension, dtype=torch.float64):
         after, before = (gain_gradient(replace(scene, position=scene.position + sign * move)) for sign in (1, -1))

@@ -12,8 +12,7 @@ from torch import Tensor
 from unfolded_ogamp.coarse.clocks import CoarseSettings, synchronise
 from unfolded_ogamp.imaging.scenes.sampler import draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.inference.node_phases import laplacian
-from unfolded_ogamp.physics import Scene, link_phase, link_phase_error, main_part, measure
+from unfolded_ogamp.physics import Scene, laplacian, link_phase, link_phase_error, main_part, measure
 
 BAND = Scenario(
     n_tx=8, n_rx=7, phase_model="clocks", los=True, blocked_los=0.4, missing_links=0.2, bandwidth=12e6, sparsity=0.01
@@ -170,5 +169,5 @@ def test_single_precision_rounds_the_subcarriers_and_little_else():
 
 
 def test_settings_refuse():
-    with pytest.raises(ValueError, match="steps must not be negative, got -1"):
+    with pytest.raises(ValueError, match="steps must be at least 0, got -1"):
         CoarseSettings(steps=-1)

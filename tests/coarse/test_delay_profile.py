@@ -80,8 +80,8 @@ def test_profile_holds_the_power_of_a_path():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"share": 1.0}, r"share must lie between 0 and 1, got 1\.0"),
-        ({"false_alarm": 0.0}, r"false_alarm must lie between 0 and 1, got 0\.0"),
+        ({"share": 1.0}, r"share must lie in \(0, 1\), got 1\.0"),
+        ({"false_alarm": 0.0}, r"false_alarm must lie in \(0, 1\), got 0\.0"),
         ({"span": -1.0}, r"span must not be negative, got -1\.0"),
         ({"width": 0}, "width must be at least 1, got 0"),
     ],

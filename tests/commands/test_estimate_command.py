@@ -15,11 +15,12 @@ from run_script import SCRIPTS, run_script
 from small_network import export_small_network
 
 from unfolded_ogamp import load_pretrained
-from unfolded_ogamp.imaging.catalogue import NAMES
+from unfolded_ogamp.catalogue import names
 from unfolded_ogamp.imaging.files.csi import load_csi, save_csi
 from unfolded_ogamp.imaging.network.adaptation import AdaptationSettings, adapted
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.system import SYSTEM
 
 SCENARIO = Scenario(n_tx=10, n_rx=9, pixels=(8, 8), sparsity=0.05)
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -120,11 +121,11 @@ def test_nodes_without_a_line_of_sight_are_named(tmp_path, capfd):
 
 # Arguments, {} being the folder, and the line on stderr.
 REFUSED = {
-    "no input": (["estimator=og_amp"], "input: expected input=FILE.npz, found none"),
+    "no input": (["estimator=og_amp"], "input: expected input=VALUE, found none"),
     "no such file": (["input={}/a.npz", "estimator=og_amp"], "{}/a.npz: expected a file, found none"),
     "unknown estimator": (
         ["input={}/scene.npz", "estimator=music"],
-        f"estimator: expected one of {', '.join(NAMES)}, found 'music'",
+        f"estimator: expected one of {', '.join(names(SYSTEM))}, found 'music'",
     ),
     "no checkpoint": (
         ["input={}/scene.npz", "checkpoint={}/none"],

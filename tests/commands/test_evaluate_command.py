@@ -88,9 +88,9 @@ def test_results_do_not_depend_on_the_company(network, tmp_path):
 REFUSED = {
     "scenario": ("scenarios=[paper,moon]", "scenarios: expected some of blind, blocked, coarse, "),
     "estimator": ("estimators=[moon]", "estimator: expected one of unfolded, "),
-    "scenes": ("n_scenes=0", "n_scenes: expected a whole number of at least 1, found 0"),
-    "batch": ("batch_size=few", "batch_size: expected a whole number of at least 1, found 'few'"),
-    "device": ("device=moon", "device: expected one that is there, found 'moon' ("),
+    "scenes": ("n_scenes=0", "n_scenes must be at least 1, got 0"),
+    "batch": ("batch_size=few", "batch_size must be a whole number, got 'few'"),
+    "device": ("device=moon", "device must be a device that is there, got moon"),
     "checkpoint": (
         "estimators=[{name: unfolded, checkpoint: /moon}]",
         "/moon: expected the folder of an exported network, found none",
@@ -123,13 +123,13 @@ def test_demo_shows_all_beside_the_bound(network, tmp_path, capfd):
     classic = "OG-AMP as in the paper GAMP on pixel centres OG-AMP, 40 iterations OG-AMP, converged greedy"
     assert names == f"{classic} unfolded network joint bound"
     assert "[mm]" in output
-    position, phase = bound_on_average(TOY, EvaluationSettings(n_scenes=2, batch_size=2, seed=2))
+    position, phase = bound_on_average(TOY, EvaluationSettings(n_scenes=2, batch_size=2, seed=2, device="cpu"))
     assert rows[-1].split()[2:] == [f"{1e3 * position:.2f}", f"{phase:.4f}"]
     assert picture.read_bytes().startswith(PNG)
 
 
 def test_bound_is_averaged_over_the_scenes_that_are_compared():
-    settings = EvaluationSettings(n_scenes=3, batch_size=2, seed=4)
+    settings = EvaluationSettings(n_scenes=3, batch_size=2, seed=4, device="cpu")
     ((scene, _),) = evaluation_scenes(TOY, 3, 3, seed=4, dtype=torch.float64)
     expected = [joint_bound(scene, index) for index in range(3)]
     position, phase = bound_on_average(TOY, settings)

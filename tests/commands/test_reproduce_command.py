@@ -29,9 +29,9 @@ def test_figure_5_as_numbers_table_and_picture(tmp_path, capfd):
 
 
 REFUSED = {
-    "figure": ("figure=4", "figure: expected one of 5, 6, "),
-    "size": ("size=huge", "size: expected one of tiny, quick, full, found 'huge'"),
-    "seed": ("seed=-1", "seed: expected a whole number of at least 0, found -1"),
+    "figure": ("figure=4", "figure must be one of 5, 6, "),
+    "size": ("size=huge", "size must be one of tiny, quick, full, got 'huge'"),
+    "seed": ("seed=-1", "seed must be at least 0, got -1"),
     "threads": ("threads=0", "threads: expected a whole number of at least 1, found 0"),
 }
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from hand_made import make_scene, truth_as_estimate, with_positions
 
-from unfolded_ogamp.evaluation.compare import Row, compare, summarise, wilson_interval
-from unfolded_ogamp.imaging.score import SceneMetrics
+from unfolded_ogamp.evaluation.compare import Row, compare, summarise
+from unfolded_ogamp.evaluation.statistics import wilson_interval
+from unfolded_ogamp.imaging.score import SCORING, SceneMetrics
 from unfolded_ogamp.physics import measure
 
 PERFECT = SceneMetrics(
@@ -46,7 +47,7 @@ def test_every_estimator_sees_the_same_batches_after_one_call_to_warm_up():
     batches = [(scene, measure(scene, torch.Generator().manual_seed(9))) for scene in scenes]
     estimators = {"exact": Known(scenes, 0.0), "shifted": Known(scenes, 0.003)}
     progress = []
-    rows = compare(estimators, iter(batches), "toy", lambda name, done: progress.append((name, done)))
+    rows = compare(estimators, iter(batches), "toy", SCORING, lambda name, done: progress.append((name, done)))
     for estimator in estimators.values():
         asked = [batches[0][1].value[:1], batches[0][1].value, batches[1][1].value]
         assert len(estimator.calls) == 3
@@ -65,7 +66,7 @@ def test_estimators_see_the_nodes_as_they_are_told():
     told = replace(scene.array, tx=scene.array.tx + 0.01)
     csi = measure(scene, torch.Generator().manual_seed(9))
     knows_told = Known([replace(scene, array=told)], 0.0)
-    rows = compare({"told": knows_told}, [(replace(scene, told=told), csi)], "toy")
+    rows = compare({"told": knows_told}, [(replace(scene, assumed=told), csi)], "toy", SCORING)
     # what is true is judged by what is true: a prediction from the nodes as told is not it
     assert all(row.metrics.position_rmse == 0 and row.metrics.channel_nmse_db > -30 for row in rows)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from unfolded_ogamp.bounds.imaging import joint_bound
-from unfolded_ogamp.evaluation.coverage import LEVELS, interval_level, region_level, share_inside
+from unfolded_ogamp.evaluation.statistics import LEVELS, interval_level, region_level, share_inside
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from unfolded_ogamp.evaluation.compare import Statistic, Summary
-from unfolded_ogamp.evaluation.coverage import LEVELS
+from unfolded_ogamp.evaluation.compare import Summary
 from unfolded_ogamp.evaluation.figures import reliability_figure
+from unfolded_ogamp.evaluation.statistics import LEVELS, Statistic
+from unfolded_ogamp.imaging.score import SCORING
 
 NAMES = [f"{kind}_inside_{round(100 * level)}" for kind in ("position", "phase") for level in LEVELS]
 
@@ -21,7 +22,7 @@ def summary(scenario: str, shift: float) -> Summary:
 @pytest.mark.parametrize("count", [1, 9])
 def test_points_and_intervals_are_what_was_counted(count: int) -> None:
     shifts = [0.001 * number for number in range(count)]
-    figure = reliability_figure([summary(f"s{number}", shift) for number, shift in enumerate(shifts)])
+    figure = reliability_figure([summary(f"s{number}", shift) for number, shift in enumerate(shifts)], SCORING.regions)
     for axes in figure.axes:
         drawn = {tuple(round(float(y), 6) for y in bar.lines[0].get_ydata()) for bar in axes.containers}
         assert drawn == {tuple([round(100 * shift, 6)] * len(LEVELS)) for shift in shifts}

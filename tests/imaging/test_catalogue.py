@@ -8,39 +8,37 @@ from pathlib import Path
 import pytest
 from small_network import export_small_network, small_network
 
-from unfolded_ogamp.imaging.baselines import RIVALS
-from unfolded_ogamp.imaging.baselines.alternation import RivalEstimator
-from unfolded_ogamp.imaging.catalogue import (
-    CatalogueError,
-    EstimatorEntry,
-    build_estimator,
-    build_estimators,
-    parse_entry,
-)
+from unfolded_ogamp.catalogue import build_estimator, build_estimators, parse_entry
+from unfolded_ogamp.errors import InputError
+from unfolded_ogamp.imaging.baselines import BASELINES
+from unfolded_ogamp.imaging.baselines.alternation import BaselineEstimator
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
+from unfolded_ogamp.imaging.system import SYSTEM
 from unfolded_ogamp.pretrained import PretrainedError
 
-NOWHERE = Path("nowhere")
+
+def built(entry: object) -> object:
+    return build_estimator(SYSTEM, parse_entry(entry))
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_built_by_name(name):
-    assert build_estimator(parse_entry(name), NOWHERE) == AlternatingEstimator(PRESETS[name]())
+    assert built(name) == AlternatingEstimator(PRESETS[name]())
 
 
 def test_greedy_estimator_is_built_by_name():
-    assert build_estimator(parse_entry("greedy"), NOWHERE) == GreedyEstimator()
+    assert built("greedy") == GreedyEstimator()
 
 
-@pytest.mark.parametrize("name", RIVALS)
-def test_rivals_are_built_by_name(name):
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_are_built_by_name(name):
     if name in ("fista", "omp"):
         pytest.importorskip("pyproximal", reason="the benchmark extra is not installed")
-    estimator = build_estimator(parse_entry(name), NOWHERE)
-    assert isinstance(estimator, RivalEstimator)
+    estimator = built(name)
+    assert isinstance(estimator, BaselineEstimator)
     assert type(estimator.imager).__module__ == f"unfolded_ogamp.imaging.baselines.{name}"
 
 
@@ -50,68 +48,65 @@ def test_missing_extra_is_one_line(name, monkeypatch):
         monkeypatch.delitem(sys.modules, f"unfolded_ogamp.imaging.baselines.{module}", raising=False)
     for library in ("pylops", "pyproximal"):
         monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(CatalogueError) as caught:
-        build_estimators(["gamp", name], NOWHERE)
+    with pytest.raises(InputError) as caught:
+        build_estimators(SYSTEM, ["gamp", name])
     found = {"fista": "pyproximal", "omp": "pylops"}[name]
     extra = "expected the benchmark extra (pip install unfolded_ogamp[benchmark])"
     assert str(caught.value) == f"estimator {name}: {extra}, found no {found}"
 
 
 def test_blocks_limit_the_alternation():
-    estimator = build_estimator(parse_entry({"name": "og_amp", "blocks": 7}), NOWHERE)
+    estimator = built({"name": "og_amp", "blocks": 7})
     assert isinstance(estimator, AlternatingEstimator)
     assert estimator.settings.blocks == 7 != PRESETS["og_amp"]().blocks
 
 
-def test_network_comes_from_its_folder(tmp_path):
-    default, other = export_small_network(tmp_path / "default"), tmp_path / "other"
-    assert isinstance(build_estimator(parse_entry("unfolded"), default), UnfoldedOGAMP)
+def test_network_comes_from_its_folder(tmp_path: Path):
+    folder, other = export_small_network(tmp_path / "mine"), tmp_path / "other"
+    mine = built({"name": "unfolded", "checkpoint": str(folder)})
+    assert isinstance(mine, UnfoldedOGAMP)
+    assert mine.settings == small_network().settings != built("unfolded").settings
     with pytest.raises(PretrainedError, match=f"{other}: expected the folder"):
-        build_estimator(parse_entry({"name": "unfolded", "checkpoint": str(other)}), default)
+        built({"name": "unfolded", "checkpoint": str(other)})
 
 
-def test_estimators_are_reported_by_what_sets_them_apart(tmp_path):
+def test_estimators_are_reported_by_what_sets_them_apart(tmp_path: Path):
     folder = export_small_network(tmp_path / "mine")
     entries = ["og_amp", {"name": "og_amp", "blocks": 7}, "unfolded", {"name": "unfolded", "checkpoint": str(folder)}]
-    estimators = build_estimators(entries, folder)
-    assert list(estimators) == ["og_amp", "og_amp (7 blocks)", "unfolded", "unfolded (mine)"]
-    assert estimators["unfolded"].settings == small_network().settings
+    assert list(build_estimators(SYSTEM, entries)) == ["og_amp", "og_amp (7 blocks)", "unfolded", "unfolded (mine)"]
 
 
-ALTERNATING = ", ".join(PRESETS)
-KNOWN = f"unfolded, {ALTERNATING}, greedy, {', '.join(RIVALS)}"
+KNOWN = f"unfolded, {', '.join(PRESETS)}, greedy, {', '.join(BASELINES)}"
 
 REFUSED = {
     "unknown": ("og_apm", f"estimator: expected one of {KNOWN}, found 'og_apm'"),
     "none": (None, f"estimator: expected one of {KNOWN}, found 'None'"),
-    "no name": ({"blocks": 3}, "estimator: expected a name, and a checkpoint or blocks if any, found blocks"),
-    "unknown key": (
-        {"name": "gamp", "layers": 3},
-        "estimator: expected a name, and a checkpoint or blocks if any, found name, layers",
-    ),
+    "no name": ({"blocks": 3}, "estimator: expected a name, and a checkpoint or options, found blocks"),
+    "unknown option": ({"name": "gamp", "layers": 3}, "estimator gamp: expected only blocks, found layers"),
+    "no options": ({"name": "greedy", "blocks": 3}, "estimator greedy: expected no options, found blocks"),
     "checkpoint of a classic": (
         {"name": "gamp", "checkpoint": "x"},
         "estimator gamp: expected a checkpoint for unfolded only, found one",
     ),
-    "blocks of a network": (
+    "option of a network": (
         {"name": "unfolded", "blocks": 3},
-        f"estimator unfolded: expected blocks for {ALTERNATING} only, found some",
+        "estimator unfolded: expected no options, found blocks",
     ),
-    "no blocks": ({"name": "gamp", "blocks": 0}, "estimator gamp: expected blocks of at least 1, found 0"),
-    "text for blocks": ({"name": "gamp", "blocks": "3"}, "estimator gamp: expected blocks of at least 1, found '3'"),
+    "no blocks": ({"name": "gamp", "blocks": 0}, "estimator gamp: blocks must be at least 1, got 0"),
+    "text for blocks": ({"name": "gamp", "blocks": "3"}, "estimator gamp: blocks must be a whole number, got '3'"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_does_not_exist_is_refused_in_one_line(case):
     entry, message = REFUSED[case]
-    with pytest.raises(CatalogueError) as caught:
-        parse_entry(entry)
+    with pytest.raises(InputError) as caught:
+        built(entry)
     assert str(caught.value) == message
 
 
 def test_estimators_must_be_some_and_different():
-    with pytest.raises(CatalogueError, match=r"expected some of unfolded, og_amp.*found none"):
-        build_estimators([], NOWHERE)
-    with pytest.raises(CatalogueError, match="expected each once, found gamp twice"):
-        build_estimators(["gamp", EstimatorEntry("gamp").name], NOWHERE)
+    with pytest.raises(InputError, match=r"expected some of unfolded, og_amp.*found none"):
+        build_estimators(SYSTEM, [])
+    with pytest.raises(InputError, match="expected each once, found gamp twice"):
+        build_estimators(SYSTEM, ["gamp", {"name": "gamp"}])

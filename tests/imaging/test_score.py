@@ -9,16 +9,8 @@ import torch
 from hand_made import make_scene, truth_as_estimate, with_positions
 
 from unfolded_ogamp.bounds.imaging import joint_bound
-from unfolded_ogamp.imaging.score import (
-    chamfer_distance,
-    gospa_distance,
-    match,
-    node_phase_error,
-    pairwise_distance,
-    phase_error,
-    roi_diagonal,
-    scene_metrics,
-)
+from unfolded_ogamp.evaluation.point_sets import chamfer_distance, gospa_distance, match, pairwise_distance
+from unfolded_ogamp.imaging.score import node_phase_error, phase_error, roi_diagonal, scene_metrics
 
 GATE = 0.0299792458  # lambda_c / 10 at 1 GHz
 CUT_OFF = 5 * GATE

@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 
-from unfolded_ogamp.inference.message_passing import Prior, denoise, log_likelihood_ratio
+from unfolded_ogamp.inference.message_passing import BernoulliGaussian
 
 
-def example(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, Prior]:
+def example(seed: int = 0, shared_activity: bool = False) -> tuple[torch.Tensor, torch.Tensor, BernoulliGaussian]:
     generator = torch.Generator().manual_seed(seed)
     estimate = torch.view_as_complex(torch.randn(2, 3, 5, 2, dtype=torch.float64, generator=generator))
     variance = 0.05 + torch.rand(2, 3, 5, dtype=torch.float64, generator=generator)
-    prior = Prior(
+    prior = BernoulliGaussian(
         log_odds=torch.full((2, 1, 1), -1.0, dtype=torch.float64),
         mean=torch.tensor([0.7 + 0.2j, 0, 0], dtype=torch.complex128).reshape(1, 3, 1),
         variance=torch.tensor([0.3, 0.1, 0.2], dtype=torch.float64).reshape(1, 3, 1),
+        shared_activity=shared_activity,
     )
     return estimate, variance, prior
 
 
 def test_mean_is_the_gradient_of_the_log_partition_function() -> None:
     """Tweedie: E[x] = r + v * 2 d log Z / d conj(r); with real and imaginary parts as coordinates, r + v / 2 grad."""
-    estimate, variance, prior = example()
     for shared in (True, False):
+        estimate, variance, prior = example(shared_activity=shared)
         real, imag = estimate.real.clone().requires_grad_(), estimate.imag.clone().requires_grad_()
         value = torch.complex(real, imag)
-        ratio = log_likelihood_ratio(value, variance, prior)
+        ratio = prior.log_likelihood_ratio(value, variance)
         ratio = ratio.sum(1, keepdim=True) if shared else ratio
         gaussian = -(value.abs().square() / variance).sum()
         log_z = gaussian + torch.nn.functional.softplus(prior.log_odds + ratio).sum()
         d_real, d_imag = torch.autograd.grad(log_z, (real, imag))
         mean = estimate + variance / 2 * torch.complex(d_real, d_imag)
-        torch.testing.assert_close(denoise(estimate, variance, prior, shared).mean, mean, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(prior.denoise(estimate, variance).mean, mean, rtol=1e-9, atol=1e-9)
 
 
 def test_variance_agrees_with_integration_over_the_plane() -> None:
@@ -41,7 +43,7 @@ def test_variance_agrees_with_integration_over_the_plane() -> None:
     axis = torch.linspace(-5, 5, 801, dtype=torch.float64)
     plane = torch.complex(*torch.meshgrid(axis, axis, indexing="ij"))
     cell = float(axis[1] - axis[0]) ** 2
-    posterior = denoise(estimate, variance, prior, shared_activity=False)
+    posterior = prior.denoise(estimate, variance)
     for b, q, n in ((0, 0, 0), (1, 1, 3), (0, 2, 4)):
         r, v = estimate[b, q, n], variance[b, q, n]
         mu, var = prior.mean[0, q, 0], prior.variance[0, q, 0]
@@ -59,6 +61,8 @@ def test_variance_agrees_with_integration_over_the_plane() -> None:
 
 def test_shared_activity_multiplies_the_evidence() -> None:
     estimate, variance, prior = example(2)
-    alone = denoise(estimate, variance, prior, shared_activity=False).log_odds - prior.log_odds
-    together = denoise(estimate, variance, prior, shared_activity=True).log_odds - prior.log_odds
+    alone, together = (
+        replace(prior, shared_activity=shared).denoise(estimate, variance).log_odds - prior.log_odds
+        for shared in (False, True)
+    )
     torch.testing.assert_close(together, alone.sum(1, keepdim=True).expand_as(alone))

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import edge_form
 import numpy as np
 import pytest
 import torch
+from operator_contract import BATCH, Case, OperatorContract
+from torch import Tensor
 
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.inference import message_passing
-from unfolded_ogamp.inference.message_passing import Prior
+from unfolded_ogamp.inference.message_passing import BernoulliGaussian, Posterior
 from unfolded_ogamp.operators.multistatic import MultistaticOperator, dictionary_scale
 from unfolded_ogamp.operators.off_grid import OffGridOperator
-from unfolded_ogamp.physics import nlos_channel
+from unfolded_ogamp.physics import nlos_channel, phasor
+from unfolded_ogamp.records import Record
 
 
 def test_edge_form_reproduces_the_reference(golden_edge_messages: dict[str, np.ndarray]) -> None:
@@ -66,14 +70,15 @@ def disagreement(kind: type[MultistaticOperator] | type[OffGridOperator], n_node
     eta, noise = 0.1, 5.0
     edge = edge_form.initial(blocks, mean, variance)
     one = torch.ones(1, 1, 1, dtype=torch.float64)
-    prior = Prior(one * math.log(eta / (1 - eta)), mean[None, :, None].to(y.dtype), variance[None, :, None])
-    state = message_passing.init(operator, prior, y, n, all_active=True)
+    log_odds = one * math.log(eta / (1 - eta))
+    prior = BernoulliGaussian(log_odds, mean[None, :, None].to(y.dtype), variance[None, :, None], shared_activity=True)
+    state = message_passing.init(operator, prior.initial(1, n, all_active=True), y)
     link = torch.ones(1, n_nodes, n_nodes, 1, dtype=torch.float64)
     noise_variance = torch.full((1,), noise, dtype=torch.float64)
     for _ in range(3):
         out = edge_form.iterate(blocks, y.flatten(), *edge, mean, variance, eta, noise)
         edge = out.edge_mean, out.edge_variance
-        state = message_passing.step(state, y, link, prior, noise_variance, 0.0, shared_activity=True)
+        state = message_passing.step(state, y, link, prior, noise_variance, damping=0.0)
     node = state.posterior.log_odds[0, 0].sigmoid() * state.posterior.active_mean[0, 0]
     reference = out.activity * out.active_mean[0]
     return float((node - reference).norm() / reference.norm())
@@ -97,13 +102,72 @@ def test_sure_activity_converges_to_lmmse() -> None:
     y = csi.value / scale
     noise, mean, variance = 0.5, 0.3, 0.8
     one = torch.ones(1, 1, 1, dtype=torch.float64)
-    prior = Prior(one * 50.0, one.to(y.dtype) * mean, one * variance)
-    state = message_passing.init(operator, prior, y, 25, all_active=True)
+    prior = BernoulliGaussian(one * 50.0, one.to(y.dtype) * mean, one * variance, shared_activity=True)
+    state = message_passing.init(operator, prior.initial(1, 25, all_active=True), y)
     link = torch.ones(1, 10, 10, 1, dtype=torch.float64)
     for _ in range(300):
-        state = message_passing.step(state, y, link, prior, torch.full((1,), noise).double(), 0.6, shared_activity=True)
+        state = message_passing.step(state, y, link, prior, torch.full((1,), noise).double(), damping=0.6)
     columns = torch.eye(25, dtype=torch.complex128).reshape(25, 1, 1, 25)
     matrix = torch.stack([operator.forward(c)[0].flatten() for c in columns], -1)
     gram = matrix.mH @ matrix / noise + torch.eye(25) / variance
     lmmse = torch.linalg.solve(gram, matrix.mH @ y.flatten() / noise + mean / variance)
     torch.testing.assert_close(state.posterior.mean[0, 0], lmmse, rtol=1e-6, atol=1e-6)
+
+
+@dataclass(frozen=True)
+class AntennaDelay(Record):
+    """An operator of other shapes: paths with a direction and a delay each, antenna phasors times delay phasors."""
+
+    antenna: Tensor  # [B, n, N]
+    delay: Tensor  # [B, K, N]
+
+    def forward(self, coefficients: Tensor) -> Tensor:
+        return (self.antenna * coefficients) @ self.delay.mT
+
+    def adjoint(self, observation: Tensor) -> Tensor:
+        return ((observation @ self.delay.conj()) * self.antenna.conj()).sum(1, keepdim=True)
+
+    def energy(self, variance: Tensor) -> Tensor:
+        return (self.antenna.abs().square() * variance) @ self.delay.abs().square().mT
+
+    def energy_adjoint(self, weight: Tensor) -> Tensor:
+        return ((weight @ self.delay.abs().square()) * self.antenna.abs().square()).sum(1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A prior that is not sparse: CN(0, variance)."""
+
+    variance: float
+
+    def denoise(self, estimate: Tensor, variance: Tensor) -> Posterior:
+        gain = self.variance / (self.variance + variance)
+        return Posterior(gain * estimate, gain * variance)
+
+
+def antenna_delay() -> AntennaDelay:
+    turns = 2 * math.pi * torch.rand(BATCH, 24, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    return AntennaDelay(*phasor(turns).split([8, 16], dim=1))
+
+
+class TestAntennaDelay(OperatorContract):
+    @pytest.fixture
+    def case(self) -> Case:
+        return Case(antenna_delay(), (1, 12), (8, 16))
+
+
+def test_any_operator_and_any_prior_end_at_the_linear_estimate() -> None:
+    operator, noise, variance = antenna_delay(), 0.5, 0.8
+    case = Case(operator, (1, 12), (8, 16))
+    y = operator.forward(case.draw((1, 12), 1)) + noise**0.5 * case.draw((8, 16), 2)
+    observed = torch.ones(BATCH, 8, 16, dtype=torch.float64)
+    observed[0, 3], observed[1, 2, 5:9] = 0.0, 0.0
+    start = Posterior(torch.zeros(BATCH, 1, 12, dtype=torch.complex128), torch.full((BATCH, 1, 12), variance).double())
+    state = message_passing.init(operator, start, y)
+    for _ in range(200):
+        noise_variance = torch.full((BATCH,), noise, dtype=torch.float64)
+        state = message_passing.step(state, y, observed, Gaussian(variance), noise_variance, damping=0.5)
+    matrix = case.dense() * observed.flatten(1)[..., None]
+    gram = matrix.mH @ matrix / noise + torch.eye(12) / variance
+    lmmse = torch.linalg.solve(gram, (matrix.mH @ y.flatten(1)[..., None])[..., 0] / noise)
+    torch.testing.assert_close(state.posterior.mean[:, 0], lmmse, rtol=1e-6, atol=1e-6)

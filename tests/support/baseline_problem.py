@@ -1,4 +1,4 @@
-"""One scene as a rival's imaging sees it: phases known, double precision."""
+"""One scene as the imaging of a baseline sees it: phases known, double precision."""
 
 from __future__ import annotations
 

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import torch
 
+from unfolded_ogamp.imaging.likelihood import joint_step
+from unfolded_ogamp.imaging.likelihood.joint_step import JointState
+from unfolded_ogamp.imaging.model import Correction, Model, evaluate
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
@@ -32,3 +35,13 @@ def pose_scene(scene: Scene, csi: Csi, expected_count: float | None = None) -> P
     count = None if expected_count is None else torch.full_like(scene.grid.pixel, expected_count)
     problem = pose(csi, scene.array, scene.grid, count)
     return Posed(scene, csi, problem, Sources.of_scene(scene, problem))
+
+
+def modelled(sources: Sources, problem: Problem) -> Model:
+    """The model of sources alone, without corrections."""
+    return evaluate(sources, problem, Correction.none(problem))
+
+
+def started(sources: Sources, problem: Problem) -> JointState:
+    """Sources as joint steps begin with them."""
+    return joint_step.init(modelled(sources, problem))

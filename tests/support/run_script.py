@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import runpy
 import sys
+from typing import Any
 
 import pytest
 import torch
 from places import SCRIPTS
+
+from unfolded_ogamp.commands.main import options
+from unfolded_ogamp.system import DEFAULT, system
+
+# Arguments of commands that have options without a default.
+NEEDED = {
+    "check_csi": ["input=FILE"],
+    "estimate": ["input=FILE"],
+    "export": ["checkpoint=FILE", "output=FOLDER"],
+    "own_data": ["folder=FOLDER"],
+    "reproduce": ["figure=6"],
+}
 
 
 def run_script(name: str, *arguments: str) -> int:
@@ -15,7 +28,6 @@ def run_script(name: str, *arguments: str) -> int:
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [name, *arguments])
-        patch.syspath_prepend(SCRIPTS)
         try:
             runpy.run_path(str(SCRIPTS / f"{name}.py"), run_name="__main__")
         except SystemExit as end:
@@ -23,3 +35,8 @@ def run_script(name: str, *arguments: str) -> int:
         finally:
             torch.set_num_threads(threads)
     return 0
+
+
+def options_of(name: str, *arguments: str) -> Any:
+    """What a command is given with these arguments."""
+    return options(name, system(DEFAULT), arguments)[1]

@@ -12,7 +12,11 @@ from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.pretrained import ExportDetails
 
 DETAILS = ExportDetails(
-    trained_on={"name": "toy", "nodes": [4, 8]}, seed=3, commit="0123abc", training_time=5400.0, measured={}
+    trained_on={"name": "toy", "nodes": [4, 8]},
+    seed=3,
+    provenance={"commit": "0123abc", "unfolded_ogamp": "0.0.9"},
+    training_time=5400.0,
+    measured={},
 )
 
 

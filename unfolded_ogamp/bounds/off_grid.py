@@ -3,7 +3,7 @@
 Both figures are variances in the units of |CSI|^2, to be compared with that of the noise, and hold the second order of
 the Taylor series alone. In the paper's setting they are the error of the model to within 15 % up to pixels of a quarter
 of a wavelength, where it is an eighth of the scattered power. At the paper's own two thirds of a wavelength they are
-twice the error, which is 3.6 times the scattered power: there the model has failed, and recentring is what saves it.
+twice the error, which is 3.6 times the scattered power: there the model fails without recentring.
 """
 
 from __future__ import annotations
@@ -11,7 +11,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.physics import NodeArray, Scene, path_loss, propagation_gain
+from unfolded_ogamp.physics import (
+    NodeArray,
+    Scene,
+    amplitude_rate,
+    distances,
+    path_loss,
+    propagation_gain,
+    unit_vectors,
+)
 
 
 def off_grid_variance(scene: Scene, index: int, pixel: float) -> float:
@@ -54,7 +62,7 @@ def gain_hessian(array: NodeArray, position: Tensor) -> Tensor:
         complex [B, n_tx, n_rx, K, N, D, D], [1/m^2].
     """
     (tx_slope, tx_curvature), (rx_slope, rx_curvature) = (
-        _logarithmic_derivatives(nodes, position, array.wavenumber) for nodes in (array.tx, array.rx)
+        _logarithmic_derivatives(array, nodes, position) for nodes in (array.tx, array.rx)
     )
     slope = tx_slope[:, :, None] + rx_slope[:, None]
     curvature = tx_curvature[:, :, None] + rx_curvature[:, None]
@@ -77,12 +85,13 @@ def fourth_moment(pixel: float, dimension: int) -> float:
     return pixel**4 * (dimension / 80 + dimension * (dimension - 1) / 144)
 
 
-def _logarithmic_derivatives(nodes: Tensor, position: Tensor, wavenumber: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradient [B, n, K, N, D] and Hessian [B, n, K, N, D, D] of log(exp(-j kappa d) / d), d from node to position."""
-    difference = (position[:, None] - nodes[:, :, None])[:, :, None]
-    distance = difference.norm(dim=-1, keepdim=True)
-    direction = difference / distance
-    rate = -1j * wavenumber[:, None, :, None, None] - 1 / distance
+def _logarithmic_derivatives(array: NodeArray, nodes: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient [B, n, K, N, D] and Hessian [B, n, K, N, D, D] over the position of the logarithm of `node_wave`."""
+    distance = distances(nodes, position)
+    decay = amplitude_rate(array, distance)[:, :, None, :, None]
+    rate = decay - 1j * array.wavenumber[:, None, :, None, None]
+    direction = unit_vectors(nodes, position).movedim(1, -1)[:, :, None]
     along = direction[..., :, None] * direction[..., None, :]
     across = torch.eye(position.shape[-1], dtype=position.dtype) - along
-    return rate * direction, along / distance[..., None].square() + (rate / distance)[..., None] * across
+    curvature = rate[..., None] * across - decay[..., None] * along
+    return rate * direction, curvature / distance[:, :, None, :, None, None]

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.coarse.delay_profile import GateSettings, earliest_arrival
-from unfolded_ogamp.inference.node_phases import fit_delays, fit_phases, score, turned
+from unfolded_ogamp.inference.node_phases import compensated, fisher_scoring, fit_delays, fit_phases
 from unfolded_ogamp.physics import SPEED_OF_LIGHT, Csi, NodeArray, distances, unit_phasor
 from unfolded_ogamp.records import Record
+from unfolded_ogamp.settings import Settings, at_least
 
-UNEVEN = 1e-3  # share of the spacing by which subcarriers may be off an even raster, rounding aside
+UNEVEN = 1e-3  # share of the spacing by which subcarriers may deviate from uniform spacing, rounding aside
 
 
 @dataclass(frozen=True)
-class CoarseSettings:
+class CoarseSettings(Settings):
     """Settings of the coarse synchronisation.
 
     Attributes:
@@ -26,21 +28,17 @@ class CoarseSettings:
     """
 
     gate: GateSettings = field(default_factory=GateSettings)
-    steps: int = 3
-
-    def __post_init__(self) -> None:
-        if self.steps < 0:
-            raise ValueError(f"steps must not be negative, got {self.steps}")
+    steps: Annotated[int, at_least(0)] = 3
 
 
 @dataclass(frozen=True)
 class NodeClocks(Record):
-    """Clocks of the nodes, up to one delay common to all and one phase common to those that lines of sight join.
+    """Clocks of the nodes, up to a delay common to all nodes and a phase common to those that lines of sight connect.
 
-    A node without a line of sight has no phase, which is zero; its delay comes from scattered paths.
+    Without a line of sight the phase of a node is unknown, and set to zero; its delay comes from scattered paths.
 
     Attributes:
-        tx_delay, rx_delay: clock offsets [B, n_tx], [B, n_rx], [s]; a symbol more or less is the same.
+        tx_delay, rx_delay: clock offsets modulo a symbol [B, n_tx], [B, n_rx], [s].
         tx_phase, rx_phase: phases at `frequency` [B, n_tx], [B, n_rx], [rad].
         frequency: the subcarrier in the middle of the band [B], [Hz].
     """
@@ -63,33 +61,33 @@ def synchronise(csi: Csi, array: NodeArray, settings: CoarseSettings) -> NodeClo
     """Clocks of all nodes from the line of sight in the CSI of a whole band, (19)-(23).
 
     Args:
-        csi: CSI on K uniformly spaced subcarriers, of which only links with a trusted line of sight are used.
+        csi: CSI on K uniformly spaced subcarriers; links without a trusted line of sight give delays alone.
         array: nodes and subcarriers.
-        settings: of the gate and of the fit.
+        settings: settings of the gate and of the fit.
 
     Raises:
         ValueError: if the subcarriers are fewer than three or not uniformly spaced, or no link of a scene has a trusted
             line of sight.
     """
     spacing = subcarrier_spacing(array.frequency)
-    seen = csi.los_trusted & csi.los & csi.link
-    if not bool(seen.any((1, 2)).all()):
+    trusted = csi.los_trusted & csi.los & csi.link
+    if not bool(trusted.any((1, 2)).all()):
         raise ValueError("coarse synchronisation needs links with a trusted line of sight, got none; set los")
     value = torch.where(csi.link[..., None], csi.value, 0)
     # powers of products must not leave the range of single precision
     scale = value.abs().amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo(value.real.dtype).tiny)
-    value, los = value / scale, torch.where(seen[..., None], csi.los_channel, 0) / scale
-    direction = torch.where(seen[..., None], torch.sgn(csi.los_channel), free_path(array))
+    value, los = value / scale, torch.where(trusted[..., None], csi.los_channel, 0) / scale
+    direction = torch.where(trusted[..., None], torch.sgn(csi.los_channel), free_path(array))
 
     # (20), whose angle is minus Phi by (8); from one subcarrier to the next it turns by the delays alone
     observed = earliest_arrival(value, spacing, settings.gate) * direction.conj()
-    step = (observed[..., 1:] * observed[..., :-1].conj()).sum(-1)
-    delays = fit_delays(step, seen, csi.link)
+    increment = (observed[..., 1:] * observed[..., :-1].conj()).sum(-1)
+    delays = fit_delays(increment, trusted, csi.link)
     weight = los.abs().mean(-1)
-    phases = fit_phases(turned(observed, delays, 0 * delays).sum(-1) * weight, seen)
-    delays, phases = score(value * los.conj(), weight.square(), delays, phases, settings.steps)
+    phases = fit_phases(compensated(observed, delays, 0 * delays).sum(-1) * weight, trusted)
+    delays, phases = fisher_scoring(value * los.conj(), weight.square(), delays, phases, settings.steps)
 
-    n_nodes = list(seen.shape[1:])
+    n_nodes = list(trusted.shape[1:])
     tx_delay, rx_delay = (delays / (2 * math.pi * spacing[:, None])).split(n_nodes, dim=1)
     tx_phase, rx_phase = phases.split(n_nodes, dim=1)
     middle = array.frequency[:, array.frequency.shape[1] // 2]

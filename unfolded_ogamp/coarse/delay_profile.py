@@ -1,52 +1,47 @@
-"""Where in the delay profile of a link its line of sight arrives, equation (19) of the paper.
+"""The arrival of the line of sight in the delay profile of a link, equation (19) of the paper.
 
-Clock offsets are anywhere within a symbol, so that delays are circular: "earliest" is earliest before the strongest.
+A clock offset can be any part of a symbol, so delays are circular. The earliest arrival is the earliest significant tap
+within a span before the strongest one.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.settings import Settings, at_least, not_negative, within
+
 
 @dataclass(frozen=True)
-class GateSettings:
+class GateSettings(Settings):
     """Settings of the gate around the earliest significant tap.
 
     Attributes:
-        share: power that makes a tap significant, relative to the strongest of its link; above the side lobes of the
-            tapered profile (-31 dB), and below a line of sight that scattered paths together outshine.
+        share: least power of a significant tap, relative to the strongest tap of its link. It lies above the side lobes
+            of the tapered profile (-31 dB), and below a line of sight weaker than all scattered paths together.
         false_alarm: probability that noise alone makes one tap of the span significant.
         span: how long before the strongest tap the line of sight may arrive, [s].
-        width: taps that pass, from the earliest significant one on; tapering widens a path to two taps on either side,
-            so that the earliest one is seen a tap early.
+        width: taps that pass, from the earliest significant one on. The taper spreads a path over two taps on either
+            side, so that its first significant tap is one tap early.
     """
 
-    share: float = 0.1
-    false_alarm: float = 1e-3
-    span: float = 0.5e-6
-    width: int = 2
-
-    def __post_init__(self) -> None:
-        for name in ("share", "false_alarm"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
-        if not self.span >= 0:
-            raise ValueError(f"span must not be negative, got {self.span}")
-        if self.width < 1:
-            raise ValueError(f"width must be at least 1, got {self.width}")
+    share: Annotated[float, within("(0, 1)")] = 0.1
+    false_alarm: Annotated[float, within("(0, 1)")] = 1e-3
+    span: Annotated[float, not_negative] = 0.5e-6
+    width: Annotated[int, at_least(1)] = 2
 
 
 def earliest_arrival(csi: Tensor, spacing: Tensor, settings: GateSettings) -> Tensor:
-    """FFT(T{IFFT(y)}) of (19): the CSI without all taps but those of the earliest arrival, the line of sight if any.
+    """FFT(T{IFFT(y)}) of (19): the CSI of the earliest arrival alone, which is the line of sight if there is one.
 
     Args:
         csi: on uniformly spaced subcarriers, complex [B, n_tx, n_rx, K].
-        spacing: of the subcarriers [B], [Hz].
-        settings: of the gate T.
+        spacing: subcarrier spacing [B], [Hz].
+        settings: settings of the gate T.
     """
     response = torch.fft.ifft(csi, dim=-1)
     first = earliest_tap(power_delay_profile(csi), spacing, settings)
@@ -56,7 +51,7 @@ def earliest_arrival(csi: Tensor, spacing: Tensor, settings: GateSettings) -> Te
 
 
 def power_delay_profile(csi: Tensor) -> Tensor:
-    """|IFFT(y)|^2 of CSI [..., K], tapered over the band so that no path hides an earlier one in its side lobes."""
+    """|IFFT(y)|^2 of CSI [..., K], tapered over the band so that side lobes of a path hide no earlier one."""
     n_taps = csi.shape[-1]
     taper = torch.hann_window(n_taps + 2, periodic=False, dtype=csi.real.dtype, device=csi.device)[1:-1]
     response = torch.fft.ifft(csi * (taper / taper.mean()), dim=-1)
@@ -66,8 +61,8 @@ def power_delay_profile(csi: Tensor) -> Tensor:
 def earliest_tap(profile: Tensor, spacing: Tensor, settings: GateSettings) -> Tensor:
     """Earliest significant tap before the strongest one: profile [B, n_tx, n_rx, K] -> index [B, n_tx, n_rx].
 
-    The noise is known from the median tap: scattering takes up few of them, and the power of noise in a tap is
-    exponential, with a median of log 2 times its mean.
+    The median tap gives the noise power: few taps hold a path, and the power of noise in a tap has an exponential
+    distribution, whose median is log 2 times its mean.
     """
     n_taps = profile.shape[-1]
     strongest, place = profile.max(-1, keepdim=True)

@@ -5,26 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 import torch
 from rich.console import Console
 
-from unfolded_ogamp.commands.failure import CommandError
-from unfolded_ogamp.commands.running import make_folder, progress_bar
-from unfolded_ogamp.evaluation.compare import Row, compare, summarise
+from unfolded_ogamp.catalogue import build_estimators
+from unfolded_ogamp.commands.running import make_folder, progress_bar, set_threads, show
+from unfolded_ogamp.evaluation.compare import Batch, Estimator, Row, compare, summarise
 from unfolded_ogamp.evaluation.figures import reliability_figure
 from unfolded_ogamp.evaluation.report import results_tables, write_results, write_rows
+from unfolded_ogamp.evaluation.scoring import Scoring
 from unfolded_ogamp.files import written_at_once
-from unfolded_ogamp.imaging.estimate import Estimator
-from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.physics import Csi, Scene
+from unfolded_ogamp.provenance import hashes
 from unfolded_ogamp.scenes import evaluation_scenes
+from unfolded_ogamp.settings import Check, Settings, at_least
+from unfolded_ogamp.system import System
 
-Batches = Iterable[tuple[Scene, Csi]]
+Batches = Iterable[Batch]
+
+
+def _is_there(device: str) -> bool:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        return False
+    return True
+
+
+there = Check("be a device that is there", _is_there)
 
 
 @dataclass(frozen=True)
-class EvaluationSettings:
+class EvaluationSettings(Settings):
     """What is drawn and how it is run, in single precision.
 
     Attributes:
@@ -34,23 +47,38 @@ class EvaluationSettings:
         device: where estimators run.
     """
 
-    n_scenes: int
-    batch_size: int
-    seed: int
-    device: str = "cpu"
+    n_scenes: Annotated[int, at_least(1)]
+    batch_size: Annotated[int, at_least(1)]
+    seed: Annotated[int, at_least(0)]
+    device: Annotated[str, there]
 
-    def __post_init__(self) -> None:
-        for name, least in (("n_scenes", 1), ("batch_size", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise CommandError(f"{name}: expected a whole number of at least {least}, found {value!r}")
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            raise CommandError(f"device: expected one that is there, found {self.device!r} ({error})") from error
+    @property
+    def evaluation(self) -> EvaluationSettings:
+        """These settings without what a command adds to them."""
+        return EvaluationSettings(self.n_scenes, self.batch_size, self.seed, self.device)
 
 
-def drawn(scenarios: Sequence[Scenario], settings: EvaluationSettings) -> dict[str, Batches]:
+@dataclass(frozen=True, kw_only=True)
+class Options(EvaluationSettings):
+    """See `conf/evaluate.yaml`."""
+
+    estimators: Sequence[Any] | None
+    scenarios: Sequence[str]
+    threads: Annotated[int, at_least(1)] | None
+    output: str
+
+
+def run(system: System, options: Options, console: Console) -> None:
+    """Compare estimators of a system on its scenarios."""
+    set_threads(options.threads)
+    scenarios = [system.scenario(name) for name in options.scenarios]
+    estimators = build_estimators(system, system.compared if options.estimators is None else options.estimators)
+    settings = options.evaluation
+    scenes = drawn(scenarios, settings)
+    run_evaluation(estimators, scenes, system.scoring, settings, Path(options.output), console)
+
+
+def drawn(scenarios: Sequence[Any], settings: EvaluationSettings) -> dict[str, Batches]:
     """The scenes of every scenario, by its name."""
     return {
         scenario.name: evaluation_scenes(scenario, settings.n_scenes, settings.batch_size, settings.seed)
@@ -61,28 +89,37 @@ def drawn(scenarios: Sequence[Scenario], settings: EvaluationSettings) -> dict[s
 def run_evaluation(
     estimators: Mapping[str, Estimator],
     scenes: Mapping[str, Batches],
+    scoring: Scoring,
     settings: EvaluationSettings,
     output: Path,
     console: Console,
 ) -> list[Row]:
-    """Compare estimators on every kind of scenes, show a table of each; write results.json, scenes.csv and
-    reliability.png to `output`.
+    """Compare estimators on every kind of scenes, show a table of each; write results.json, scenes.csv and, if the
+    metrics judge confidence regions, reliability.png to `output`.
     """
     make_folder(output)
-    rows = compare_estimators(estimators, scenes, settings, console)
-    for table in results_tables(summarise(rows)):
+    rows = compare_estimators(estimators, scenes, scoring, settings, console)
+    summaries = summarise(rows)
+    for table in results_tables(summaries, scoring):
         console.print(table)
-    write_results(rows, output / "results.json", asdict(settings))
+    write_results(rows, output / "results.json", asdict(settings), hashes(estimators))
     write_rows(rows, output / "scenes.csv")
-    with written_at_once(output / "reliability.png") as path:
-        reliability_figure(summarise(rows)).savefig(path, format="png", dpi=100)
-    for name in ("results.json", "scenes.csv", "reliability.png"):
-        console.print(str(output / name), markup=False, soft_wrap=True)
+    written = ["results.json", "scenes.csv"]
+    if scoring.regions:
+        with written_at_once(output / "reliability.png") as path:
+            reliability_figure(summaries, scoring.regions).savefig(path, format="png", dpi=100)
+        written.append("reliability.png")
+    for name in written:
+        show(console, output / name)
     return rows
 
 
 def compare_estimators(
-    estimators: Mapping[str, Estimator], scenes: Mapping[str, Batches], settings: EvaluationSettings, console: Console
+    estimators: Mapping[str, Estimator],
+    scenes: Mapping[str, Batches],
+    scoring: Scoring,
+    settings: EvaluationSettings,
+    console: Console,
 ) -> list[Row]:
     """One row per kind of scenes, scene and estimator; a bar shows how far it is."""
     for estimator in estimators.values():
@@ -98,6 +135,6 @@ def compare_estimators(
                 progress.update(task, advance=count - done[name], description=f"{kind}, {name}")
                 done[name] = count
 
-            moved = ((scene.to(device=settings.device), csi.to(device=settings.device)) for scene, csi in batches)
-            rows += compare(estimators, moved, kind, advance)
+            moved = ((scene.to(device=settings.device), data.to(device=settings.device)) for scene, data in batches)
+            rows += compare(estimators, moved, kind, scoring, advance)
     return rows

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from unfolded_ogamp.commands.failure import CommandError
+from unfolded_ogamp.commands.running import optional_path, show
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.export import export_network
+from unfolded_ogamp.settings import Settings
+from unfolded_ogamp.system import System
 from unfolded_ogamp.training.checkpoint import load_checkpoint
+
+
+@dataclass(frozen=True)
+class Options(Settings):
+    """See `conf/export.yaml`."""
+
+    checkpoint: str
+    output: str
+    results: str | None
+
+
+def run(system: System, options: Options, console: Console) -> None:
+    """Export a network; the checkpoint knows its system."""
+    del system
+    run_export(Path(options.checkpoint), optional_path(options.results), Path(options.output), console)
 
 
 def run_export(checkpoint: Path, results: Path | None, output: Path, console: Console) -> None:
@@ -24,21 +42,22 @@ def run_export(checkpoint: Path, results: Path | None, output: Path, console: Co
         console: where to say what was done.
 
     Raises:
-        CommandError: if the checkpoint or the results cannot be used.
+        InputError: if the checkpoint or the results cannot be used.
         FileExistsError: if the folder holds anything but an exported network.
     """
-    try:
-        network, details = load_checkpoint(checkpoint)
-    except ValueError as error:
-        raise CommandError(str(error)) from error
-    if results is not None:
-        details = replace(details, measured=_measured(results))
-    export_network(network, output, details)
-    console.print(f"{checkpoint} -> {output}", markup=False, soft_wrap=True)
+    network, details = load_checkpoint(checkpoint)
+    if results is None:
+        export_network(network, output, details)
+    else:
+        try:
+            export_network(network, output, replace(details, measured=_measured(results)))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise InputError(f"{results}: expected the results.json of an evaluation, found {error!r}") from error
+    show(console, f"{checkpoint} -> {output}")
 
 
 def _measured(results: Path) -> Any:
     try:
         return json.loads(results.read_text(encoding="utf-8"))["results"]
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise CommandError(f"{results}: expected the results.json of an evaluation, found {error!r}") from error
+    except ValueError as error:  # no JSON, or no text at all
+        raise InputError(f"{results}: expected the results.json of an evaluation, found {error}") from error

@@ -1,93 +1,83 @@
-"""One figure of the paper: measured with progress, then written as numbers, table and picture."""
+"""One figure of the study of a system: measured with progress, then written as numbers, table and picture."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 from rich.console import Console
 
-from unfolded_ogamp.commands.failure import CommandError
-from unfolded_ogamp.commands.running import make_folder, progress_bar
+from unfolded_ogamp.catalogue import network_of
+from unfolded_ogamp.commands.running import make_folder, optional_path, progress_bar, set_threads, show
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.files import written_at_once
-from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
-from unfolded_ogamp.imaging.study.registry import FIGURES, Recipe
-from unfolded_ogamp.imaging.study.sweep import Row, Size
+from unfolded_ogamp.settings import Settings, at_least
+from unfolded_ogamp.system import Network, Row, StudyFigure, System
 
 
 @dataclass(frozen=True)
-class ReproductionSettings:
-    """Which figure, how much is measured for it, and the seed of its scenes.
+class Options(Settings):
+    """See `conf/reproduce.yaml`."""
 
-    Raises:
-        CommandError: if there is no such figure or size, or the seed is no whole number of at least 0.
-    """
-
-    figure: str
+    figure: Any
     size: str
-    seed: int
+    seed: Annotated[int, at_least(0)]
+    threads: Annotated[int, at_least(1)] | None
+    checkpoint: str | None
+    output: str
 
-    def __post_init__(self) -> None:
-        _expect_one_of("figure", self.figure, list(FIGURES))
-        _expect_one_of("size", self.size, list(self.recipe.sizes))
-        if type(self.seed) is not int or self.seed < 0:
-            raise CommandError(f"seed: expected a whole number of at least 0, found {self.seed!r}")
 
-    @property
-    def recipe(self) -> Recipe:
-        return FIGURES[self.figure]
-
-    @property
-    def amount(self) -> Size:
-        """How much is measured."""
-        return self.recipe.sizes[self.size]
-
-    @property
-    def stem(self) -> str:
-        """Name of the files, such as figure_6."""
-        return f"figure_{self.figure}" if self.figure.isdigit() else self.figure
+def run(system: System, options: Options, console: Console) -> None:
+    """Measure and write one figure."""
+    set_threads(options.threads)
+    name = str(options.figure)
+    figure = _one_of(system.the_study(), "figure", name)
+    size = _one_of(figure.sizes, "size", options.size)
+    network = network_of(system, optional_path(options.checkpoint))
+    stem = f"figure_{name}" if name.isdigit() else name
+    run_reproduction(figure, size, options.seed, network, Path(options.output) / stem, console)
 
 
 def run_reproduction(
-    settings: ReproductionSettings, network: UnfoldedOGAMP, output: Path, console: Console
+    figure: StudyFigure, size: Any, seed: int, network: Network, stem: Path, console: Console
 ) -> list[Row]:
-    """Measure one figure and write `output`/figure_6.csv, figure_6.md and figure_6.png, or what it is called."""
-    make_folder(output)
-    recipe = settings.recipe
+    """Measure one figure and write its numbers, table and picture: `stem`.csv, .md and .png."""
+    make_folder(stem.parent)
     with progress_bar(console) as progress:
-        task = progress.add_task(settings.stem)
-        rows = recipe.measure(
-            settings.amount,
-            settings.seed,
-            network,
-            lambda done, total: progress.update(task, completed=done, total=total),
+        task = progress.add_task(stem.name)
+        rows = figure.measure(
+            size, seed, network, lambda done, total: progress.update(task, completed=done, total=total)
         )
-    contents = {"csv": as_csv(rows).encode(), "md": recipe.table(rows).encode()}
-    if recipe.draw is not None:
+    contents = {"csv": as_csv(rows).encode(), "md": figure.table(rows).encode()}
+    if figure.draw is not None:
         picture = io.BytesIO()
-        recipe.draw(rows).savefig(picture, format="png", dpi=70)
+        figure.draw(rows).savefig(picture, format="png", dpi=70)
         contents["png"] = picture.getvalue()
     for suffix, content in contents.items():
-        path = output / f"{settings.stem}.{suffix}"
+        path = stem.with_name(f"{stem.name}.{suffix}")
         with written_at_once(path) as temporary:
             temporary.write_bytes(content)
-        console.print(str(path), markup=False, soft_wrap=True)
+        show(console, path)
     return rows
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """A line per row; a field that a row does not have is empty."""
+    """A line per row; a field that a row does not have, or that is no finite number, is empty."""
     header = list(dict.fromkeys(key for row in rows for key in row))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, header, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow({key: value for key, value in row.items() if isinstance(value, str) or math.isfinite(value)})
     return buffer.getvalue()
 
 
-def _expect_one_of(key: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise CommandError(f"{key}: expected one of {', '.join(known)}, found {value!r}")
+def _one_of(known: Mapping[str, Any], key: str, name: str) -> Any:
+    if name not in known:
+        raise InputError(f"{key}: expected one of {', '.join(known)}, found {name!r}")
+    return known[name]

@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from unfolded_ogamp.commands.failure import CommandError
+from unfolded_ogamp.errors import InputError
 
 
 def progress_bar(console: Console) -> Progress:
@@ -26,23 +26,26 @@ def make_folder(folder: Path) -> None:
     """Before the work, so that it is not lost to a folder that cannot be written.
 
     Raises:
-        CommandError: if it cannot.
+        InputError: if it cannot.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         found = (error.strerror or str(error)).lower()
-        raise CommandError(f"{folder}: expected a folder that can be written, found {found}") from error
+        raise InputError(f"{folder}: expected a folder that can be written, found {found}") from error
 
 
 def set_threads(threads: int | None) -> None:
-    """Let PyTorch use that many threads; None leaves it to PyTorch.
+    """Let PyTorch use that many threads; None leaves it to PyTorch."""
+    if threads is not None:
+        torch.set_num_threads(threads)
 
-    Raises:
-        CommandError: if it is no whole number of at least 1.
-    """
-    if threads is None:
-        return
-    if type(threads) is not int or threads < 1:
-        raise CommandError(f"threads: expected a whole number of at least 1, found {threads!r}")
-    torch.set_num_threads(threads)
+
+def optional_path(text: str | None) -> Path | None:
+    """A path of the configuration that may be null."""
+    return None if text is None else Path(text)
+
+
+def show(console: Console, line: object) -> None:
+    """A line as it is: paths and sentences are not broken, and brackets in them are no markup."""
+    console.print(str(line), markup=False, highlight=False, soft_wrap=True)

@@ -1,23 +1,19 @@
-"""What a network has learned, layer by layer."""
+"""Figures for every system: learned parameters over the layers, and coverage of confidence regions."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-import numpy as np
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from unfolded_ogamp.evaluation.compare import Summary
-from unfolded_ogamp.evaluation.coverage import LEVELS
+from unfolded_ogamp.evaluation.statistics import LEVELS
 from unfolded_ogamp.evaluation.style import BEFORE, COLOURS, MIDDLE, SMALL, soft_frame
-from unfolded_ogamp.evaluation.tables import COLUMNS
+
+MARKERS = "os^"  # the next one when all colours are taken
+WIDTH = 0.7  # of all points at one level, in levels
 
 
 def parameter_figure(learned: Mapping[str, Sequence[float]], start: Mapping[str, Sequence[float]]) -> Figure:
@@ -44,19 +40,15 @@ def parameter_figure(learned: Mapping[str, Sequence[float]], start: Mapping[str,
     return figure
 
 
-REGIONS = {"position": "scatterer positions", "phase": "node phases"}
-MARKERS = "os^"  # one after the other when the colours are used up
-WIDTH = 0.7  # of the points at one level, side by side
+def reliability_figure(summaries: Sequence[Summary], regions: Mapping[str, str]) -> Figure:
+    """Empirical minus nominal coverage of the 50, 90 and 99 % confidence regions, with 95 % intervals.
 
-
-def reliability_figure(summaries: Sequence[Summary]) -> Figure:
-    """By how much more or less truths are inside the 50, 90 and 99 % regions, with its interval.
-
-    One point per level, estimator and scenario.
+    One point per level, estimator and scenario, and a panel for each of the `regions`, see `Scoring`.
     """
-    figure = Figure(figsize=(11.0, 5.2), layout="constrained", facecolor="white")
-    for axes, (kind, title) in zip(figure.subplots(1, 2, sharey=True), REGIONS.items(), strict=True):
-        axes.axhline(0, linestyle="--", color=BEFORE, linewidth=2, label="calibrated")
+    figure = Figure(figsize=(3.0 + 4.0 * len(regions), 5.2), layout="constrained", facecolor="white")
+    panels = figure.subplots(1, len(regions), sharey=True, squeeze=False)[0]
+    for axes, (kind, title) in zip(panels, regions.items(), strict=True):
+        axes.axhline(0, linestyle="--", color=BEFORE, linewidth=2, label="nominal coverage")
         for index, summary in enumerate(summaries):
             found = [summary.statistics[f"{kind}_inside_{round(100 * level)}"] for level in LEVELS]
             mean = [100 * (each.mean - level) for each, level in zip(found, LEVELS, strict=True)]
@@ -66,69 +58,10 @@ def reliability_figure(summaries: Sequence[Summary]) -> Figure:
             label, marker = f"{summary.estimator}, {summary.scenario}", MARKERS[turn % len(MARKERS)]
             axes.errorbar(place, mean, spread, fmt=marker, color=COLOURS[colour], capsize=3, label=label)
         axes.set_title(title, fontsize=MIDDLE)
-        axes.set_xlabel("claimed [%]", fontsize=MIDDLE)
+        axes.set_xlabel("nominal coverage [%]", fontsize=MIDDLE)
         axes.set_xticks(range(len(LEVELS)), [f"{100 * level:.0f}" for level in LEVELS])
         soft_frame(axes)
-    figure.axes[0].set_ylabel("truths inside, less what is claimed [%]", fontsize=MIDDLE)
+    figure.axes[0].set_ylabel("empirical - nominal coverage, 95 % interval [%]", fontsize=MIDDLE)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", fontsize=SMALL, frameon=False)
     return figure
-
-
-CELL, LEAST = 0.68, 3.5  # width of a cell and of a panel [inches]
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One metric as a map; `statistic` is the field of it that is drawn, best values are bright."""
-
-    metric: str
-    statistic: str
-    title: str
-    digits: int
-    limits: tuple[float, float]
-    colours: str
-
-
-MAPS = (
-    Panel("success", "mean", "success [%]", 0, (0.0, 100.0), "cividis"),
-    Panel("position_efficiency", "median", "position over bound, median", 2, (0.8, 2.0), "cividis_r"),
-)
-
-
-def transfer_figure(summaries: Sequence[Summary]) -> Figure:
-    """Success and position over bound, a row per estimator and a column per scenario, in the order of the summaries.
-
-    The cells of estimators that have the name of the scenario are framed: trained on it, tested on it.
-    """
-    rows, columns = (list(dict.fromkeys(getattr(s, key) for s in summaries)) for key in ("estimator", "scenario"))
-    size = (len(MAPS) * max(CELL * len(columns), LEAST) + 2.5, CELL * len(rows) + 2.0)
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
-    for axes, panel in zip(figure.subplots(1, len(MAPS), sharey=True), MAPS, strict=True):
-        image = np.full((len(rows), len(columns)), np.nan)
-        for each in summaries:
-            value = getattr(each.statistics[panel.metric], panel.statistic)
-            image[rows.index(each.estimator), columns.index(each.scenario)] = COLUMNS[panel.metric].scale * value
-        _draw_map(axes, image, panel)
-        for name in set(rows) & set(columns):
-            corner = (columns.index(name) - 0.5, rows.index(name) - 0.5)
-            axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=COLOURS[0], linewidth=3))
-        axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right")
-        axes.set_yticks(range(len(rows)), rows)
-    figure.axes[0].set_ylabel("trained on", fontsize=MIDDLE)
-    return figure
-
-
-def _draw_map(axes: Axes, image: np.ndarray, panel: Panel) -> None:
-    colours = colormaps[panel.colours].with_extremes(bad="white")
-    cells = colours(Normalize(*panel.limits, clip=True)(np.ma.masked_invalid(image)))
-    axes.imshow(cells, interpolation="nearest")
-    bright = cells[..., :3] @ LUMINANCE > 0.5
-    for (row, column), value in np.ndenumerate(image):
-        text = "-" if np.isnan(value) else f"{value:.{panel.digits}f}"
-        colour = "black" if bright[row, column] else "white"
-        axes.text(column, row, text, ha="center", va="center", fontsize=SMALL, color=colour)
-    axes.set_title(panel.title, fontsize=MIDDLE)
-    axes.set_xlabel("tested on", fontsize=MIDDLE)
-    soft_frame(axes)

@@ -6,34 +6,32 @@ import csv
 import io
 import json
 import math
-import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from unfolded_ogamp.evaluation.compare import METRICS, Row, Statistic, Summary, summarise
-from unfolded_ogamp.evaluation.tables import COLUMNS
+from unfolded_ogamp.evaluation.compare import Row, Summary, metric_names, summarise
+from unfolded_ogamp.evaluation.scoring import Scoring
+from unfolded_ogamp.evaluation.statistics import Statistic
 from unfolded_ogamp.files import written_at_once
+from unfolded_ogamp.provenance import provenance
 
-MOST_ABREAST = 5  # estimators whose columns fit a screen
-SAYS_MOST = ("success", "missed", "false", "position_efficiency", "phase_efficiency", "time")
+MOST_ABREAST = 2  # estimators whose columns fit 80 characters
 
 
-def write_results(rows: Sequence[Row], path: Path, settings: Mapping[str, Any]) -> None:
+def write_results(rows: Sequence[Row], path: Path, settings: Mapping[str, Any], weights: Mapping[str, str]) -> None:
     """Write `results.json`: every metric per scenario and estimator, and what the figures were made with.
 
     Args:
         rows: what was measured.
         path: file to write.
         settings: plain values that the scenes were drawn with, such as the seed.
+        weights: hashes of the weights of the networks among the estimators, by name.
     """
     results: dict[str, dict[str, Any]] = {}
     for summary in summarise(rows):
@@ -43,51 +41,53 @@ def write_results(rows: Sequence[Row], path: Path, settings: Mapping[str, Any]) 
             "threads": summary.threads,
             "metrics": {name: _plain(statistic) for name, statistic in summary.statistics.items()},
         }
-    document = {"provenance": provenance(), "settings": dict(settings), "results": results}
+    document = {
+        "provenance": provenance(),
+        "weights_sha256": dict(weights),
+        "settings": dict(settings),
+        "results": results,
+    }
     _write(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:
-    """Write one CSV line per scene and estimator; nan is an empty field."""
+    """Write one CSV line per scene and estimator; a metric that is no finite number is an empty field."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["scenario", "scene", "estimator", *METRICS, "time", "batch_size", "threads"])
+    names = metric_names(rows[0].metrics)
+    writer.writerow(["scenario", "scene", "estimator", *names, "time", "batch_size", "threads"])
     for row in rows:
-        metrics = asdict(row.metrics)
-        values = [int(metrics[name]) if name == "success" else metrics[name] for name in METRICS]
-        values = ["" if isinstance(value, float) and math.isnan(value) else value for value in values]
+        values = [_field(getattr(row.metrics, name)) for name in names]
         writer.writerow([row.scenario, row.scene, row.estimator, *values, row.time, row.batch_size, row.threads])
     _write(path, buffer.getvalue())
 
 
-def provenance() -> dict[str, str | None]:
-    """Versions, platform (without the host name) and commit that results were made with."""
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "unfolded_ogamp": version("unfolded-ogamp"),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "commit": _commit(),
-    }
+def screen_table(title: str | None, first: str, *headings: str) -> Table:
+    """An empty table for 80 characters: a first column on the left, then a narrow one of numbers for each heading."""
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=0)
+    table.add_column(escape(first))
+    for heading in headings:
+        table.add_column(escape(heading.replace(" ", "\n")), justify="right")
+    return table
 
 
-def results_tables(summaries: Sequence[Summary]) -> list[Table]:
+def results_tables(summaries: Sequence[Summary], scoring: Scoring) -> list[Table]:
     """Tables for the screen, one per scenario: a line per metric, a column per estimator, mean [low, high].
 
-    More estimators than fit beside one another have a line each, and a column for the metrics that say most.
+    More estimators than fit side by side have a line each, with a column for each of the main metrics.
     """
     if len({summary.estimator for summary in summaries}) > MOST_ABREAST:
-        return _long_tables(summaries)
+        return _long_tables(summaries, scoring)
     tables: dict[str, Table] = {}
     columns: dict[str, list[list[str]]] = {}
+    metrics = (*scoring.columns, "time")
     for summary in summaries:
         if summary.scenario not in tables:
             title = f"{summary.scenario}, {summary.n_scenes} scenes: mean [95 % interval]"
-            tables[summary.scenario] = Table("", title=title)
-            columns[summary.scenario] = [[column.heading for column in COLUMNS.values()]]
-        tables[summary.scenario].add_column(summary.estimator, justify="right")
-        statistics = ((column, summary.statistics[metric]) for metric, column in COLUMNS.items())
+            tables[summary.scenario] = screen_table(title, "")
+            columns[summary.scenario] = [[scoring.column(metric).heading for metric in metrics]]
+        tables[summary.scenario].add_column(escape(summary.estimator), justify="right")
+        statistics = ((scoring.column(metric), summary.statistics[metric]) for metric in metrics)
         cells = [column.interval(s.mean, s.low, s.high) for column, s in statistics]
         cells[-1] += f"\nbatch {summary.batch_size}, threads {summary.threads}"
         columns[summary.scenario].append(cells)
@@ -97,41 +97,30 @@ def results_tables(summaries: Sequence[Summary]) -> list[Table]:
     return list(tables.values())
 
 
-def _long_tables(summaries: Sequence[Summary]) -> list[Table]:
+def _long_tables(summaries: Sequence[Summary], scoring: Scoring) -> list[Table]:
     tables: dict[str, Table] = {}
+    shown = [scoring.column(metric) for metric in scoring.shown]
     for summary in summaries:
         if summary.scenario not in tables:
-            table = Table("", title=f"{summary.scenario}, {summary.n_scenes} scenes: means, [95 % interval] of success")
-            for metric in SAYS_MOST:
-                table.add_column(COLUMNS[metric].heading, justify="right")
-            tables[summary.scenario] = table
-        cells = [COLUMNS[metric].number(summary.statistics[metric].mean) for metric in SAYS_MOST]
-        success = summary.statistics["success"]
-        cells[0] = COLUMNS["success"].interval(success.mean, success.low, success.high)
+            title = f"{summary.scenario}, {summary.n_scenes} scenes: means, [95 % interval] of {shown[0].name}"
+            tables[summary.scenario] = screen_table(title, "", *(column.heading for column in shown))
+        statistics = [summary.statistics[metric] for metric in scoring.shown]
+        cells = [column.number(statistic.mean) for column, statistic in zip(shown, statistics, strict=True)]
+        cells[0] = shown[0].interval(statistics[0].mean, statistics[0].low, statistics[0].high)
         tables[summary.scenario].add_row(*(escape(cell) for cell in (summary.estimator, *cells)))
     return list(tables.values())
+
+
+def _field(value: float) -> float | str:
+    """As CSV has it: true and false are 1 and 0."""
+    if isinstance(value, bool):
+        return int(value)
+    return value if math.isfinite(value) else ""
 
 
 def _plain(statistic: Statistic) -> dict[str, float | int | None]:
     """As JSON knows it, which has neither nan nor inf."""
     return {key: value if math.isfinite(value) else None for key, value in asdict(statistic).items()}
-
-
-def _commit() -> str | None:
-    """Commit of the checkout that holds this file, "-dirty" added if it was changed since; None outside a checkout."""
-    here = Path(__file__).resolve()
-    # A file that git does not know may lie in somebody else's checkout, in a virtual environment for example.
-    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
-        return None
-    return _git(here.parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
 
 
 def _write(path: Path, text: str) -> None:

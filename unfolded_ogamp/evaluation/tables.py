@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -36,17 +37,7 @@ class Column:
         return "-" if self.number(mean) == "-" else f"{self.number(mean)} [{self.number(low)}, {self.number(high)}]"
 
 
-COLUMNS: dict[str, Column] = {
-    "success": Column("success", "%", 100.0, 1),
-    "missed": Column("missed", "", 1.0, 2),
-    "false": Column("false", "", 1.0, 2),
-    "position_rmse": Column("position error", "mm", 1e3, 2),
-    "position_efficiency": Column("position over bound", "", 1.0, 2),
-    "phase_rmse": Column("phase error", "rad", 1.0, 4),
-    "phase_efficiency": Column("phase over bound", "", 1.0, 2),
-    "chamfer": Column("chamfer", "mm", 1e3, 2),
-    "gospa": Column("GOSPA", "mm", 1e3, 2),
-    "channel_nmse_db": Column("channel error", "dB", 1.0, 1),
-    "residual": Column("residual over noise", "", 1.0, 3),
-    "time": Column("time per scene", "ms", 1e3, 1),
-}
+def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    ruler = ["---"] * len(header)
+    return "".join(f"| {' | '.join(line)} |\n" for line in (header, ruler, *lines))

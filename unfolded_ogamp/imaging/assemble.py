@@ -1,20 +1,20 @@
-"""From what an estimator has found, in problem units, to the estimate that it returns."""
+"""The estimate that an estimator returns, in the units of the CSI, from what it has found in problem units."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.estimate import Estimate, History, Scatterers
-from unfolded_ogamp.imaging.likelihood import model_selection, normal_equations
-from unfolded_ogamp.imaging.likelihood.joint_step import JointState
-from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty
-from unfolded_ogamp.imaging.problem import Problem, phasor
-from unfolded_ogamp.imaging.sources import columns_of
-from unfolded_ogamp.physics import relative_to_reference
+from unfolded_ogamp.imaging.likelihood import model_selection
+from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty, uncertainty
+from unfolded_ogamp.imaging.mismatch import diagnosis
+from unfolded_ogamp.imaging.model import Model
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.physics import link_phasor, relative_to_reference
 from unfolded_ogamp.records import concatenate
 
 
@@ -45,7 +45,7 @@ def conclude(
         noise: variance of the noise that the residual shows [B], where the mean of the residual is not that.
         misfit: scenes in which the residual is not the noise alone: it then adds to the noise variance; bool [B].
     """
-    prediction = reference * phasor(tx_phase, rx_phase).conj() * problem.link
+    prediction = reference * link_phasor(tx_phase, rx_phase).conj() * problem.link
     residual = problem.mean_power(problem.csi - prediction)
     shown = residual if noise is None else noise
     if problem.noise_variance is not None:
@@ -71,66 +71,90 @@ def conclude(
     )
 
 
-def of_sources(
-    state: JointState,
+def of_model(
+    model: Model,
     problem: Problem,
-    known: Uncertainty,
-    level: Tensor,
-    misfit: Tensor,
-    probability: Tensor,
+    margin: float,
     dtype: torch.dtype,
+    decide: Callable[[Model, Problem, Uncertainty], Tensor] | None = None,
 ) -> Estimate:
-    """The estimate that sources stand for, with the uncertainty of the joint likelihood.
+    """The estimate that a model stands for, with the uncertainty of the joint likelihood.
 
     Args:
-        state: sources and their cost, in double precision.
+        model: in double precision, corrections refitted.
         problem: geometry, CSI and units.
-        known: what the curvature says of the sources.
-        level: noise variance that counts for every source [B, S].
-        misfit: scenes in which the residual is not the noise alone, bool [B].
-        probability: that a source is a scatterer [B, S].
+        margin: standard deviations by which a residual that is consistent with the noise may exceed it.
         dtype: real precision of the estimate.
+        decide: probability that a source is a scatterer [B, S], by the model, the problem and the uncertainty; by
+            default that of its echoes in noise.
+
+    Warns:
+        MismatchWarning: if the model does not fit the CSI; uncertainties then are those that nodes show.
     """
-    sources = state.sources
-    noise = model_selection.noise_power(state.cost, sources, problem)
-    covariance = known.position * level[..., None, None]
-    probability = probability.to(level)
-    scatterers, pixels = [], []
-    for scene, used in enumerate(sources.used):
-        found = Scatterers(
-            position=sources.position[scene, used],
-            covariance=covariance[scene, used],
-            reflectivity=sources.reflectivity[scene, used] * problem.reflectivity_scale[scene],
-            probability=probability[scene, used],
-        )
-        pixels.append(pixel_presence(found.position, found.probability, problem.grid.centre[scene]))
-        order = (found.reflectivity.abs() * found.probability).argsort(descending=True)
-        scatterers.append(
-            Scatterers(
-                position=found.position[order].to(dtype),
-                covariance=found.covariance[order].to(dtype),
-                reflectivity=found.reflectivity[order].to(dtype.to_complex()),
-                probability=found.probability[order].to(dtype),
-            )
-        )
-    residual = (state.cost / problem.n_samples * problem.unit.square())[:, None].to(dtype)
-    # what is not told at all stays so without any noise
+    # where the noise is not known it is what the residual shows
+    noise = model_selection.noise_power(model, problem)
+    ratio = torch.ones_like(noise) if problem.noise_variance is None else noise / problem.noise_variance
+    misfit = (ratio > 1) & ~model_selection.consistent(model, problem, margin)
+    diagnosis.warn_of_mismatch(model, ratio, misfit)
+    of_nodes = torch.zeros_like(model.sources.position[..., 0])
+    scenes = (model.correction.extended | misfit).nonzero()[:, 0]
+    if len(scenes) > 0:
+        of_nodes = of_nodes.index_copy(0, scenes, diagnosis.node_noise(model[scenes], problem[scenes]))
+    alone = noise if problem.noise_variance is None else torch.where(misfit, noise, problem.noise_variance)
+    level = torch.maximum(alone[:, None], of_nodes)
+    known = uncertainty(model, problem)
+    if decide is None:
+        power = model_selection.strength(model, problem)
+        probability = presence(power / level, problem.grid.centre.shape[1])
+    else:
+        probability = decide(model, problem, known)
+
+    found = [_listed(model, problem, known, level, probability.to(level), scene) for scene in range(len(level))]
+    pixels = [pixel_presence(one.position, one.probability, problem.grid.centre[i]) for i, one in enumerate(found)]
+    scatterers = [_by_strength(one, dtype) for one in found]
+    sources = model.sources
+    residual = (model.cost / problem.n_samples * problem.unit.square())[:, None].to(dtype)
+    # a phase that the CSI does not determine stays so without any noise
     tx_std, rx_std = (
         (variance * noise[:, None]).nan_to_num(nan=torch.inf, posinf=torch.inf).sqrt()
         for variance in (known.tx_phase, known.rx_phase)
     )
-    channel = normal_equations.residual(sources, problem, columns_of(sources, problem))[1]
     return conclude(
         problem.to(dtype=dtype),
         scatterers,
         *(sources.tx_phase[..., None].to(dtype), sources.rx_phase[..., None].to(dtype)),
         phase_std=(tx_std.to(dtype), rx_std.to(dtype)),
-        reference=channel.to(dtype.to_complex()),
+        reference=model.channel.to(dtype.to_complex()),
         pixel_probability=torch.stack(pixels).to(dtype),
-        finite=torch.isfinite(state.cost),
+        finite=torch.isfinite(model.cost),
         history=History(residual, torch.zeros_like(residual), sources.used.sum(1)[:, None]),
         noise=noise.to(dtype),
         misfit=misfit,
+    )
+
+
+def _listed(
+    model: Model, problem: Problem, known: Uncertainty, level: Tensor, probability: Tensor, scene: int
+) -> Scatterers:
+    """The sources of a scene in the units of the CSI; `level` is the noise variance that counts for each [B, S]."""
+    sources = model.sources
+    used = sources.used[scene]
+    return Scatterers(
+        position=sources.position[scene, used],
+        covariance=(known.position * level[..., None, None])[scene, used],
+        reflectivity=sources.reflectivity[scene, used] * problem.reflectivity_scale[scene],
+        probability=probability[scene, used],
+    )
+
+
+def _by_strength(found: Scatterers, dtype: torch.dtype) -> Scatterers:
+    """The scatterers in the order of amplitude times probability, in the real precision `dtype`."""
+    order = (found.reflectivity.abs() * found.probability).argsort(descending=True)
+    return Scatterers(
+        position=found.position[order].to(dtype),
+        covariance=found.covariance[order].to(dtype),
+        reflectivity=found.reflectivity[order].to(dtype.to_complex()),
+        probability=found.probability[order].to(dtype),
     )
 
 

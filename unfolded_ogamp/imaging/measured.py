@@ -9,8 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.evaluation.point_sets import match, pairwise_distance
 from unfolded_ogamp.imaging.estimate import Estimate
-from unfolded_ogamp.imaging.score import match, pairwise_distance
 from unfolded_ogamp.physics import Csi, NodeArray, link_phase, link_phase_error
 
 WIDE_GATE = 0.25  # largest distance of a matched pair, in carrier wavelengths: targets have size

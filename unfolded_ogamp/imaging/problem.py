@@ -9,22 +9,18 @@ from torch import Tensor
 
 from unfolded_ogamp.operators.multistatic import dictionary_scale
 from unfolded_ogamp.operators.search_grid import SearchGrid
-from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes, link_phase
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes
 from unfolded_ogamp.records import Record
 
 
 @dataclass(frozen=True)
 class Problem(Record):
-    """What an estimator works on.
+    """What an estimator works on; it never changes after it is posed.
 
     Attributes:
         array, grid: geometry.
         csi: measured CSI in problem units, complex [B, n_tx, n_rx, K], zero where there is no link.
         los: line-of-sight part of the reference channel in problem units, [B, n_tx, n_rx, K], zero where there is none.
-        near: scenes in which the line of sight is not quite as told: see `line_of_sight`; bool [B].
-        correction: what the reference channel holds beside points and the line of sight as told, in problem units,
-            [B, n_tx, n_rx, K]; zero where they are all there is.
-        n_corrections: number of real coefficients that were fitted to make it [B].
         trusted: 1.0 where the line of sight may be used for synchronisation, else 0.0: [B, n_tx, n_rx, 1].
         link: 1.0 where the link is measured, else 0.0: [B, n_tx, n_rx, 1].
         noise_variance: of the noise in problem units [B], or None where it is not known.
@@ -36,9 +32,6 @@ class Problem(Record):
     grid: PixelGrid
     csi: Tensor
     los: Tensor
-    near: Tensor
-    correction: Tensor
-    n_corrections: Tensor
     trusted: Tensor
     link: Tensor
     noise_variance: Tensor | None
@@ -78,12 +71,6 @@ class Problem(Record):
         return (power * self.link).sum((1, 2, 3)) / self.n_samples
 
 
-def phasor(tx_phase: Tensor, rx_phase: Tensor) -> Tensor:
-    """exp(j Phi) of every link [B, n_tx, n_rx, K]: what takes the phases out of the CSI (8)."""
-    phase = link_phase(tx_phase, rx_phase)
-    return torch.complex(phase.cos(), phase.sin())
-
-
 def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | None) -> Problem:
     """Bring CSI and geometry to problem units.
 
@@ -115,9 +102,6 @@ def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | N
         grid=grid,
         csi=csi.value * link / unit[:, None, None, None],
         los=los * link / unit[:, None, None, None],
-        near=torch.zeros_like(dictionary, dtype=torch.bool),
-        correction=torch.zeros_like(csi.value),
-        n_corrections=torch.zeros_like(dictionary),
         trusted=(csi.los_trusted & csi.los & csi.link)[..., None].to(link.dtype),
         link=link,
         noise_variance=None if csi.noise_variance is None else csi.noise_variance / unit.square(),

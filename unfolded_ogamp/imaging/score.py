@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from unfolded_ogamp.bounds.imaging import Bound
-from unfolded_ogamp.evaluation import coverage
+from unfolded_ogamp.bounds.imaging import Bound, joint_bound
+from unfolded_ogamp.evaluation import statistics
+from unfolded_ogamp.evaluation.point_sets import MATCH_GATE, chamfer_distance, gospa_distance, match, pairwise_distance
+from unfolded_ogamp.evaluation.scoring import Scoring
+from unfolded_ogamp.evaluation.tables import Column
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.physics import PixelGrid, Scene, link_phase, link_phase_error, noise_free_csi
-
-MATCH_GATE = 0.1  # largest distance of a matched pair, in carrier wavelengths
 
 
 @dataclass(frozen=True)
@@ -63,56 +64,6 @@ class SceneMetrics:
     phase_inside_50: float
     phase_inside_90: float
     phase_inside_99: float
-
-
-def pairwise_distance(true: Tensor, estimated: Tensor, unknown: float) -> Tensor:
-    """Distance of every true to every estimated position: [S, D], [E, D] to [S, E], [m].
-
-    A position that is not finite counts as `unknown` [m] away from everything.
-    """
-    distance = (true[:, None] - estimated[None]).square().sum(-1).sqrt()
-    return distance.nan_to_num(nan=unknown, posinf=unknown)
-
-
-def match(distance: Tensor, gate: float) -> tuple[Tensor, Tensor]:
-    """Optimal one-to-one assignment within a gate: as many pairs as possible, then the least summed distance.
-
-    Args:
-        distance: of every true to every estimated scatterer [S, E], [m].
-        gate: the largest distance of a pair [m].
-
-    Returns:
-        Index of the true and of the estimated scatterer of each pair, int64 [number of pairs] each.
-    """
-    # One more pair within the gate is worth more than all distances together can cost.
-    worth = min(distance.shape) + 1.0
-    cost = torch.where(distance <= gate, distance / gate - worth, torch.zeros_like(distance))
-    true, estimated = (torch.as_tensor(index) for index in linear_sum_assignment(cost.numpy()))
-    within = distance[true, estimated] <= gate
-    return true[within], estimated[within]
-
-
-def matched_estimates(true: Tensor, estimated: Tensor, wavelength: float) -> Tensor:
-    """Which of the estimated positions [E, D] have a true one [S, D] of their own within `MATCH_GATE`: bool [E]."""
-    distance = pairwise_distance(true, estimated, math.inf)
-    found = torch.zeros(distance.shape[1], dtype=torch.bool)
-    found[match(distance, MATCH_GATE * wavelength)[1]] = True
-    return found
-
-
-def chamfer_distance(distance: Tensor, empty: float) -> float:
-    """Sum of the two directed mean distances to the nearest [S, E] to a number; `empty` where one set is empty."""
-    if 0 in distance.shape:
-        return 0.0 if sum(distance.shape) == 0 else empty
-    return float(distance.amin(1).mean() + distance.amin(0).mean())
-
-
-def gospa_distance(distance: Tensor, cut_off: float) -> float:
-    """GOSPA distance of order 2 with alpha = 2: a pair costs d^2, a missed or a false scatterer cut_off^2 / 2."""
-    cost = distance.clamp(max=cut_off).square()
-    true, estimated = linear_sum_assignment(cost.numpy())
-    unpaired = abs(distance.shape[0] - distance.shape[1])
-    return math.sqrt(float(cost[true, estimated].sum()) + unpaired * cut_off**2 / 2)
 
 
 def roi_diagonal(grid: PixelGrid) -> float:
@@ -180,7 +131,7 @@ def scene_metrics(scene: Scene, estimate: Estimate, index: int, bound: Bound) ->
         chamfer_squared=chamfer_distance(distance.square(), diagonal**2),
         gospa=gospa_distance(distance, wavelength / 2),
         channel_nmse_db=float(10 * (error / power).log10()) if power > 0 else math.nan,
-        residual=_ratio(float(estimate.residual[index]), float(one.noise_variance)),
+        residual=_ratio(float(estimate.residual[index].detach()), float(one.noise_variance)),
         **inside,
     )
 
@@ -196,18 +147,18 @@ def inside_regions(scene: Scene, estimate: Estimate, index: int, true: Tensor, e
     """
     found = estimate.scatterers[index]
     error = _plain(found.position)[estimated] - scene.position[0, true]
-    position = coverage.region_level(error, _plain(found.covariance)[estimated])
+    position = statistics.region_level(error, _plain(found.covariance)[estimated])
     tx_phase, rx_phase = (
         _plain(phase[index]) - truth[0]
         for phase, truth in ((estimate.tx_phase, scene.tx_phase), (estimate.rx_phase, scene.rx_phase))
     )
     error = node_phase_error(tx_phase, rx_phase, scene.link[0])
     std = _plain(torch.cat([estimate.tx_phase_std[index], estimate.rx_phase_std[index]]))
-    phase = coverage.interval_level(error, std)[torch.isfinite(error)]
+    phase = statistics.interval_level(error, std)[torch.isfinite(error)]
     return {
-        f"{name}_inside_{round(100 * nominal)}": coverage.share_inside(level, nominal)
+        f"{name}_inside_{round(100 * nominal)}": statistics.share_inside(level, nominal)
         for name, level in (("position", position), ("phase", phase))
-        for nominal in coverage.LEVELS
+        for nominal in statistics.LEVELS
     }
 
 
@@ -222,3 +173,31 @@ def _rms(value: Tensor) -> float:
 
 def _ratio(error: float, bound: float) -> float:
     return error / bound if 0 < bound < math.inf else math.nan
+
+
+COLUMNS: Mapping[str, Column] = {
+    "success": Column("success", "%", 100.0, 1),
+    "missed": Column("missed", "", 1.0, 2),
+    "false": Column("false", "", 1.0, 2),
+    "position_rmse": Column("position error", "mm", 1e3, 2),
+    "position_efficiency": Column("position over bound", "", 1.0, 2),
+    "phase_rmse": Column("phase error", "rad", 1.0, 4),
+    "phase_efficiency": Column("phase over bound", "", 1.0, 2),
+    "chamfer": Column("chamfer", "mm", 1e3, 2),
+    "gospa": Column("GOSPA", "mm", 1e3, 2),
+    "channel_nmse_db": Column("channel error", "dB", 1.0, 1),
+    "residual": Column("residual over noise", "", 1.0, 3),
+}
+
+SCORING = Scoring(
+    inputs=lambda scene, csi: (csi, scene.assumed_array, scene.grid),
+    bound=joint_bound,
+    score=scene_metrics,
+    columns=COLUMNS,
+    shown=("success", "missed", "false", "position_efficiency", "phase_efficiency", "time"),
+    on_card=(
+        *("success", "missed", "false", "position_rmse", "position_efficiency", "phase_rmse", "phase_efficiency"),
+        *("chamfer", "time"),
+    ),
+    regions={"position": "scatterer positions", "phase": "node phases"},
+)

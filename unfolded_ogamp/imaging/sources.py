@@ -8,9 +8,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.problem import Problem, phasor
-from unfolded_ogamp.operators.points import PointColumns
-from unfolded_ogamp.physics import Scene
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.physics import Scene, link_phasor
 from unfolded_ogamp.records import Record
 
 
@@ -46,18 +45,18 @@ class Sources(Record):
     @property
     def rotation(self) -> Tensor:
         """exp(j Phi) [B, n_tx, n_rx, 1], what takes the phases out of the CSI."""
-        return phasor(self.tx_phase[..., None], self.rx_phase[..., None])
+        return link_phasor(self.tx_phase[..., None], self.rx_phase[..., None])
 
 
-def columns_of(sources: Sources, problem: Problem) -> PointColumns:
-    """The exact dictionary on the sources, in problem units."""
-    return PointColumns.at(problem.array, sources.position, sources.used, problem.dictionary_scale)
+def used_first(used: Tensor) -> Tensor:
+    """Order of the slots [B, S'] with those in `used` [B, S] first; S' is what the fullest scene needs."""
+    order = used.to(torch.int8).argsort(dim=1, descending=True, stable=True)
+    return order[:, : int(used.sum(1).max())]
 
 
 def compact(sources: Sources) -> Sources:
     """Used slots first, and no more slots than the fullest scene needs."""
-    order = sources.used.to(torch.int8).argsort(dim=1, descending=True, stable=True)
-    order = order[:, : int(sources.used.sum(1).max())]
+    order = used_first(sources.used)
     used = sources.used.gather(1, order)
     return replace(
         sources,

@@ -40,7 +40,6 @@ def coherent(problem: Problem) -> Problem:
         array=replace(problem.array, frequency=middle),
         csi=average(problem.csi),
         los=average(problem.los),
-        correction=average(problem.correction),
         noise_variance=None if noise is None else noise / size,
     )
 

@@ -1,7 +1,7 @@
-"""Delays and phases of the nodes from what links measure, equation (23) of the paper, where nothing is unwrapped.
+"""Delays and phases of the nodes from what links measure, equation (23) of the paper, without unwrapping.
 
-Links measure phasors, and the likelihood is one of phasors: reference nodes hand theirs on link by link, alternation
-between Tx and Rx makes the most of all links, and a few scoring steps end on the maximum.
+Links measure phasors, and the likelihood is one of phasors. Reference nodes propagate theirs link by link, alternation
+between Tx and Rx then uses all links at once, and a few steps of Fisher scoring end on the maximum.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.physics import main_part, reference_nodes
+from unfolded_ogamp.physics import laplacian, main_part, phasor, reference_nodes
 
 ALTERNATIONS = 30
 
@@ -23,13 +23,13 @@ def align(correlation: Tensor, tx: Tensor, rx: Tensor, iterations: int) -> tuple
         iterations: alternations; each raises the likelihood.
     """
     for _ in range(iterations):
-        tx = unit((correlation * rx[:, None].conj()).sum(2)).conj()
-        rx = unit((correlation * tx[:, :, None]).sum(1))
+        tx = normalized((correlation * rx[:, None].conj()).sum(2)).conj()
+        rx = normalized((correlation * tx[:, :, None]).sum(1))
     return tx, rx
 
 
-def unit(value: Tensor) -> Tensor:
-    """Phasors of the direction of `value` [B, n, K]; next to nothing where it is negligible beside the largest one."""
+def normalized(value: Tensor) -> Tensor:
+    """Phasors of the direction of `value` [B, n, K]; almost zero where it is negligible beside the largest one."""
     power = value.real.square() + value.imag.square()
     floor = 1e-12 * power.amax(1, keepdim=True) + torch.finfo(power.dtype).tiny
     return value * torch.rsqrt(power + floor)
@@ -40,19 +40,19 @@ def fit_phases(correlation: Tensor, link: Tensor) -> Tensor:
 
     Args:
         correlation: complex [B, n_tx, n_rx].
-        link: links that count, bool [B, n_tx, n_rx]; every connected part is fitted by itself, a node without stays at
-            zero.
+        link: links that count, bool [B, n_tx, n_rx]; every connected part is fitted by itself, and a node without links
+            has phase zero.
     """
     masked = (correlation * link)[..., None]
     start = reference_nodes(link)[..., None].to(masked)
-    tx, rx = align(masked, *hand_on(masked, start), ALTERNATIONS)
+    tx, rx = align(masked, *propagate(masked, start), ALTERNATIONS)
     return torch.cat([tx, rx], dim=1)[..., 0].angle()
 
 
-def hand_on(correlation: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-    """Phasors handed on from nodes that have one, a node's from all neighbours that were reached before it.
+def propagate(correlation: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+    """Phasors that spread over the links from nodes that have one; a node combines all neighbours reached before it.
 
-    An alternation that begins here begins where no cycle of the network is wound up.
+    Alternation that starts here does not end in phases that are wound around a cycle of the network.
 
     Args:
         correlation: complex [B, n_tx, n_rx, 1], zero where there is no link.
@@ -64,41 +64,43 @@ def hand_on(correlation: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
     tx, rx = start.split(list(correlation.shape[1:3]), dim=1)
     for _ in range(start.shape[1]):
         before = int((tx != 0).sum() + (rx != 0).sum())
-        tx = torch.where(tx != 0, tx, unit((correlation * rx[:, None].conj()).sum(2)).conj())
-        rx = torch.where(rx != 0, rx, unit((correlation * tx[:, :, None]).sum(1)))
+        tx = torch.where(tx != 0, tx, normalized((correlation * rx[:, None].conj()).sum(2)).conj())
+        rx = torch.where(rx != 0, rx, normalized((correlation * tx[:, :, None]).sum(1)))
         if int((tx != 0).sum() + (rx != 0).sum()) == before:
             break
     return tx, rx
 
 
-def fit_delays(step: Tensor, seen: Tensor, link: Tensor) -> Tensor:
+def fit_delays(increment: Tensor, los: Tensor, link: Tensor) -> Tensor:
     """Delays of the nodes [B, n_tx + n_rx], as their phase from one subcarrier to the next [rad], Tx first.
 
-    Nodes that chains of lines of sight join to most others are fitted to those alone. The rest get theirs from the
-    earliest scattered arrivals, which are late by about as much as they are where it is known.
+    Nodes in the largest part of the network of lines of sight are fitted to those alone. All others are fitted to the
+    earliest scattered arrivals, less the mean excess delay that these have between nodes whose delays are known.
 
     Args:
-        step: phasor of the earliest arrival from one subcarrier to the next, that of the free path taken out, complex
-            [B, n_tx, n_rx].
-        seen: links that arrive over their line of sight, bool [B, n_tx, n_rx].
+        increment: phasor by which the earliest arrival turns from one subcarrier to the next, relative to that of the
+            free path, complex [B, n_tx, n_rx].
+        los: links whose earliest arrival is the line of sight, bool [B, n_tx, n_rx].
         link: all links, bool [B, n_tx, n_rx].
     """
-    n_tx = step.shape[1]
-    joined = main_part(seen)
-    delays = fit_phases(step, seen)
-    scattered = link & ~seen
+    n_tx = increment.shape[1]
+    joined = main_part(los)
+    delays = fit_phases(increment, los)
+    scattered = link & ~los
     known = scattered & joined[:, :n_tx, None] & joined[:, None, n_tx:]
-    lateness = (turned(step[..., None], 0 * delays, delays)[..., 0] * known).sum((1, 2), keepdim=True).angle()
-    on_time = torch.where(scattered, step * torch.polar(torch.ones_like(lateness), -lateness), step * seen)
+    excess = (compensated(increment[..., None], 0 * delays, delays)[..., 0] * known).sum((1, 2), keepdim=True).angle()
+    direct = torch.where(scattered, increment * torch.polar(torch.ones_like(excess), -excess), increment * los)
     start = torch.polar(joined.to(delays.dtype), delays)[..., None]
-    return torch.cat(hand_on(on_time[..., None], start), dim=1)[..., 0].angle()
+    return torch.cat(propagate(direct[..., None], start), dim=1)[..., 0].angle()
 
 
-def score(product: Tensor, weight: Tensor, delays: Tensor, phases: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Fisher scoring of the likelihood Re sum_k y h^* exp(j Phi) in the delays and phases of all nodes.
+def fisher_scoring(
+    product: Tensor, weight: Tensor, delays: Tensor, phases: Tensor, steps: int
+) -> tuple[Tensor, Tensor]:
+    """Delays and phases of all nodes after steps up the likelihood Re sum_k y h^* exp(j Phi).
 
     With phases counted in the middle of the band the two do not mix, and the curvature that free space predicts is a
-    Laplacian of the network for each.
+    Laplacian of the network for each. Its pseudo-inverse holds the mean of every connected part.
 
     Args:
         product: y h^* [B, n_tx, n_rx, K], zero where there is no line of sight.
@@ -107,38 +109,29 @@ def score(product: Tensor, weight: Tensor, delays: Tensor, phases: Tensor, steps
         phases: in the middle of the band [B, n_tx + n_rx], [rad].
         steps: number of steps.
     """
-    offset = middle_offsets(product)
+    offset = subcarrier_offsets(product)
     covariance = torch.linalg.pinv(laplacian(weight), hermitian=True)
     for _ in range(steps):
-        misfit = -turned(product, delays, phases).imag
-        phases = phases + _solved(covariance, misfit.sum(-1)) / len(offset)
-        delays = delays + _solved(covariance, (misfit * offset).sum(-1)) / offset.square().sum()
+        misfit = -compensated(product, delays, phases).imag
+        phases = phases + _node_change(covariance, misfit.sum(-1)) / len(offset)
+        delays = delays + _node_change(covariance, (misfit * offset).sum(-1)) / offset.square().sum()
     return delays, phases
 
 
-def turned(product: Tensor, delays: Tensor, phases: Tensor) -> Tensor:
-    """Links [B, n_tx, n_rx, K] with the delays and phases of the nodes, as in `score`, taken out."""
-    phase = delays[..., None] * middle_offsets(product) + phases[..., None]
-    tx, rx = torch.complex(phase.cos(), phase.sin()).split(product.shape[1:3], dim=1)
+def compensated(product: Tensor, delays: Tensor, phases: Tensor) -> Tensor:
+    """Links [B, n_tx, n_rx, K] without the delays and phases of the nodes, which are as in `fisher_scoring`."""
+    phase = delays[..., None] * subcarrier_offsets(product) + phases[..., None]
+    tx, rx = phasor(phase).split(product.shape[1:3], dim=1)
     return product * tx[:, :, None] * rx[:, None].conj()
 
 
-def middle_offsets(product: Tensor) -> Tensor:
+def subcarrier_offsets(product: Tensor) -> Tensor:
     """Numbers of the subcarriers [K] of [B, n_tx, n_rx, K], counted from the middle one, K // 2."""
     n_subcarriers = product.shape[-1]
     return torch.arange(n_subcarriers, device=product.device).to(product.real.dtype) - n_subcarriers // 2
 
 
-def laplacian(weight: Tensor) -> Tensor:
-    """Laplacian G^T W G of the network, no node left out: weights [B, n_tx, n_rx] -> [B, nodes, nodes], Tx first."""
-    n_tx = weight.shape[1]
-    matrix = torch.diag_embed(torch.cat([weight.sum(2), weight.sum(1)], dim=1))
-    matrix[:, :n_tx, n_tx:] = -weight
-    matrix[:, n_tx:, :n_tx] = -weight.mT
-    return matrix
-
-
-def _solved(covariance: Tensor, misfit: Tensor) -> Tensor:
-    """Change of the nodes [B, nodes] that misfits of the links [B, n_tx, n_rx] ask for."""
+def _node_change(covariance: Tensor, misfit: Tensor) -> Tensor:
+    """Change of the nodes [B, nodes] that fits the misfits of the links [B, n_tx, n_rx]."""
     divergence = torch.cat([misfit.sum(2), -misfit.sum(1)], dim=1)
     return (covariance @ divergence[..., None])[..., 0]

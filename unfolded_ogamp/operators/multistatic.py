@@ -12,24 +12,31 @@ so that storage is (n_tx + n_rx) K N numbers and the work is matrix products.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from unfolded_ogamp.physics import SPEED_OF_LIGHT, NodeArray, amplitude, distances, unit_phasor
+from unfolded_ogamp.memory import require_memory
+from unfolded_ogamp.physics import NodeArray, amplitude, distances, gain_constant, node_wave
 from unfolded_ogamp.records import Record
 
-
-def node_factor(array: NodeArray, distance: Tensor, gain: Tensor | None) -> Tensor:
-    """Wave exp(-j 2 pi f d / c) / d, or as the array spreads: distances [B, n, N] [m], gains [B, n]; [B, K, n, N]."""
-    turns = array.frequency[:, :, None, None].to(distance) * (distance / SPEED_OF_LIGHT)[:, None]
-    return unit_phasor(turns) * amplitude(array, distance, gain)[:, None]
+PEAK_BYTES = 64  # for every node, frequency and position, while the dictionary is computed
 
 
-def gain_constant(array: NodeArray) -> Tensor:
-    """The constant lambda_c / (4 pi) of the path loss (3): [B], [m]."""
-    return array.wavelength / (4 * math.pi)
+def require_dictionary_memory(array: NodeArray, position: Tensor, each: int) -> None:
+    """Refuse a dictionary on `position` [B, N, D] that takes more memory than is available.
+
+    Args:
+        array: nodes and frequencies.
+        position: of the atoms.
+        each: bytes for every node, frequency and position at the peak.
+
+    Raises:
+        MemoryLimitError: with one line.
+    """
+    n_scenes, n_positions, _ = position.shape
+    n_waves = array.frequency.shape[1] * (array.tx.shape[1] + array.rx.shape[1])
+    require_memory(each * n_scenes * n_waves * n_positions, f"a dictionary on {n_positions} positions", position.device)
 
 
 def dictionary_scale(array: NodeArray, position: Tensor, nearest: Tensor) -> Tensor:
@@ -37,7 +44,11 @@ def dictionary_scale(array: NodeArray, position: Tensor, nearest: Tensor) -> Ten
 
     Dividing atoms by it makes every quantity of an estimator of order one, whatever the range and wavelength. Distances
     below `nearest` [B] [m] count as that, lest one position beside a node rules the scale of all.
+
+    Raises:
+        MemoryLimitError: if there is no memory for a dictionary on these positions.
     """
+    require_dictionary_memory(array, position, PEAK_BYTES)
     nearest = nearest[:, None, None]
     tx_power, rx_power = (
         amplitude(array, distances(nodes, position).maximum(nearest), gain).square().mean(-2)
@@ -63,9 +74,14 @@ class MultistaticOperator(Record):
 
     @classmethod
     def at(cls, array: NodeArray, position: Tensor, scale: Tensor) -> MultistaticOperator:
-        """The dictionary on `position` [B, N, D] [m], its atoms divided by `scale` [B]."""
+        """The dictionary on `position` [B, N, D] [m], its atoms divided by `scale` [B].
+
+        Raises:
+            MemoryLimitError: if there is no memory for it.
+        """
+        require_dictionary_memory(array, position, PEAK_BYTES)
         constant = (gain_constant(array) / scale)[:, None, None, None]
-        tx, rx = (node_factor(array, distances(nodes, position), gain) for nodes, gain in array.sides)
+        tx, rx = (node_wave(array, distances(nodes, position), gain) for nodes, gain in array.sides)
         return cls(tx_factor=tx * constant, rx_factor=rx)
 
     def forward(self, coefficients: Tensor) -> Tensor:

@@ -16,16 +16,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.operators.multistatic import MultistaticOperator
-from unfolded_ogamp.physics import NodeArray
+from unfolded_ogamp.operators.multistatic import MultistaticOperator, require_dictionary_memory
+from unfolded_ogamp.physics import NodeArray, unit_vectors
 from unfolded_ogamp.records import Record
 
-
-def unit_vectors(nodes: Tensor, position: Tensor) -> Tensor:
-    """Unit vectors from every node [B, n, D] to every position [B, N, D]: [B, D, n, N]."""
-    # contiguous: with the coordinates innermost in memory every product that follows is several times slower
-    difference = position.mT.contiguous()[:, :, None, :] - nodes.mT.contiguous()[:, :, :, None]
-    return difference / difference.square().sum(1, keepdim=True).sqrt()
+PEAK_BYTES = 1000  # for every node, frequency and position: message passing on all positions, as measured
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,11 @@ class OffGridOperator(Record):
         """The dictionary expanded around `position` [B, N, D] [m], its atoms divided by `scale` [B].
 
         Recentring is to call this again at the moved positions.
+
+        Raises:
+            MemoryLimitError: if there is no memory for it and for message passing on it.
         """
+        require_dictionary_memory(array, position, PEAK_BYTES)
         return cls(
             gains=MultistaticOperator.at(array, position, scale),
             tx_direction=unit_vectors(array.tx, position),

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.operators.multistatic import gain_constant, node_factor
-from unfolded_ogamp.operators.off_grid import unit_vectors
-from unfolded_ogamp.physics import NodeArray, amplitude_rate, distances
+from unfolded_ogamp.physics import NodeArray, expanded_wave, gain_constant
 from unfolded_ogamp.records import Record
 
 
@@ -22,35 +20,28 @@ class PointColumns(Record):
     """The exact dictionary on the positions of the sources, with its derivatives along the D coordinates.
 
     Attributes:
-        tx: T, then T' along every coordinate [B, K, n_tx, (1 + D) S].
-        rx: R, then R' [B, K, n_rx, (1 + D) S].
-        repeats: 1 + D; 1 where there are no derivatives.
+        tx: T, then T' along every coordinate [B, K, n_tx, 1 + D, S]; [B, K, n_tx, 1, S] without derivatives.
+        rx: R, then R' [B, K, n_rx, 1 + D, S].
     """
 
     tx: Tensor
     rx: Tensor
-    repeats: int
 
     @classmethod
     def at(cls, array: NodeArray, position: Tensor, used: Tensor, scale: Tensor) -> PointColumns:
         """The columns on positions [B, S, D] [m], divided by `scale` [B]; zero where `used` [B, S] is false."""
         constant = (gain_constant(array) / scale)[:, None, None, None]
-        sides = []
-        for nodes, gain in array.sides:
-            distance = distances(nodes, position)
-            factor = node_factor(array, distance, gain)
-            # d/dp exp(-j kappa d) / d = (-j kappa - 1 / d) u times itself
-            rate = -1j * array.wavenumber[:, :, None, None] + amplitude_rate(array, distance)[:, None]
-            direction = unit_vectors(nodes, position).movedim(1, 2)[:, None]
-            side = torch.cat([factor[:, :, :, None], (factor * rate)[:, :, :, None] * direction], dim=3)
-            # an unused slot may lie on a node
-            sides.append(torch.where(used[:, None, None, None], side, 0))
-        return cls((sides[0] * constant[..., None]).flatten(3), sides[1].flatten(3), 1 + position.shape[2])
+        # an unused slot may lie on a node
+        tx, rx = (
+            torch.where(used[:, None, None, None], expanded_wave(array, nodes, gain, position), 0)
+            for nodes, gain in array.sides
+        )
+        return cls(tx * constant[..., None], rx)
 
     @property
     def n_slots(self) -> int:
         """S."""
-        return self.tx.shape[-1] // self.repeats
+        return self.tx.shape[-1]
 
     def channel(self, reflectivity: Tensor) -> Tensor:
         """A x: complex [B, S] -> [B, n_tx, n_rx, K]."""
@@ -70,13 +61,15 @@ class PointColumns(Record):
     def correlations(self, csi: Tensor) -> tuple[Tensor, Tensor]:
         """Sums of conj(csi) times the columns over the links of every node: [B, n_tx, (1 + D) S], [B, n_rx, ...]."""
         conjugate = csi.movedim(-1, 1).conj().resolve_conj()
-        at_tx, at_rx = self._product(self.tx, conjugate @ self.rx), self._product(self.rx, conjugate.mT @ self.tx)
+        tx, rx = self._flat()
+        at_tx, at_rx = self._product(tx, conjugate @ rx), self._product(rx, conjugate.mT @ tx)
         return at_tx.sum(1), at_rx.sum(1)
 
     def matched(self, csi: Tensor) -> Tensor:
         """A^H y [B, (1 + D) S] of CSI [B, n_tx, n_rx, K] that is zero where there is no link."""
         conjugate = csi.movedim(-1, 1).conj().resolve_conj()
-        return self._product(self.tx, conjugate @ self.rx).sum((1, 2)).conj().resolve_conj()
+        tx, rx = self._flat()
+        return self._product(tx, conjugate @ rx).sum((1, 2)).conj().resolve_conj()
 
     def gram(self, link: Tensor) -> Tensor:
         """A^H A over the links [B, n_tx, n_rx, 1]: complex [B, (1 + D) S, (1 + D) S].
@@ -88,24 +81,45 @@ class PointColumns(Record):
             columns = self.written_out(link).flatten(2, 3)
             return (columns.mH @ columns).sum(1)
         # the product rule along the columns, and along the rows
-        (tx, tx_slopes), (rx, rx_slopes) = (self._rows(side.mH @ side) for side in (self.tx, self.rx))
+        (tx, tx_slopes), (rx, rx_slopes) = (self._rows(side.mH @ side) for side in self._flat())
         slopes = self._product(tx_slopes, rx[:, :, None]) + self._product(tx[:, :, None], rx_slopes)
         return torch.cat([self._product(tx, rx), slopes.flatten(2, 3)], dim=2).sum(1)
 
     def written_out(self, link: Tensor) -> Tensor:
         """The columns on the links [B, n_tx, n_rx, 1]: complex [B, K, n_tx, n_rx, (1 + D) S]."""
-        return self._product(self.tx[:, :, :, None], self.rx[:, :, None]) * link[:, None]
+        tx, rx = self._flat()
+        return self._product(tx[:, :, :, None], rx[:, :, None]) * link[:, None]
 
     def plain(self) -> tuple[Tensor, Tensor]:
         """T and R alone: [B, K, n_tx, S], [B, K, n_rx, S]."""
-        return self.tx[..., : self.n_slots], self.rx[..., : self.n_slots]
+        return self.tx[..., 0, :], self.rx[..., 0, :]
+
+    def slots(self, order: Tensor) -> PointColumns:
+        """The columns of the slots that an index [B, S'] names."""
+        index = order[:, None, None, None]
+        tx, rx = (side.gather(4, index.expand(*side.shape[:4], -1)) for side in (self.tx, self.rx))
+        return PointColumns(tx, rx)
+
+    def padded(self, n_slots: int) -> PointColumns:
+        """The same columns, and zeros up to `n_slots` slots."""
+        missing = (0, n_slots - self.n_slots)
+        return PointColumns(torch.nn.functional.pad(self.tx, missing), torch.nn.functional.pad(self.rx, missing))
+
+    def without_derivatives(self) -> PointColumns:
+        """The columns alone."""
+        return PointColumns(self.tx[..., :1, :], self.rx[..., :1, :])
+
+    def _flat(self) -> tuple[Tensor, Tensor]:
+        """Both sides [..., (1 + D) S], as matrix products take them."""
+        return self.tx.flatten(3), self.rx.flatten(3)
 
     def _product(self, one: Tensor, other: Tensor) -> Tensor:
         """Products of two sides [..., (1 + D) S] by the product rule."""
-        if self.repeats == 1:
+        repeats = self.tx.shape[-2]
+        if repeats == 1:
             return one * other
         (value, slopes), (other_value, other_slopes) = (
-            (side[..., : self.n_slots], side[..., self.n_slots :].unflatten(-1, (self.repeats - 1, self.n_slots)))
+            (side[..., : self.n_slots], side[..., self.n_slots :].unflatten(-1, (repeats - 1, self.n_slots)))
             for side in (one, other)
         )
         rule = slopes * other_value[..., None, :] + value[..., None, :] * other_slopes
@@ -113,4 +127,5 @@ class PointColumns(Record):
 
     def _rows(self, gram: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of the columns themselves [B, K, S, C] and of their derivatives [B, K, D, S, C] of a matrix."""
-        return gram[:, :, : self.n_slots], gram[:, :, self.n_slots :].unflatten(2, (self.repeats - 1, self.n_slots))
+        slopes = gram[:, :, self.n_slots :].unflatten(2, (self.tx.shape[-2] - 1, self.n_slots))
+        return gram[:, :, : self.n_slots], slopes

@@ -1,29 +1,43 @@
-"""Positions that are searched for echoes, finer than the pixels, with their dictionary in real numbers.
+"""Search grids: positions finer than the pixels, and the images that back-projection makes on them.
 
-A peak is only where refinement begins, so single precision is enough; and a complex matrix product written as a real
-one of twice the size runs at the full rate of the processor, which PyTorch's complex products do not.
+Of paths over a scatterer the dictionary is kept in real numbers. A peak is only where refinement begins, so single
+precision is enough; and a complex matrix product written as a real one of twice the size runs at the full rate of the
+processor, which PyTorch's complex products do not.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.operators.multistatic import gain_constant
-from unfolded_ogamp.physics import SPEED_OF_LIGHT, NodeArray, PixelGrid, amplitude, distances
+from unfolded_ogamp.memory import require_memory
+from unfolded_ogamp.physics import SPEED_OF_LIGHT, NodeArray, PixelGrid, amplitude, distances, gain_constant, node_wave
 from unfolded_ogamp.records import Record
+
+LIST_BYTES = 256  # of a position in a list of Python
 
 
 def fine_positions(pixels: PixelGrid, wavelength: Tensor, spacing: float) -> Tensor:
-    """Positions [B, Q, D] [m] that fill every pixel evenly, at most `spacing` wavelengths apart along a coordinate."""
+    """Positions [B, Q, D] [m] that fill every pixel evenly, at most `spacing` wavelengths apart along a coordinate.
+
+    Raises:
+        MemoryLimitError: if there is no memory for them.
+    """
     pixel = pixels.pixel[:, None, None]
-    count = int(per_axis(pixels, wavelength, spacing).amax())
+    exact, dimension = float(per_axis(pixels, wavelength, spacing).amax()), pixels.centre.shape[2]
+    inside = math.prod([exact] * dimension)  # inf where a power would overflow
+    n_bytes = inside * (LIST_BYTES + 2 * pixel.element_size() * pixels.centre.numel())
+    n_positions = inside * pixels.centre.shape[1]
+    purpose = f"{n_positions:.3g} positions to search, {exact:.3g} along every axis of a pixel,"
+    require_memory(n_bytes, purpose, pixel.device)
+    count = int(exact)
     axis = [(i - (count - 1) / 2) / count for i in range(count)]
-    inside = torch.tensor(list(itertools.product(axis, repeat=pixels.centre.shape[-1]))).to(pixel)
-    return (pixels.centre[:, :, None] + pixel[:, None] * inside).flatten(1, 2)
+    offset = torch.tensor(list(itertools.product(axis, repeat=dimension))).to(pixel)
+    return (pixels.centre[:, :, None] + pixel[:, None] * offset).flatten(1, 2)
 
 
 def per_axis(pixels: PixelGrid, wavelength: Tensor, spacing: float) -> Tensor:
@@ -33,7 +47,7 @@ def per_axis(pixels: PixelGrid, wavelength: Tensor, spacing: float) -> Tensor:
 
 @dataclass(frozen=True)
 class SearchGrid(Record):
-    """Where echoes are looked for.
+    """Where scatterers are searched, over paths from every Tx to every Rx.
 
     Attributes:
         position: [B, Q, D], [m].
@@ -60,12 +74,22 @@ class SearchGrid(Record):
             link: 1.0 where the link is measured, else 0.0: [B, n_tx, n_rx, 1].
             scale: what atoms are divided by [B].
             spacing: largest distance between positions along a coordinate, in wavelengths.
+
+        Raises:
+            MemoryLimitError: if there is no memory for it.
         """
         position, n_frequencies = fine_positions(pixels, array.wavelength, spacing), array.frequency.shape[1]
         n_scenes, n_positions, dimension = position.shape
+        n_tx, n_rx = link.shape[1:3]
+        at_rest = n_scenes * (8 * n_frequencies * (n_tx + n_rx) + 12)
+        while_filled = (
+            20 * n_frequencies * max(n_tx, n_rx)
+        )  # of one scene: angles in double, cosines in single precision
+        n_bytes = float(n_positions) * (at_rest + while_filled)
+        require_memory(n_bytes, f"a search grid of {n_scenes * n_positions} positions", position.device)
         tx, rx = (
             torch.empty(n_scenes, n_frequencies, 2 * count, n_positions, dtype=torch.float32, device=position.device)
-            for count in link.shape[1:3]
+            for count in (n_tx, n_rx)
         )
         energy = torch.cat(
             [
@@ -105,6 +129,46 @@ class SearchGrid(Record):
         real = product[:, :, :n_tx, :n_rx] + product[:, :, n_tx:, n_rx:]
         imaginary = product[:, :, n_tx:, :n_rx] - product[:, :, :n_tx, n_rx:]
         return torch.complex(real, imaginary).movedim(1, -1)
+
+
+@dataclass(frozen=True)
+class OneWaySearchGrid(Record):
+    """Where the unknown end of one-way paths is searched: what nodes hear, or what hears them.
+
+    Attributes:
+        position: [B, Q, D], [m].
+        wave: of every node at every position, zero where they coincide, complex [B, K, n, Q].
+    """
+
+    position: Tensor
+    wave: Tensor
+
+    @classmethod
+    def of(cls, array: NodeArray, nodes: Tensor, gain: Tensor | None, position: Tensor) -> OneWaySearchGrid:
+        """The waves of nodes [B, n, D] with antenna gains [B, n], or None for 1, at positions [B, Q, D], [m]."""
+        wave = node_wave(array, distances(nodes, position), gain)
+        return cls(position, torch.where(torch.isfinite(wave), wave, 0))
+
+    def per_node(self, measured: Tensor) -> Tensor:
+        """Normalised image a^H y / |a| of every node by itself: complex [B, n, K] -> [B, n, Q]."""
+        return self._correlation(measured) * self._energy().clamp(min=torch.finfo(measured.real.dtype).tiny).rsqrt()
+
+    def coherent(self, measured: Tensor) -> Tensor:
+        """Normalised image of all nodes in phase with one another: complex [B, n, K] -> [B, Q]."""
+        energy = self._energy().sum(1).clamp(min=torch.finfo(measured.real.dtype).tiny)
+        return self._correlation(measured).sum(1) * energy.rsqrt()
+
+    def power(self, measured: Tensor) -> Tensor:
+        """Power of the images of all nodes, each of an unknown phase of its own: complex [B, n, K] -> real [B, Q]."""
+        return self.per_node(measured).abs().square().sum(1)
+
+    def _correlation(self, measured: Tensor) -> Tensor:
+        """a^H y over the subcarriers [B, n, Q]."""
+        return torch.einsum("bknq,bnk->bnq", self.wave.conj(), measured)
+
+    def _energy(self) -> Tensor:
+        """|a|^2 over the subcarriers [B, n, Q]."""
+        return (self.wave.real.square() + self.wave.imag.square()).sum(1)
 
 
 def _fill(tx: Tensor, rx: Tensor, array: NodeArray, link: Tensor, scale: Tensor, position: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.physics.geometry import NodeArray
-from unfolded_ogamp.physics.phases import link_phase
+from unfolded_ogamp.physics.phases import link_phase, phasor
 from unfolded_ogamp.physics.scene import Scene
 from unfolded_ogamp.physics.waves import los_channel, nlos_channel
 from unfolded_ogamp.records import Record
@@ -17,7 +17,7 @@ from unfolded_ogamp.records import Record
 
 @dataclass(frozen=True)
 class Csi(Record):
-    """Measured CSI of a batch of scenes: all that an estimator is told besides geometry.
+    """Measured CSI of a batch of scenes: all that an estimator gets besides geometry.
 
     Attributes:
         value: complex [B, n_tx, n_rx, K]; zero where there is no link.
@@ -40,8 +40,8 @@ def noise_free_csi(scene: Scene) -> Tensor:
     """CSI (8) of a scene from its exact positions, without noise: complex [B, n_tx, n_rx, K]."""
     channel = nlos_channel(scene.array, scene.position, scene.reflectivity)
     channel = channel + los_channel(scene.array) * scene.los[..., None]
-    phase = -link_phase(scene.tx_phase, scene.rx_phase)
-    return channel * torch.complex(phase.cos(), phase.sin()) * scene.link[..., None]
+    turn = phasor(-link_phase(scene.tx_phase, scene.rx_phase))
+    return channel * turn * scene.link[..., None]
 
 
 def noise_variance_at(array: NodeArray, position: Tensor, reflectivity: Tensor, link: Tensor, snr_db: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ def measure(scene: Scene, generator: torch.Generator) -> Csi:
         value=clean + noise * scene.link[..., None],
         link=scene.link,
         los=scene.los,
-        los_channel=los_channel(scene.told_array),
+        los_channel=los_channel(scene.assumed_array),
         los_trusted=scene.los,
         noise_variance=scene.noise_variance,
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.memory import require_memory
 from unfolded_ogamp.records import Record
 
 SPEED_OF_LIGHT = 299_792_458.0  # [m/s]
@@ -66,11 +67,34 @@ class PixelGrid(Record):
 
 
 def regular_grid(counts: Sequence[int], pixel: float, middle: Sequence[float], dtype: torch.dtype) -> PixelGrid:
-    """A regular grid of counts[0] x counts[1] (x counts[2]) pixels around `middle` [m], as a batch of one."""
+    """A regular grid of counts[0] x counts[1] (x counts[2]) pixels around `middle` [m], as a batch of one.
+
+    Raises:
+        MemoryLimitError: if there is no memory for it.
+    """
+    n_pixels = math.prod(counts)
+    require_memory(3 * dtype.itemsize * len(counts) * n_pixels, f"a grid of {n_pixels} pixels")
     axes = [(torch.arange(n, dtype=dtype) - (n - 1) / 2) * pixel + m for n, m in zip(counts, middle, strict=True)]
     mesh = torch.meshgrid(*reversed(axes), indexing="ij")
     centre = torch.stack([axis.reshape(-1) for axis in reversed(mesh)], dim=-1)
     return PixelGrid(centre=centre[None], pixel=torch.full((1,), pixel, dtype=dtype))
+
+
+def distances(nodes: Tensor, points: Tensor) -> Tensor:
+    """Distance of every node [..., n, D] to every point [..., P, D]: [..., n, P], [m]."""
+    # one coordinate after the other: with the coordinates innermost in memory this takes several times as long
+    squares = [(nodes[..., :, None, axis] - points[..., None, :, axis]).square() for axis in range(nodes.shape[-1])]
+    return sum(squares[1:], squares[0]).sqrt()
+
+
+def unit_vectors(nodes: Tensor, points: Tensor) -> Tensor:
+    """Unit vectors from every node [B, n, D] to every point [B, P, D]: [B, D, n, P].
+
+    They are the gradient of `distances` over the point.
+    """
+    # contiguous: with the coordinates innermost in memory every product that follows is several times slower
+    difference = points.mT.contiguous()[:, :, None, :] - nodes.mT.contiguous()[:, :, :, None]
+    return difference / difference.square().sum(1, keepdim=True).sqrt()
 
 
 def draw_nodes(

@@ -1,4 +1,7 @@
-"""Which nodes hear of each other: the graph behind the incidence matrix (7) of the paper."""
+"""The graph of nodes and links: its incidence matrix (7), its Laplacian and its connected parts.
+
+Nodes are numbered over the Tx first, then the Rx.
+"""
 
 from __future__ import annotations
 
@@ -6,71 +9,91 @@ import torch
 from torch import Tensor
 
 
-def reached_nodes(link: Tensor) -> Tensor:
-    """Nodes that the first Tx reaches over any chain of the links [B, n_tx, n_rx] (bool).
-
-    Returns:
-        bool [B, n_tx + n_rx], Tx first.
-    """
-    tx_reached = torch.zeros_like(link[..., :, 0])
-    tx_reached[..., 0] = True
-    for _ in range(link.shape[-2]):
-        rx_reached = (link & tx_reached[..., :, None]).any(-2)
-        tx_next = tx_reached | (link & rx_reached[..., None, :]).any(-1)
-        if torch.equal(tx_next, tx_reached):
-            break
-        tx_reached = tx_next
-    return torch.cat([tx_reached, rx_reached], dim=-1)
+def degree(link: Tensor) -> Tensor:
+    """Number of links of every node, or the sum of their weights: [..., n_tx, n_rx] -> [..., n_tx + n_rx]."""
+    return torch.cat([link.sum(-1), link.sum(-2)], dim=-1)
 
 
-def is_connected(link: Tensor) -> Tensor:
-    """Whether the links [B, n_tx, n_rx] (bool) join all nodes into one network: bool [B].
-
-    Only then are the phases of all nodes determined up to the gauge.
-    """
-    return reached_nodes(link).all(-1)
-
-
-def reference_nodes(link: Tensor) -> Tensor:
-    """The reference of (7), the node with most links, of every connected part of the network.
-
-    Args:
-        link: bool [B, n_tx, n_rx].
-
-    Returns:
-        bool [B, n_tx + n_rx], Tx first, true once in every part; a node without links is a part of its own.
-    """
-    rank = _rank(link)
-    return rank == _highest_rank(link, rank)
-
-
-def main_part(link: Tensor) -> Tensor:
-    """Nodes that chains of the links [B, n_tx, n_rx] join to the node with most links: bool [B, n_tx + n_rx]."""
-    highest = _highest_rank(link, _rank(link))
-    return highest == highest.amax(-1, keepdim=True)
+def reference_node(link: Tensor) -> Tensor:
+    """The node whose phase is fixed in (7), the one with most links: bool [..., n_tx, n_rx] -> its number [...]."""
+    return degree(link).argmax(-1)
 
 
 def isolated_nodes(link: Tensor) -> Tensor:
-    """Nodes that have none of the links [B, n_tx, n_rx] (bool): bool [B, n_tx + n_rx], Tx first."""
-    return ~torch.cat([link.any(-1), link.any(-2)], dim=-1)
+    """Nodes that have none of the links [..., n_tx, n_rx] (bool): bool [..., n_tx + n_rx]."""
+    return degree(link) == 0
 
 
-def _rank(link: Tensor) -> Tensor:
-    """A rank of its own for every node, by its links and then by its place: [B, n_tx + n_rx]."""
-    n_nodes = sum(link.shape[-2:])
-    degree = torch.cat([link.sum(-1), link.sum(-2)], dim=-1)
-    return degree * n_nodes + torch.arange(n_nodes - 1, -1, -1, device=link.device)
+def components(link: Tensor) -> Tensor:
+    """The connected part that every node belongs to, as the number of the node with most links in it.
 
+    Args:
+        link: bool [..., n_tx, n_rx].
 
-def _highest_rank(link: Tensor, rank: Tensor) -> Tensor:
-    """The highest rank in the part of the network that a node belongs to: [B, n_tx + n_rx]."""
-    n_nodes = list(link.shape[-2:])
-    for _ in range(sum(n_nodes)):
-        at_tx, at_rx = rank.split(n_nodes, dim=-1)
+    Returns:
+        [..., n_tx + n_rx]; a node without links is a part of its own.
+    """
+    n_tx, n_rx = link.shape[-2:]
+    n_nodes = n_tx + n_rx
+    # the highest rank, by links and then by number, spreads over the links of its part
+    rank = degree(link) * n_nodes + torch.arange(n_nodes - 1, -1, -1, device=link.device)
+    for _ in range(n_nodes):
+        at_tx, at_rx = rank.split([n_tx, n_rx], dim=-1)
         from_rx = torch.where(link, at_rx[..., None, :], 0).amax(-1)
         from_tx = torch.where(link, at_tx[..., :, None], 0).amax(-2)
         higher = torch.maximum(rank, torch.cat([from_rx, from_tx], dim=-1))
         if torch.equal(higher, rank):
             break
         rank = higher
-    return rank
+    return n_nodes - 1 - rank % n_nodes
+
+
+def reference_nodes(link: Tensor) -> Tensor:
+    """The node with most links in every connected part: bool [..., n_tx, n_rx] -> bool [..., n_tx + n_rx]."""
+    part = components(link)
+    return part == torch.arange(part.shape[-1], device=link.device)
+
+
+def main_part(link: Tensor) -> Tensor:
+    """Nodes that chains of the links [..., n_tx, n_rx] join to the node with most links: bool [..., n_tx + n_rx]."""
+    return components(link) == reference_node(link)[..., None]
+
+
+def reached_nodes(link: Tensor) -> Tensor:
+    """Nodes that chains of the links [..., n_tx, n_rx] join to the first Tx: bool [..., n_tx + n_rx]."""
+    part = components(link)
+    return part == part[..., :1]
+
+
+def is_connected(link: Tensor) -> Tensor:
+    """Whether the links [..., n_tx, n_rx] (bool) join all nodes into one network: bool [...].
+
+    Only then are the phases of all nodes determined up to the gauge.
+    """
+    return reached_nodes(link).all(-1)
+
+
+def laplacian(weight: Tensor) -> Tensor:
+    """Laplacian G^T W G, no node left out, of links of weight W [..., n_tx, n_rx]: [..., nodes, nodes]."""
+    tx_block, rx_block = torch.diag_embed(weight.sum(-1)), torch.diag_embed(weight.sum(-2))
+    return torch.cat([torch.cat([tx_block, -weight], -1), torch.cat([-weight.mT, rx_block], -1)], -2)
+
+
+def incidence_matrix(link: Tensor, reference: int | Tensor) -> Tensor:
+    """Network incidence matrix G of (7): a row per existing link, a column per node but the reference.
+
+    Args:
+        link: which links exist, bool [n_tx, n_rx].
+        reference: number of the node left out.
+
+    Returns:
+        float64 [number of links, n_tx + n_rx - 1]: +1 at the Tx, -1 at the Rx; rows in the order (Tx, Rx).
+    """
+    n_tx = link.shape[0]
+    tx_index, rx_index = link.nonzero(as_tuple=True)
+    row = torch.arange(len(tx_index), device=link.device)
+    matrix = torch.zeros(len(tx_index), sum(link.shape), dtype=torch.float64, device=link.device)
+    matrix[row, tx_index] = 1.0
+    matrix[row, n_tx + rx_index] = -1.0
+    keep = torch.arange(matrix.shape[1], device=link.device) != reference
+    return matrix[:, keep]

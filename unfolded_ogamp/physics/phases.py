@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.physics.graph import reference_node
+
 
 def clock_phase(time_offset: Tensor, oscillator_phase: Tensor, frequency: Tensor) -> Tensor:
     """Node phase of (4)-(5), 2 pi f dt + phi_LO.
@@ -28,19 +30,19 @@ def link_phase(tx_phase: Tensor, rx_phase: Tensor) -> Tensor:
     return tx_phase[..., :, None, :] - rx_phase[..., None, :, :]
 
 
+def phasor(phase: Tensor) -> Tensor:
+    """exp(j phase) of a real tensor [rad]."""
+    return torch.complex(phase.cos(), phase.sin())
+
+
+def link_phasor(tx_phase: Tensor, rx_phase: Tensor) -> Tensor:
+    """exp(j Phi) of every link [B, n_tx, n_rx, K]: what takes the node phases out of the CSI (8)."""
+    return phasor(link_phase(tx_phase, rx_phase))
+
+
 def wrap(phase: Tensor) -> Tensor:
     """The same phase in [-pi, pi), [rad]."""
     return torch.remainder(phase + math.pi, 2 * math.pi) - math.pi
-
-
-def reference_node(link: Tensor) -> int:
-    """The node whose phase is fixed in (7): the one with most links; Tx are counted first, then Rx.
-
-    Args:
-        link: which links exist, bool [n_tx, n_rx].
-    """
-    degree = torch.cat([link.sum(-1), link.sum(-2)])
-    return int(degree.argmax())
 
 
 def relative_to_reference(tx_phase: Tensor, rx_phase: Tensor, link: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,30 +56,10 @@ def relative_to_reference(tx_phase: Tensor, rx_phase: Tensor, link: Tensor) -> t
         The same shapes, [rad] in [-pi, pi).
     """
     phase = torch.cat([tx_phase, rx_phase], dim=1)
-    reference = torch.cat([link.sum(2), link.sum(1)], dim=1).argmax(1)
-    phase = phase - phase.gather(1, reference[:, None, None].expand(-1, 1, phase.shape[2]))
+    reference = reference_node(link)[:, None, None].expand(-1, 1, phase.shape[2])
+    phase = phase - phase.gather(1, reference)
     tx, rx = wrap(phase).split([tx_phase.shape[1], rx_phase.shape[1]], dim=1)
     return tx, rx
-
-
-def incidence_matrix(link: Tensor, reference: int) -> Tensor:
-    """Network incidence matrix G of (7): a row per existing link, a column per node but the reference.
-
-    Args:
-        link: which links exist, bool [n_tx, n_rx].
-        reference: the node left out, counted over Tx, then Rx.
-
-    Returns:
-        float64 [number of links, n_tx + n_rx - 1]: +1 at the Tx, -1 at the Rx; rows in the order (Tx, Rx).
-    """
-    n_tx = link.shape[0]
-    tx_index, rx_index = link.nonzero(as_tuple=True)
-    row = torch.arange(len(tx_index), device=link.device)
-    matrix = torch.zeros(len(tx_index), sum(link.shape), dtype=torch.float64, device=link.device)
-    matrix[row, tx_index] = 1.0
-    matrix[row, n_tx + rx_index] = -1.0
-    keep = torch.arange(matrix.shape[1], device=link.device) != reference
-    return matrix[:, keep]
 
 
 def link_phase_error(estimated: Tensor, true: Tensor, link: Tensor) -> Tensor:
@@ -94,9 +76,9 @@ def link_phase_error(estimated: Tensor, true: Tensor, link: Tensor) -> Tensor:
         [B, n_tx, n_rx, K], [rad] in (-pi, pi], zero where there is no link.
     """
     difference = estimated - true
-    phasor = torch.complex(difference.cos(), difference.sin()) * link[..., None]
-    phasor = phasor * phasor.sum((-3, -2, -1), keepdim=True).conj()
-    return torch.where(link[..., None], phasor.angle(), torch.zeros_like(difference))
+    turn = phasor(difference) * link[..., None]
+    turn = turn * turn.sum((-3, -2, -1), keepdim=True).conj()
+    return torch.where(link[..., None], turn.angle(), torch.zeros_like(difference))
 
 
 def draw_residual_phases(n_nodes: int, link_std: float, batch: int, generator: torch.Generator) -> Tensor:

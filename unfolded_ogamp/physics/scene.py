@@ -23,7 +23,7 @@ class Scene(Record):
         link: links that are measured, bool [B, n_tx, n_rx].
         los: links whose CSI contains the line of sight (u_m of (8)), bool [B, n_tx, n_rx].
         noise_variance: variance of the complex noise [B].
-        told: nodes as estimators are told them, where that is not how they are; else None.
+        assumed: nodes as estimators are given them, where they differ from the true ones; else None.
     """
 
     array: NodeArray
@@ -35,9 +35,9 @@ class Scene(Record):
     link: Tensor
     los: Tensor
     noise_variance: Tensor
-    told: NodeArray | None = None
+    assumed: NodeArray | None = None
 
     @property
-    def told_array(self) -> NodeArray:
-        """Nodes as estimators are told them."""
-        return self.array if self.told is None else self.told
+    def assumed_array(self) -> NodeArray:
+        """Nodes as estimators are given them."""
+        return self.array if self.assumed is None else self.assumed

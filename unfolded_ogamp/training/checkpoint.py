@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import torch
 
-from unfolded_ogamp.imaging.network.settings import NetworkSettings
-from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.pretrained import ExportDetails
 from unfolded_ogamp.settings import settings_from_dict
+from unfolded_ogamp.system import Network, system
 
 
-class CheckpointError(ValueError):
+class CheckpointError(InputError):
     """A file that is no checkpoint of a training run; the message is one line."""
 
 
-def load_checkpoint(path: str | Path) -> tuple[UnfoldedOGAMP, ExportDetails]:
+def load_checkpoint(path: str | Path) -> tuple[Network, ExportDetails]:
     """The network of a checkpoint, with its averaged weights, and where it comes from.
 
     Raises:
@@ -25,21 +24,24 @@ def load_checkpoint(path: str | Path) -> tuple[UnfoldedOGAMP, ExportDetails]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        network = UnfoldedOGAMP(settings_from_dict(NetworkSettings, content["hyper_parameters"]["network"], "network"))
+        parameters, origin = content["hyper_parameters"], content["callbacks"]["Origin"]
+        learning = system(parameters["system"]).the_learning()
+        network = learning.network(settings_from_dict(learning.settings, parameters["network"], "network"))
         weights = content["state_dict"].items()
         network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in weights})
-        origin = content["callbacks"]["Origin"]
         details = ExportDetails(
-            trained_on=origin["configuration"]["mixture"],
-            seed=origin["configuration"]["data"]["seed"],
-            commit=origin["commit"],
+            trained_on=origin["trained_on"],
+            seed=origin["seed"],
+            provenance=origin["provenance"],
             training_time=origin["seconds"],
             measured={},
         )
     except FileNotFoundError:
         raise CheckpointError(f"{path}: expected a checkpoint file, found none") from None
-    except (KeyError, TypeError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
+    except OSError:
+        raise
+    except Exception as error:  # whatever a file of another kind, or a damaged one, makes PyTorch and pickle raise
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CheckpointError(
             f"{path}: expected a checkpoint of scripts/train.py, found another file: {reason}"
         ) from None

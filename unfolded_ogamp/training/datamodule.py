@@ -3,47 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import lightning
 import torch
 from torch.utils.data import DataLoader
 
-from unfolded_ogamp.physics import Csi, Scene
-from unfolded_ogamp.scenes import CounterSampler, SceneDataset, Source
-
-Batch = tuple[Scene, Csi]
+from unfolded_ogamp.scenes import Batch, CounterSampler, SceneDataset, Source
+from unfolded_ogamp.settings import Settings, at_least
 
 
 @dataclass(frozen=True)
-class DataSettings:
+class DataSettings(Settings):
     """How scenes are batched.
 
     Attributes:
-        seed: seed of all splits, which never meet.
+        seed: of all splits, which never meet, and of the initial weights.
         batch_size: scenes in a batch.
         batches_per_epoch: training batches between two validations, on all ranks together.
         validation_batches: validation batches, the same ones every time, on all ranks together.
         workers: processes that draw scenes; does not change the scenes.
     """
 
-    seed: int = 0
-    batch_size: int = 4
-    batches_per_epoch: int = 100
-    validation_batches: int = 4
-    workers: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "batches_per_epoch", "validation_batches"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.workers < 0:
-            raise ValueError(f"workers must not be negative, got {self.workers}")
+    seed: Annotated[int, at_least(0)] = 0
+    batch_size: Annotated[int, at_least(1)] = 4
+    batches_per_epoch: Annotated[int, at_least(1)] = 60
+    validation_batches: Annotated[int, at_least(1)] = 4
+    workers: Annotated[int, at_least(0)] = 0
 
 
 class SceneDataModule(lightning.LightningDataModule):
     """Training scenes from one source and validation scenes from another."""
 
-    def __init__(self, training: Source, validation: Source, settings: DataSettings) -> None:
+    def __init__(self, training: Source[Any, Any], validation: Source[Any, Any], settings: DataSettings) -> None:
         super().__init__()
         self.training, self.validation, self.settings = training, validation, settings
 
@@ -65,10 +57,12 @@ class SceneDataModule(lightning.LightningDataModule):
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Records know how to move themselves; Lightning does not know records."""
         del dataloader_idx
-        scene, csi = batch
-        return scene.to(device=device), csi.to(device=device)
+        scene, measurement = batch
+        return scene.to(device=device), measurement.to(device=device)
 
-    def _loader(self, source: Source, split: str, sampler: CounterSampler | list[tuple[int, int]]) -> DataLoader[Batch]:
+    def _loader(
+        self, source: Source[Any, Any], split: str, sampler: CounterSampler | list[tuple[int, int]]
+    ) -> DataLoader[Batch]:
         dataset = SceneDataset(source, self.settings.batch_size, self.settings.seed, split)
         return DataLoader(dataset, batch_size=None, sampler=sampler, num_workers=self.settings.workers)
 

@@ -5,31 +5,22 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Annotated, Any
 
 import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from unfolded_ogamp.imaging.estimate import Estimate
-from unfolded_ogamp.imaging.greedy import restarts
-from unfolded_ogamp.imaging.likelihood import model_selection
-from unfolded_ogamp.imaging.network.loss import (
-    LossSettings,
-    block_errors,
-    bound_of,
-    competition_loss,
-    refinement_loss,
-    saturated,
-    total_loss,
-)
-from unfolded_ogamp.imaging.network.settings import NetworkSettings
-from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
-from unfolded_ogamp.training.datamodule import Batch, SceneDataModule
+from unfolded_ogamp.records import first_tensor
+from unfolded_ogamp.scenes import Batch
+from unfolded_ogamp.settings import Settings, at_least, positive, within
+from unfolded_ogamp.system import System
+from unfolded_ogamp.training.datamodule import SceneDataModule
 
 
 @dataclass(frozen=True)
-class OptimiserSettings:
+class OptimiserSettings(Settings):
     """Adam with a warm-up and a cosine decay.
 
     Attributes:
@@ -38,17 +29,9 @@ class OptimiserSettings:
         final: share of the learning rate that is left at the end of the run.
     """
 
-    learning_rate: float = 0.02
-    warm_up: int = 20
-    final: float = 0.02
-
-    def __post_init__(self) -> None:
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
-        if self.warm_up < 0:
-            raise ValueError(f"warm_up must not be negative, got {self.warm_up}")
-        if not 0 < self.final <= 1:
-            raise ValueError(f"final must lie in (0, 1], got {self.final}")
+    learning_rate: Annotated[float, positive] = 0.002
+    warm_up: Annotated[int, at_least(0)] = 20
+    final: Annotated[float, within("(0, 1]")] = 0.02
 
     def factor(self, step: int, steps: int) -> float:
         """Share of the learning rate at a step of a run of `steps` steps."""
@@ -59,56 +42,39 @@ class OptimiserSettings:
 
 
 class UnfoldedModule(lightning.LightningModule):
-    """Trains an `UnfoldedOGAMP`; hyperparameters are a plain dict, so that checkpoints load with `weights_only`."""
+    """Trains a network of a system; hyperparameters are plain, so that checkpoints load with `weights_only`.
 
-    def __init__(self, network: NetworkSettings, loss: LossSettings, optimiser: OptimiserSettings) -> None:
+    Args:
+        system: whose network it is.
+        network, loss: settings of the classes that it names.
+        optimiser: how the network is trained.
+        seed: of the initial weights.
+    """
+
+    def __init__(self, system: System, network: Any, loss: Any, optimiser: OptimiserSettings, seed: int) -> None:
         super().__init__()
-        self.save_hyperparameters({"network": asdict(network), "loss": asdict(loss), "optimiser": asdict(optimiser)})
-        self.network = UnfoldedOGAMP(network)
-        self.loss, self.optimiser = loss, optimiser
+        learning = system.the_learning()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = learning.network(network)
+        plain = {"network": asdict(network), "loss": asdict(loss), "optimiser": asdict(optimiser)}
+        self.save_hyperparameters({"system": system.name, **plain})
+        self.system, self.loss, self.optimiser = system, loss, optimiser
 
-    def forward(self, batch: Batch) -> Estimate:
-        """Estimate of the scenes of a batch."""
-        scene, csi = batch
-        return self.network(csi, scene.array, scene.grid)
-
-    def losses(self, batch: Batch, focused: bool) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, averaged over the scenes of a batch, and its parts at the end of one start.
-
-        Args:
-            batch: scenes and CSI.
-            focused: start from phases in focus and go through all blocks, as the second start of a scene does; else
-                from those that are given, to the first exit.
-        """
-        scene, csi = batch
-        posed = self.network.pose(csi, scene.array, scene.grid)
-        problem, search_grid, phases = posed.problem, posed.search_grid, posed.phases
-        if focused:
-            phases = restarts.focused_phases(problem, phases, self.network.settings.greedy)
-        states = list(self.network.states(problem, search_grid, phases))
-        blocks = [block_errors(state, scene, self.loss) for state in states]
-        last = states[-1] if focused else states[self.network.settings.first_exit - 1]
-        refined = self.network.refinement(last, problem, search_grid)
-        refinement = refinement_loss(refined, scene, bound_of(scene, problem), self.loss)
-        log_odds = self.network.log_odds(refined, problem)
-        competition = competition_loss(log_odds, refined, scene, self.loss)
-        # of a start that ended in a trap nothing can be told; it is started anew
-        competition = competition * (model_selection.excess(refined, problem) <= self.network.settings.greedy.margin)
-        loss = total_loss(blocks, self.loss)
-        loss = loss + self.loss.refinement * refinement + self.loss.competition * competition
-        parts = {"refinement": refinement, "competition": competition}
-        parts |= {name: getattr(blocks[-1], name) for name in ("phase", "position", "detection")}
-        return saturated(loss, self.loss).mean(), {name: value.detach().nanmean() for name, value in parts.items()}
+    def losses(self, batch: Batch, batch_idx: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a batch and its parts."""
+        return self.system.the_learning().loss(self.network, *batch, self.loss, batch_idx)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss, parts = self.losses(batch, focused=batch_idx % 2 == 1)
-        self.log("train/loss", loss, prog_bar=True, batch_size=batch[0].position.shape[0])
-        self.log_dict({f"train/{name}": value for name, value in parts.items()}, batch_size=batch[0].position.shape[0])
+        loss, parts = self.losses(batch, batch_idx)
+        size = len(first_tensor(batch[0]))
+        self.log("train/loss", loss, prog_bar=True, batch_size=size)
+        self.log_dict({f"train/{name}": value for name, value in parts.items()}, batch_size=size)
         return loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Estimate]:
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         del batch_idx
-        return {"estimate": self(batch)}
+        return {"estimate": self.network(*self.system.scoring.inputs(*batch))}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Skip a step whose gradient is not finite: with no gradient Adam leaves weights and moments alone."""

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import lightning
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from unfolded_ogamp.evaluation.report import provenance
-from unfolded_ogamp.imaging.estimate import Estimator
+from unfolded_ogamp.errors import InputError
+from unfolded_ogamp.evaluation.compare import Estimator
+from unfolded_ogamp.provenance import provenance
+from unfolded_ogamp.settings import Settings, at_least, positive, require, within
+from unfolded_ogamp.system import Network
+from unfolded_ogamp.training.checkpoint import load_checkpoint
 from unfolded_ogamp.training.datamodule import SceneDataModule
 from unfolded_ogamp.training.module import UnfoldedModule
 from unfolded_ogamp.training.validation import ValidationReport
 
 
 @dataclass(frozen=True)
-class RunSettings:
+class RunSettings(Settings):
     """How a run is carried out.
 
     Attributes:
@@ -33,30 +39,29 @@ class RunSettings:
     """
 
     output: str
-    epochs: int
-    clip: float = 1.0
-    averaging: float = 0.98
+    epochs: Annotated[int, at_least(1)]
+    clip: Annotated[float, positive] = 1.0
+    averaging: Annotated[float, within("[0, 1)")] = 0.98
     accelerator: str = "auto"
     devices: int = 1
     resume: str | None = None
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
-        if not self.clip > 0:
-            raise ValueError(f"clip must be positive, got {self.clip}")
-        if not 0 <= self.averaging < 1:
-            raise ValueError(f"averaging must lie in [0, 1), got {self.averaging}")
-        if self.resume is not None and not Path(self.resume).is_file():
-            raise ValueError(f"resume must be a checkpoint file, found none at {self.resume}")
+        super().__post_init__()
+        found = self.resume is None or Path(self.resume).is_file()
+        require(found, f"resume must be a checkpoint file, found none at {self.resume}")
 
 
 class Origin(lightning.Callback):
-    """Writes into every checkpoint where it comes from: plain configuration, commit, and seconds of training so far."""
+    """Writes into every checkpoint where it comes from.
 
-    def __init__(self, configuration: Mapping[str, Any]) -> None:
-        self.configuration = configuration
-        self.commit = provenance()["commit"]
+    Args:
+        trained_on: scenario or mixture, as plain values.
+        seed: of the scenes.
+    """
+
+    def __init__(self, trained_on: Mapping[str, Any], seed: int) -> None:
+        self.trained_on, self.seed = trained_on, seed
         self.earlier = 0.0
         self.started = time.monotonic()
 
@@ -66,8 +71,9 @@ class Origin(lightning.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "configuration": dict(self.configuration),
-            "commit": self.commit,
+            "trained_on": dict(self.trained_on),
+            "seed": self.seed,
+            "provenance": provenance(),
             "seconds": self.earlier + time.monotonic() - self.started,
         }
 
@@ -75,12 +81,21 @@ class Origin(lightning.Callback):
         self.earlier = float(state_dict["seconds"])
 
 
+class StepByStep(lightning.Callback):
+    """Tells of every step that is done."""
+
+    def __init__(self, on_step: Callable[[], None]) -> None:
+        self.on_step = on_step
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.on_step()
+
+
 def fit(
     module: UnfoldedModule,
     data: SceneDataModule,
     classic: Estimator,
     settings: RunSettings,
-    configuration: Mapping[str, Any],
 ) -> Path:
     """Train, and return the path of the last checkpoint.
 
@@ -89,10 +104,10 @@ def fit(
         data: scenes to train and validate on.
         classic: estimator that validation compares with.
         settings: how the run is carried out.
-        configuration: the whole configuration as plain values, kept in the checkpoints.
 
     Raises:
         FileExistsError: if there are checkpoints of another run where this one's would go.
+        InputError: if the run cannot be resumed, or not run on these devices.
     """
     output = Path(settings.output)
     if settings.resume is None and any((output / "checkpoints").glob("*.ckpt")):
@@ -108,22 +123,88 @@ def fit(
         save_top_k=-1,
         save_on_train_epoch_end=True,
     )
-    trainer = lightning.Trainer(
-        max_epochs=settings.epochs,
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        gradient_clip_val=settings.clip,
-        use_distributed_sampler=False,
+    trainer = _trainer(
+        settings,
         log_every_n_steps=5,
         logger=TensorBoardLogger(output, name="tensorboard"),
         callbacks=[
-            ValidationReport(classic),
+            ValidationReport(module.system, classic),
             checkpoints,
-            Origin(configuration),
+            Origin(asdict(data.training), data.settings.seed),  # type: ignore[call-overload]
             EMAWeightAveraging(decay=settings.averaging, use_buffers=False),
             LearningRateMonitor("step"),
             RichProgressBar(leave=True),
         ],
     )
-    trainer.fit(module, datamodule=data, ckpt_path=settings.resume)
+    if settings.resume is not None:
+        _expect_same_network(Path(settings.resume), module)
+    _fit(trainer, module, data, settings.resume)
     return Path(checkpoints.last_model_path)
+
+
+def fit_quietly(
+    module: UnfoldedModule, data: SceneDataModule, settings: RunSettings, on_step: Callable[[], None]
+) -> Network:
+    """The network of a module after the steps that `fit` takes, with its averaged weights, ready to estimate.
+
+    Args:
+        module: what is trained.
+        data: scenes to train on; those to validate on are not drawn.
+        settings: how the run is carried out, but that nothing is resumed and the folder stays as it is.
+        on_step: called after every step.
+    """
+    logger = logging.getLogger("lightning.pytorch")  # it says what it found and why it stopped, once per run
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        trainer = _trainer(
+            settings,
+            limit_val_batches=0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[EMAWeightAveraging(decay=settings.averaging, use_buffers=False), StepByStep(on_step)],
+        )
+        _fit(trainer, module, data, None)
+    finally:
+        logger.setLevel(level)
+    return module.network.eval().requires_grad_(False)
+
+
+def _trainer(settings: RunSettings, **differences: Any) -> lightning.Trainer:
+    """What every run has in common.
+
+    Raises:
+        InputError: if there is no such accelerator, or it has not so many devices.
+    """
+    try:
+        return lightning.Trainer(
+            max_epochs=settings.epochs,
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            gradient_clip_val=settings.clip,
+            use_distributed_sampler=False,
+            **differences,
+        )
+    except (ValueError, MisconfigurationException) as error:
+        raise InputError(f"run: expected an accelerator and devices that are there, found {error}") from error
+
+
+def _fit(trainer: lightning.Trainer, module: UnfoldedModule, data: SceneDataModule, resume: str | None) -> None:
+    """Train; Ctrl-C is raised as such, which Lightning ends the program for."""
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=resume)
+    except SystemExit:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _expect_same_network(checkpoint: Path, module: UnfoldedModule) -> None:
+    """Refuse to go on from a checkpoint of another network."""
+    network, _ = load_checkpoint(checkpoint)
+    if (network.system, network.settings) != (module.network.system, module.network.settings):
+        raise InputError(
+            f"run.resume: expected a checkpoint of the network that is trained, found another: {checkpoint}"
+        )

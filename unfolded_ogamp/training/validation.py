@@ -8,27 +8,24 @@ import lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from unfolded_ogamp.bounds.imaging import Bound, joint_bound
+from unfolded_ogamp.evaluation.compare import Estimator
 from unfolded_ogamp.evaluation.figures import parameter_figure
-from unfolded_ogamp.imaging.estimate import Estimate, Estimator
-from unfolded_ogamp.imaging.figures.comparison import comparison_figure
-from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
-from unfolded_ogamp.imaging.score import SceneMetrics, scene_metrics
-from unfolded_ogamp.training.datamodule import Batch
-
-SHOWN = ("chamfer", "success", "phase_rmse", "position_efficiency", "phase_efficiency")
+from unfolded_ogamp.records import first_tensor
+from unfolded_ogamp.scenes import Batch
+from unfolded_ogamp.system import Network, System
 
 
 class ValidationReport(lightning.Callback):
     """Logs the validation metrics of network and classic estimator, the learned curves, and a picture of one scene.
 
     Args:
+        system: whose network it is.
         classic: estimator to compare with; it runs once per validation scene, and is remembered.
     """
 
-    def __init__(self, classic: Estimator) -> None:
-        self.classic = classic
-        self.remembered: dict[int, tuple[Estimate, list[Bound], list[SceneMetrics]]] = {}
+    def __init__(self, system: System, classic: Estimator) -> None:
+        self.system, self.classic = system, classic
+        self.remembered: dict[int, tuple[Any, list[Any], list[Any]]] = {}
 
     def on_validation_batch_end(
         self,
@@ -41,42 +38,38 @@ class ValidationReport(lightning.Callback):
     ) -> None:
         """Metrics of one batch, and after the first batch the pictures."""
         del dataloader_idx
-        scene, csi = batch
-        n_scenes = scene.position.shape[0]
+        scene, scoring = batch[0], self.system.scoring
+        scenes = range(len(first_tensor(scene)))
         if batch_idx not in self.remembered:
-            classic = self.classic(csi, scene.array, scene.grid)
-            bounds = [joint_bound(scene, index) for index in range(n_scenes)]
-            known = [scene_metrics(scene, classic, index, bounds[index]) for index in range(n_scenes)]
-            self.remembered[batch_idx] = classic, bounds, known
+            estimate = self.classic(*scoring.inputs(*batch))
+            bounds = [scoring.bound(scene, index) for index in scenes]
+            known = [scoring.score(scene, estimate, index, bounds[index]) for index in scenes]
+            self.remembered[batch_idx] = estimate, bounds, known
         classic, bounds, known = self.remembered[batch_idx]
-        learned = [scene_metrics(scene, outputs["estimate"], index, bounds[index]) for index in range(n_scenes)]
-        for name in SHOWN:
+        learned = [scoring.score(scene, outputs["estimate"], index, bounds[index]) for index in scenes]
+        watched = self.system.the_learning().watched
+        for name in watched:
             for who, metrics in (("network", learned), ("classic", known)):
                 values = torch.tensor([float(getattr(m, name)) for m in metrics])
                 pl_module.log(
                     f"{name}/{who}",
                     values.nanmean(),  # an efficiency is nan where nothing is matched
-                    prog_bar=name in ("chamfer", "success"),
-                    batch_size=n_scenes,
+                    prog_bar=name in watched[:2],
+                    batch_size=len(scenes),
                     sync_dist=True,
                 )
         if batch_idx == 0 and isinstance(trainer.logger, TensorBoardLogger):
-            self._draw(trainer.logger, trainer.global_step, batch, classic, outputs["estimate"], pl_module)
+            assert isinstance(pl_module.network, Network)
+            estimates = {"classic": classic, "network": outputs["estimate"]}
+            self._draw(trainer.logger, trainer.global_step, scene, estimates, pl_module.network)
 
     def _draw(
-        self,
-        logger: TensorBoardLogger,
-        step: int,
-        batch: Batch,
-        classic: Estimate,
-        learned: Estimate,
-        module: lightning.LightningModule,
+        self, logger: TensorBoardLogger, step: int, scene: Any, estimates: dict[str, Any], network: Network
     ) -> None:
-        network = module.network
-        assert isinstance(network, UnfoldedOGAMP)
-        picture = comparison_figure(batch[0], {"classic": classic, "network": learned}, 0)
-        logger.experiment.add_figure("validation scene", picture, step)
-        start = UnfoldedOGAMP(network.settings).curves()
+        learning = self.system.the_learning()
+        if learning.picture is not None:
+            logger.experiment.add_figure("validation scene", learning.picture(scene, estimates, 0), step)
+        start = learning.network(network.settings).curves()
         curves = {name: values.tolist() for name, values in network.curves().items()}
         figure = parameter_figure(curves, {name: values.tolist() for name, values in start.items()})
         logger.experiment.add_figure("learned parameters", figure, step)

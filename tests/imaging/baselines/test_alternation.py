@@ -1,4 +1,4 @@
-"""What all rivals share: phases from their images, one list at the end, nothing that depends on units or company."""
+"""What all baselines share: phases from their images, one list at the end, nothing that depends on units or company."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from baseline_problem import SMALL, complex_noise, geometry, scattering
 
 from unfolded_ogamp.bounds.imaging import joint_bound
-from unfolded_ogamp.imaging.baselines import RIVALS, build_rival
-from unfolded_ogamp.imaging.baselines.alternation import AlternationSettings, RivalEstimator, listed, strength
+from unfolded_ogamp.imaging.baselines import BASELINES, build_baseline
+from unfolded_ogamp.imaging.baselines.alternation import AlternationSettings, BaselineEstimator, listed, strength
 from unfolded_ogamp.imaging.baselines.matched_filter import MatchedFilter
 from unfolded_ogamp.imaging.baselines.points import Points
 from unfolded_ogamp.imaging.phases.refinement import SynchronisationSettings
@@ -21,39 +21,39 @@ from unfolded_ogamp.imaging.score import scene_metrics
 CROWDED = replace(SMALL, name="crowded", n_tx=20, n_rx=20, sparsity=0.1, phase_std=0.3)
 
 
-@pytest.fixture(params=RIVALS)
-def rival(request) -> RivalEstimator:
-    """Every rival, with few rounds."""
+@pytest.fixture(params=BASELINES)
+def baseline(request) -> BaselineEstimator:
+    """Every baseline, with few rounds."""
     if request.param in ("fista", "omp"):
         pytest.importorskip("pyproximal", reason="the benchmark extra is not installed")
-    return replace(build_rival(request.param), settings=AlternationSettings(rounds=15, search_rounds=3))
+    return replace(build_baseline(request.param), settings=AlternationSettings(rounds=15, search_rounds=3))
 
 
 def drawn(n_scenes: int, seed: int):
     return draw(SMALL, n_scenes, torch.Generator().manual_seed(seed))
 
 
-def test_scatterers_and_phases_are_found(rival):
+def test_scatterers_and_phases_are_found(baseline):
     """The matched filter takes scatterers for alone: it finds most of them, and its phases are left out."""
     scene, csi = draw(CROWDED, 3, torch.Generator().manual_seed(0))
-    estimate = rival(csi, scene.array, scene.grid)
+    estimate = baseline(csi, scene.array, scene.grid)
     unsynchronised = replace(estimate, tx_phase=0 * estimate.tx_phase, rx_phase=0 * estimate.rx_phase)
     found, start = (
         [scene_metrics(scene, one, index, joint_bound(scene, index)) for index in range(3)]
         for one in (estimate, unsynchronised)
     )
-    if isinstance(rival.imager, MatchedFilter):
+    if isinstance(baseline.imager, MatchedFilter):
         assert sum(one.missed for one in found) <= 15
     else:
         assert sum(one.success for one in found) >= 2
         assert median(one.phase_rmse for one in found) < median(one.phase_rmse for one in start) / 2
 
 
-def test_neither_units_nor_company_matter(rival):
+def test_neither_units_nor_company_matter(baseline):
     scene, csi = drawn(2, seed=1)
-    together = rival(csi, scene.array, scene.grid)
+    together = baseline(csi, scene.array, scene.grid)
     louder = replace(csi, value=1e4 * csi.value, noise_variance=1e8 * csi.noise_variance)[1:2]
-    alone = rival(louder, scene.array[1:2], scene.grid[1:2])
+    alone = baseline(louder, scene.array[1:2], scene.grid[1:2])
     torch.testing.assert_close(alone.scatterers[0].position, together.scatterers[1].position, rtol=0, atol=1e-3)
     torch.testing.assert_close(
         alone.scatterers[0].reflectivity, 1e4 * together.scatterers[1].reflectivity, rtol=0.01, atol=0
@@ -64,17 +64,17 @@ def test_neither_units_nor_company_matter(rival):
     )
 
 
-def test_residual_is_that_of_the_prediction(rival):
+def test_residual_is_that_of_the_prediction(baseline):
     scene, csi = draw(replace(SMALL, missing_links=0.3), 1, torch.Generator().manual_seed(2))
-    estimate = rival(csi, scene.array, scene.grid)
+    estimate = baseline(csi, scene.array, scene.grid)
     power = (csi.value - estimate.prediction).abs().square()[0][csi.link[0]]
     torch.testing.assert_close(estimate.residual[0], power.mean(), rtol=1e-4, atol=0)
 
 
-def test_noise_alone_holds_next_to_nothing(rival):
+def test_noise_alone_holds_next_to_nothing(baseline):
     scene, csi = drawn(1, seed=3)
     noise = complex_noise(csi.value, 4).to(csi.value.dtype)
-    estimate = rival(replace(csi, value=noise), scene.array, scene.grid)
+    estimate = baseline(replace(csi, value=noise), scene.array, scene.grid)
     assert len(estimate.scatterers[0].position) <= 2
     assert bool(estimate.finite.all())
 
@@ -101,7 +101,7 @@ def test_list_is_debiased_and_holds_what_stands_out_alone():
 
 
 def test_settings_are_checked():
-    with pytest.raises(ValueError, match=r"search_rounds must lie in 1 ... rounds = 3, got 4"):
+    with pytest.raises(ValueError, match=r"search_rounds must be at most rounds = 3, got 4"):
         AlternationSettings(rounds=3, search_rounds=4)
     with pytest.raises(ValueError, match="one phase per node for all frequencies"):
         AlternationSettings(synchronisation=SynchronisationSettings(node_phase="per_frequency"))

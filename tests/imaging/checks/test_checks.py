@@ -11,11 +11,18 @@ import pytest
 import torch
 from places import SHARED
 
-from unfolded_ogamp.imaging.checks.check import Verdict, compare_readings
-from unfolded_ogamp.imaging.checks.delays import check_delays, mean_delay, possible_delays
-from unfolded_ogamp.imaging.checks.free_space import misfit
-from unfolded_ogamp.imaging.checks.readings import AS_IT_IS, BOTH, CONJUGATED, IN_MILLIMETRES, SWAPPED, Reading
-from unfolded_ogamp.imaging.checks.run import check_arrays
+from unfolded_ogamp.imaging.checks import Verdict, check_arrays
+from unfolded_ogamp.imaging.checks.conventions import (
+    AS_IT_IS,
+    BOTH,
+    CONJUGATED,
+    IN_MILLIMETRES,
+    SWAPPED,
+    Convention,
+    compare_conventions,
+)
+from unfolded_ogamp.imaging.checks.fit import phase_misfit
+from unfolded_ogamp.imaging.checks.geometry import check_delays, mean_delay, possible_delays
 from unfolded_ogamp.imaging.files.arrays import KEYS, from_arrays
 from unfolded_ogamp.imaging.files.csi import save_csi
 from unfolded_ogamp.imaging.scenes.sampler import draw
@@ -26,7 +33,7 @@ SCENARIO = Scenario(n_tx=10, n_rx=10, pixels=(10, 10), sparsity=0.05, subcarrier
 LINE_OF_SIGHT = replace(SCENARIO, n_tx=16, n_rx=16, sparsity=0.02, los=True, blocked_los=0.3)
 MEASURED = SHARED / "data"
 pytestmark = pytest.mark.filterwarnings("ignore:the CSI is")  # times the line of sight of positions in millimetres
-MILLIMETRES = Reading("metres given as millimetres", "", scale=1e3)
+MILLIMETRES = Convention("metres given as millimetres", "", scale=1e3)
 
 Arrays = dict[str, np.ndarray]
 
@@ -44,7 +51,7 @@ def verdicts(arrays: Arrays) -> dict[str, Verdict]:
 @pytest.mark.parametrize("scenario", [SCENARIO, LINE_OF_SIGHT], ids=["scattering", "line of sight"])
 def test_a_right_file_passes(scenario, tmp_path):
     found = verdicts(arrays_of(scenario, tmp_path))
-    assert found.pop("line of sight") == (Verdict.PASS if scenario.los else Verdict.UNTOLD)
+    assert found.pop("line of sight") == (Verdict.PASS if scenario.los else Verdict.UNDECIDED)
     assert set(found.values()) == {Verdict.PASS}
 
 
@@ -52,10 +59,10 @@ def test_a_right_file_passes(scenario, tmp_path):
 @pytest.mark.parametrize(
     ("mistake", "remedy"),
     [(CONJUGATED, CONJUGATED), (SWAPPED, SWAPPED), (BOTH, BOTH), (MILLIMETRES, IN_MILLIMETRES)],
-    ids=lambda reading: reading.name,
+    ids=lambda convention: convention.name,
 )
 def test_every_mistake_fails_with_its_remedy(scenario, mistake, remedy, tmp_path):
-    checks = {check.name: check for check in check_arrays(mistake.of(arrays_of(scenario, tmp_path)))}
+    checks = {check.name: check for check in check_arrays(mistake.convert(arrays_of(scenario, tmp_path)))}
     name = "line of sight" if "point scatterers" not in checks else "point scatterers"
     assert checks[name].verdict == Verdict.FAIL
     assert f"if {remedy.name}: {remedy.advice}." in checks[name].sentence
@@ -63,12 +70,12 @@ def test_every_mistake_fails_with_its_remedy(scenario, mistake, remedy, tmp_path
         assert checks["delays"].verdict == Verdict.FAIL
 
 
-def test_readings_undo_their_mistakes(tmp_path):
+def test_conventions_undo_their_mistakes(tmp_path):
     arrays = arrays_of(LINE_OF_SIGHT, tmp_path)
-    for reading in (CONJUGATED, SWAPPED, BOTH):
-        again = reading.of(reading.of(arrays))
+    for convention in (CONJUGATED, SWAPPED, BOTH):
+        again = convention.convert(convention.convert(arrays))
         assert all(np.array_equal(again[key], arrays[key]) for key in arrays)
-    again = IN_MILLIMETRES.of(MILLIMETRES.of(arrays))
+    again = IN_MILLIMETRES.convert(MILLIMETRES.convert(arrays))
     assert all(np.allclose(again[key], arrays[key], rtol=1e-12, atol=0) for key in ("tx", "rx", "roi", "pixel"))
 
 
@@ -79,7 +86,7 @@ def test_known_line_of_sight_is_checked_against_the_csi_and_against_the_geometry
     assert (found["line of sight"], found["known line of sight"]) == (Verdict.PASS, Verdict.PASS)
     found = verdicts(known | {"csi": known["csi"].conj()})
     assert (found["line of sight"], found["known line of sight"]) == (Verdict.FAIL, Verdict.PASS)
-    found = verdicts(CONJUGATED.of(known))
+    found = verdicts(CONJUGATED.convert(known))
     assert (found["line of sight"], found["known line of sight"]) == (Verdict.PASS, Verdict.FAIL)
 
 
@@ -90,8 +97,8 @@ def test_line_of_sight_misfit_is_zero_whatever_the_node_phases_and_antennas(tmp_
     phase = 2 * math.pi * torch.rand(2, 1, 16, 1, generator=generator, dtype=torch.float64)
     gain = 1 + torch.rand(1, 16, 16, 1, generator=generator, dtype=torch.float64)
     measured = reference * gain * torch.polar(torch.ones_like(gain), phase[0][:, :, None] - phase[1][:, None])
-    assert misfit(measured, reference, file) == pytest.approx(0, abs=1e-9)
-    assert misfit(measured.conj(), reference, file) > 0.3
+    assert phase_misfit(measured, reference, file) == pytest.approx(0, abs=1e-9)
+    assert phase_misfit(measured.conj(), reference, file) > 0.3
 
 
 def test_mean_delay_of_one_scatterer_is_that_of_its_paths_by_their_power(tmp_path):
@@ -112,20 +119,20 @@ def test_mean_delay_of_one_scatterer_is_that_of_its_paths_by_their_power(tmp_pat
     assert shortest < min(delays) < max(delays) < longest
 
 
-def test_delays_are_untold_by_one_frequency_and_doubted_where_clocks_are_apart(tmp_path):
+def test_delays_are_undecided_at_one_frequency_and_doubted_where_clocks_are_apart(tmp_path):
     arrays = arrays_of(SCENARIO, tmp_path)
     one = arrays | {"frequency": arrays["frequency"][:1], "csi": arrays["csi"][..., :1]}
-    assert check_delays(from_arrays(one)).verdict == Verdict.UNTOLD
+    assert check_delays(from_arrays(one)).verdict == Verdict.UNDECIDED
     twice = arrays | {"frequency": arrays["frequency"][[0, 0]]}
-    assert check_delays(from_arrays(twice)).verdict == Verdict.UNTOLD
+    assert check_delays(from_arrays(twice)).verdict == Verdict.UNDECIDED
     turn = np.exp(-2j * np.pi * 2e-7 * (arrays["frequency"] - arrays["frequency"][0]))  # 200 ns late
     assert check_delays(from_arrays(arrays | {"csi": arrays["csi"] * turn})).verdict == Verdict.DOUBT
 
 
-def test_a_scatterer_alone_does_not_tell_the_sign(tmp_path):
-    """At one frequency, node phases of which nothing is known explain one scatterer in any reading."""
+def test_a_single_scatterer_leaves_the_sign_undecided(tmp_path):
+    """At one frequency, node phases of which nothing is known explain one scatterer in any convention."""
     alone = replace(SCENARIO, sparsity=0.01, phase_model="uniform", n_subcarriers=1)
-    assert verdicts(arrays_of(alone, tmp_path))["point scatterers"] == Verdict.UNTOLD
+    assert verdicts(arrays_of(alone, tmp_path))["point scatterers"] == Verdict.UNDECIDED
 
 
 NUMBERS = {
@@ -175,14 +182,17 @@ def test_what_is_no_measurement_is_refused(key, value, message, tmp_path):
     [
         (0.1, 0.5, "pass"),
         (0.5, 0.1, "fail"),
-        (0.1, 0.15, "untold"),
+        (0.1, 0.15, "undecided"),
         (0.7, 0.8, "doubt"),
-        (0.0, 0.0, "untold"),
-        (0.001, 0.04, "untold"),
+        (0.0, 0.0, "undecided"),
+        (0.001, 0.04, "undecided"),
     ],
 )
-def test_readings_are_told_apart_by_a_factor(own, other, verdict):
-    assert compare_readings("name", {AS_IT_IS: own, SWAPPED: 0.9, CONJUGATED: other}, clearly=2.0).verdict == verdict
+def test_conventions_are_distinguished_by_the_ratio_of_misfits(own, other, verdict):
+    assert (
+        compare_conventions("name", {AS_IT_IS: own, SWAPPED: 0.9, CONJUGATED: other}, least_ratio=2.0).verdict
+        == verdict
+    )
 
 
 @pytest.mark.skipif(not MEASURED.exists(), reason="the measured files are not there")
@@ -194,4 +204,4 @@ def test_measured_files_pass_and_their_conjugates_fail(name):
         if key in KEYS and not key.startswith("truth")
     }
     assert not {Verdict.FAIL, Verdict.DOUBT} & set(verdicts(arrays).values())
-    assert Verdict.FAIL in verdicts(CONJUGATED.of(arrays)).values()
+    assert Verdict.FAIL in verdicts(CONJUGATED.convert(arrays)).values()

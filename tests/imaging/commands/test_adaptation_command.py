@@ -11,7 +11,7 @@ from run_script import run_script
 from small_network import DETAILS, small_network
 from test_tune_command import METRICS
 
-from unfolded_ogamp.commands.failure import CommandError
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.evaluation.compare import Row
 from unfolded_ogamp.export import export_network
 from unfolded_ogamp.imaging.commands import adaptation
@@ -68,21 +68,21 @@ def test_scenes_are_told_alike_and_measured_differently() -> None:
         batches = [found[name][index] for name in found]
         told = batches[0][0].array.tx
         assert len(told) == 1
-        assert all(torch.equal(scene.told_array.tx, told) for scene, _ in batches)
+        assert all(torch.equal(scene.assumed_array.tx, told) for scene, _ in batches)
         assert len({csi.value.abs().sum().item() for _, csi in batches}) == 4
 
 
 def test_handing_over_is_as_asked() -> None:
-    for hand_over in (False, True):
-        study = AdaptationStudy(n_scenes=1, seed=0, hand_over=hand_over, adaptation=AdaptationSettings(steps=3))
+    for fallback in (False, True):
+        study = AdaptationStudy(n_scenes=1, seed=0, fallback=fallback, adaptation=AdaptationSettings(steps=3))
         found = estimators(small_network(), study)
-        assert found[NETWORK].settings.hand_over is hand_over
+        assert found[NETWORK].settings.fallback is fallback
         assert found[ADAPTED].network is found[NETWORK]
         assert found[ADAPTED].settings.steps == 3
 
 
 def test_band_is_refused_in_one_line() -> None:
-    with pytest.raises(CommandError, match="scenario wide: a mismatch needs a scenario without bandwidth"):
+    with pytest.raises(InputError, match="scenario wide: a mismatch needs a scenario without bandwidth"):
         mismatches(replace(TINY, name="wide", los=True, bandwidth=1e8), AdaptationStudy(n_scenes=1, seed=0))
 
 
@@ -90,7 +90,7 @@ def test_tables_and_files_from_the_command_line(tmp_path, monkeypatch, capfd) ->
     """With something quick in place of greedy."""
     monkeypatch.setattr(adaptation, "GreedyEstimator", lambda: AlternatingEstimator(PRESETS["gamp"]()))
     settings = NetworkSettings(
-        blocks=1, first_exit=1, looks=0, joint_layers=1, final_layers=1, prunings=0, width=0, starts=1
+        blocks=1, first_exit=1, detection_passes=0, joint_layers=1, final_layers=1, prunings=0, width=0, starts=1
     )
     network = tmp_path / "network"
     export_network(UnfoldedOGAMP(settings), network, DETAILS)
@@ -102,5 +102,5 @@ def test_tables_and_files_from_the_command_line(tmp_path, monkeypatch, capfd) ->
     assert tables.split("\n\n")[1].strip() in capfd.readouterr().out
     document = json.loads((output / "results.json").read_text())
     assert document["settings"]["adaptation"] == {"steps": 1, "learning_rate": 0.01}
-    assert document["settings"]["hand_over"] is False
+    assert document["settings"]["fallback"] is False
     assert len(document["results"]) == 4

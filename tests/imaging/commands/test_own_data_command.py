@@ -47,4 +47,4 @@ def test_nothing_to_work_on_is_one_line(tmp_path, capfd):
     assert run_script("own_data", f"folder={tmp_path}", f"output={tmp_path / 'out'}") == 2
     assert capfd.readouterr().err == f"{tmp_path}: expected CSI files with truth_position, found none\n"
     assert run_script("own_data") == 2
-    assert capfd.readouterr().err == "folder: expected folder=DIR, found none\n"
+    assert capfd.readouterr().err == "folder: expected folder=VALUE, found none\n"

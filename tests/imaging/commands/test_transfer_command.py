@@ -9,16 +9,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import hydra
 import pytest
 import torch
 from matrix_of_rows import matrix_of_rows
-from places import CONF
 from rich.console import Console
-from run_script import run_script
+from run_script import options_of, run_script
 
 from unfolded_ogamp.commands.evaluate import EvaluationSettings
-from unfolded_ogamp.commands.failure import CommandError
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.evaluation.compare import Row, compare, summarise
 from unfolded_ogamp.imaging.commands import transfer
 from unfolded_ogamp.imaging.commands.transfer import Recipe, run_transfer, trained_networks, transfer_table
@@ -27,6 +25,7 @@ from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.scenes.mixture import Component, Mixture
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.score import SCORING
 from unfolded_ogamp.pretrained import load_pretrained
 from unfolded_ogamp.scenes import Source, evaluation_scenes
 from unfolded_ogamp.training.datamodule import DataSettings, SceneDataModule
@@ -36,8 +35,8 @@ from unfolded_ogamp.training.run import RunSettings
 FEW = Scenario(name="few", n_tx=7, n_rx=7, pixels=(6, 6), sparsity=0.06)
 NOISY = replace(FEW, name="noisy", snr_db=3.0)
 MIXED = Mixture([Component(FEW, ranges={"snr_db": (3.0, 25.0)})])
-ALONE = NetworkSettings(blocks=1, first_exit=1, looks=1, starts=1, hand_over=False)
-SETTINGS = EvaluationSettings(n_scenes=2, batch_size=2, seed=0)
+ALONE = NetworkSettings(blocks=1, first_exit=1, detection_passes=1, starts=1, fallback=False)
+SETTINGS = EvaluationSettings(n_scenes=2, batch_size=2, seed=0, device="cpu")
 
 
 def recipe(folder: Path, steps: int = 2) -> Recipe:
@@ -68,7 +67,9 @@ def test_every_network_on_every_scenario_in_one_file(done: tuple[Path, list[Row]
     assert document["settings"]["recipe"]["data"]["batches_per_epoch"] == 2
     ((few,), (noisy,)) = (evaluation_scenes(one, 2, 2, seed=0) for one in (FEW, NOISY))
     analytic = {"untrained": UnfoldedOGAMP(ALONE)}
-    expected = [row for scenes, name in ((few, "few"), (noisy, "noisy")) for row in compare(analytic, [scenes], name)]
+    expected = [
+        row for scenes, name in ((few, "few"), (noisy, "noisy")) for row in compare(analytic, [scenes], name, SCORING)
+    ]
     found = [row for row in rows if row.estimator == "untrained"]
     assert [(row.scenario, row.scene) for row in found] == [(row.scenario, row.scene) for row in expected]
     assert [row.metrics.phase_rmse for row in found] == [row.metrics.phase_rmse for row in expected]
@@ -124,16 +125,14 @@ def test_table_has_networks_as_lines_and_scenarios_as_columns() -> None:
 
 @pytest.mark.parametrize("twice", [FEW, replace(FEW, name="mixture"), replace(FEW, name="untrained")])
 def test_a_name_stands_for_one_network(twice: Scenario, tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match=f"expected names of their own, found {twice.name} twice"):
+    with pytest.raises(InputError, match=f"expected names of their own, found {twice.name} twice"):
         run(tmp_path / "new", FEW, twice)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_shipped_recipe_tests_networks_by_themselves() -> None:
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        config = hydra.compose("transfer")
-    network = hydra.utils.instantiate(config.recipe).network
-    assert (network.starts, network.hand_over) == (1, False)
+    network = options_of("transfer").recipe.network
+    assert (network.starts, network.fallback) == (1, False)
 
 
 def test_unknown_scenario_is_refused_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:

@@ -11,12 +11,14 @@ from omegaconf import OmegaConf
 from places import CONF
 from run_script import run_script
 
-from unfolded_ogamp.commands.failure import CommandError
-from unfolded_ogamp.imaging.baselines.alternation import RivalEstimator
+from unfolded_ogamp.catalogue import build_estimator, parse_entry
+from unfolded_ogamp.errors import InputError
+from unfolded_ogamp.imaging.baselines.alternation import BaselineEstimator
 from unfolded_ogamp.imaging.baselines.matched_filter import MatchedFilter
-from unfolded_ogamp.imaging.catalogue import build_estimator, parse_entry
 from unfolded_ogamp.imaging.commands.tune import Range, score, value_at, with_value
 from unfolded_ogamp.imaging.score import SceneMetrics
+from unfolded_ogamp.imaging.system import SYSTEM
+from unfolded_ogamp.settings import SettingsError
 
 RANGES = OmegaConf.load(CONF / "tune.yaml").ranges
 METRICS = SceneMetrics(
@@ -52,16 +54,16 @@ def test_score_is_mean_log_error_plus_ten_times_the_failures():
 def test_a_range_is_even_in_its_value_or_in_its_logarithm():
     assert [Range(1.0, 9.0).at(share) for share in (0.0, 0.5, 1.0)] == [1.0, 5.0, 9.0]
     assert [Range(1.0, 9.0, log=True).at(share) for share in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 3.0, 9.0])
-    with pytest.raises(CommandError, match=r"expected low <= high, positive with log, found 0.0 and 1.0"):
+    with pytest.raises(SettingsError, match=r"low must be positive with log, got 0\.0"):
         Range(0.0, 1.0, log=True)
 
 
 def test_a_value_reaches_its_field_and_no_other():
-    estimator = RivalEstimator(MatchedFilter())
+    estimator = BaselineEstimator(MatchedFilter())
     changed = with_value(estimator, "settings.synchronisation.phase_step", 1.2)
     assert value_at(changed, "settings.synchronisation.phase_step") == 1.2
     assert with_value(changed, "settings.synchronisation.phase_step", 1.7) == estimator
-    with pytest.raises(CommandError, match=r"expected the path of a setting, found 'imager\.depth'"):
+    with pytest.raises(InputError, match=r"expected the path of a setting, found 'imager\.depth'"):
         value_at(estimator, "imager.depth")
 
 
@@ -69,7 +71,7 @@ def test_a_value_reaches_its_field_and_no_other():
 def test_shipped_ranges_hold_the_settings_as_they_are(name):
     if name in ("fista", "omp"):
         pytest.importorskip("pyproximal", reason="the benchmark extra is not installed")
-    estimator = build_estimator(parse_entry(name), CONF)
+    estimator = build_estimator(SYSTEM, parse_entry(name))
     for path, limits in RANGES[name].items():
         assert limits.low <= value_at(estimator, path) <= limits.high
 
@@ -86,7 +88,7 @@ def test_table_has_the_estimator_as_it_is_and_every_draw_best_first(capfd):
 
 REFUSED = {
     "estimator": ("estimator=moon", "estimator: expected one with ranges, fista, omp, "),
-    "draws": ("n_draws=0", "n_draws: expected a whole number of at least 1, found 0"),
+    "draws": ("n_draws=0", "n_draws must be at least 1, got 0"),
     "path": ("+ranges.matched_filter.moon={low: 1.0, high: 2.0}", "ranges: expected the path of a setting, found"),
 }
 

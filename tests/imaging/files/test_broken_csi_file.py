@@ -86,8 +86,8 @@ BROKEN: dict[str, tuple[dict[str, object] | Build, str]] = {
         lambda a: {"roi": None, "tx": a["tx"] * [1, 0], "rx": a["rx"] * [1, 0]},
         "roi: expected corners, as the nodes span no region, found none",
     ),
-    "huge grid": ({"pixel": 2e-4}, "roi and pixel: expected at most 1.1e+07 pixels with 9 nodes, found 4.8e+07"),
-    "huge count": ({"pixel": 1e-300}, "roi and pixel: expected at most 1.1e+07 pixels with 9 nodes, found inf"),
+    "huge grid": ({"pixel": 2e-7}, "a grid of 48000000000000 pixels would take "),
+    "huge count": ({"pixel": 1e-300}, "roi and pixel: expected at most 1e+09 pixels along an axis, found "),
     "loss law": ({"loss": "flat"}, "loss: expected one of spherical, cylindrical, found 'flat'"),
     "gain of zero": ({"tx_gain": np.arange(5.0)}, "tx_gain: expected positive values, found 0.0"),
     "gains of others": (
@@ -148,7 +148,7 @@ UNREADABLE: dict[str, tuple[Callable[[bytes], bytes] | bytes | None, str]] = {
     "not there": (None, "expected a file, found none"),
     "empty": (b"", NOT_NPZ),
     "text": (b"tx,rx\n1,2", NOT_NPZ),
-    "single array": (single_array, f"{NOT_NPZ} (it holds a single array)"),
+    "single array": (single_array, f"{NOT_NPZ} (File is not a zip file)"),
     "truncated": (lambda good: good[:-200], NOT_NPZ),
     "damaged": (
         lambda good: good[:200] + bytes(200) + good[400:],

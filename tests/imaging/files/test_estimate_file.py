@@ -25,7 +25,7 @@ def estimated():
 def test_file_predicts_the_csi(estimated, tmp_path):
     """A reader who knows (8) alone gets the residual of the file from the file: units, signs and axes are right."""
     scene, csi, estimate = estimated
-    save_estimate(tmp_path / "estimate.npz", estimate, scene.grid, index=1)
+    save_estimate(tmp_path / "estimate.npz", estimate, scene.grid, {}, index=1)
     with np.load(tmp_path / "estimate.npz") as archive:
         file = {key: torch.from_numpy(archive[key]) for key in archive.files}
     channel = nlos_channel(scene.array[1:], file["position"][None], file["reflectivity"][None])
@@ -45,6 +45,6 @@ def test_gradients_do_not_matter(estimated, tmp_path):
     scene, _, estimate = estimated
     learned = torch.ones((), requires_grad=True)
     grid = PixelGrid(scene.grid.centre * learned, scene.grid.pixel)
-    save_estimate(tmp_path / "estimate.npz", estimate, grid)
+    save_estimate(tmp_path / "estimate.npz", estimate, grid, {})
     with np.load(tmp_path / "estimate.npz") as archive:
         np.testing.assert_array_equal(archive["grid"], scene.grid.centre[0])

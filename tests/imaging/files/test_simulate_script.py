@@ -8,8 +8,10 @@ import sys
 import torch
 from places import SCRIPTS
 
-from unfolded_ogamp.imaging.files.csi import load_csi, simulate
+from unfolded_ogamp.commands.simulate import simulate
+from unfolded_ogamp.imaging.files.csi import load_csi
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.system import SYSTEM
 from unfolded_ogamp.scenes import SceneDataset
 
 SCRIPT = SCRIPTS / "simulate.py"
@@ -33,7 +35,7 @@ def test_script_writes_scenes_and_nothing_else(tmp_path):
 
 
 def test_more_scenes_do_not_change_the_first(tmp_path):
-    few = list(simulate(Scenario(n_tx=2, n_rx=2), 1, 0, tmp_path / "few"))
-    many = list(simulate(Scenario(n_tx=2, n_rx=2), 3, 0, tmp_path / "many"))
+    few = list(simulate(SYSTEM.the_files(), Scenario(n_tx=2, n_rx=2), 1, 0, tmp_path / "few"))
+    many = list(simulate(SYSTEM.the_files(), Scenario(n_tx=2, n_rx=2), 3, 0, tmp_path / "many"))
     assert torch.equal(load_csi(few[0]).csi.value, load_csi(many[0]).csi.value)
     assert not torch.equal(load_csi(many[0]).csi.value, load_csi(many[1]).csi.value)

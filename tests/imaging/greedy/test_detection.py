@@ -1,20 +1,19 @@
-"""Detection adds the echoes that stand out of the noise; tidying up loses none of them."""
+"""Detection adds the echoes that stand out of the noise; merging loses none of them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import torch
-from problems import posed
+from problems import modelled, posed
 
 from unfolded_ogamp.imaging.greedy import detection
-from unfolded_ogamp.imaging.greedy.settings import GreedySettings
-from unfolded_ogamp.imaging.likelihood import joint_step
+from unfolded_ogamp.imaging.greedy.settings import DetectionSettings
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.sources import Sources
 
-SETTINGS = GreedySettings()
+SETTINGS = DetectionSettings()
 SCENARIO = Scenario(n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.04, snr_db=40.0)
 
 
@@ -36,7 +35,11 @@ def with_companions(truth: Sources, problem: Problem, apart: list[float], shares
 
 
 def unexplained(sources: Sources, problem: Problem) -> torch.Tensor:
-    return joint_step.init(sources, problem).cost
+    return modelled(sources, problem).cost
+
+
+def cleaned(sources: Sources, problem: Problem) -> Sources:
+    return detection.cleaned(modelled(sources, problem), problem, SETTINGS).sources
 
 
 def test_sources_that_merge_keep_their_echoes() -> None:
@@ -45,7 +48,7 @@ def test_sources_that_merge_keep_their_echoes() -> None:
     echoes = unexplained(replace(truth, reflectivity=truth.reflectivity * (truth.used.cumsum(1) > 1)), problem)
     for share in (0.4, -0.3, 0.2j):
         split = with_companions(truth, problem, [0.02], [share])
-        merged = detection.tidy(split, problem, SETTINGS)
+        merged = cleaned(split, problem)
         assert merged.used.sum(1).tolist() == truth.used.sum(1).tolist()
         change = unexplained(merged, problem) - unexplained(truth, problem)
         assert bool((change < 1e-3 * echoes).all())
@@ -55,7 +58,9 @@ def test_of_a_chain_the_strongest_takes_its_neighbours_alone() -> None:
     """The third is out of its reach, and keeps what it has."""
     *_, problem, truth = posed(SCENARIO, 4, seed=1, expected_count=1.0)
     reach = 0.8 * SETTINGS.merge_radius
-    merged = detection.tidy(with_companions(truth, problem, [reach, 2 * reach], [0.3, 0.2]), problem, SETTINGS)
+    merged = detection.cleaned(
+        modelled(with_companions(truth, problem, [reach, 2 * reach], [0.3, 0.2]), problem), problem, SETTINGS
+    ).sources
     assert merged.used.sum(1).tolist() == (truth.used.sum(1) + 1).tolist()
     torch.testing.assert_close(merged.reflectivity.sum(1), truth.reflectivity.sum(1))
     torch.testing.assert_close(merged.reflectivity[:, 0], 0.8 * truth.reflectivity[:, 0])
@@ -64,14 +69,21 @@ def test_of_a_chain_the_strongest_takes_its_neighbours_alone() -> None:
 def test_what_noise_makes_as_well_or_has_left_the_region_goes() -> None:
     *_, problem, truth = posed(SCENARIO, 4, seed=2, expected_count=1.0)
     assert problem.noise_variance is not None
-    kept = detection.tidy(truth, problem, SETTINGS)
+    kept = cleaned(truth, problem)
     assert torch.equal(kept.used, truth.used)
     faint = truth.reflectivity.clone()
     faint[:, 0] *= 1e-3
-    assert detection.tidy(replace(truth, reflectivity=faint), problem, SETTINGS).used.sum(1).tolist() == [3] * 4
+    assert (
+        detection.cleaned(modelled(replace(truth, reflectivity=faint), problem), problem, SETTINGS)
+        .sources.used.sum(1)
+        .tolist()
+        == [3] * 4
+    )
     edge = problem.grid.centre.amax(1) + problem.grid.pixel[:, None]
     for beyond in (-1e-3, 1e-3):
         position = truth.position.clone()
         position[:, 0] = edge + beyond
-        found = detection.tidy(replace(truth, position=position), problem, SETTINGS).used.sum(1)
+        found = detection.cleaned(
+            modelled(replace(truth, position=position), problem), problem, SETTINGS
+        ).sources.used.sum(1)
         assert found.tolist() == [3 if beyond > 0 else 4] * 4

@@ -7,14 +7,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from problems import posed
+from problems import modelled, posed
 from scipy.stats import binom
 
 from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.imaging.greedy import rounds
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
-from unfolded_ogamp.imaging.greedy.settings import GreedySettings
-from unfolded_ogamp.imaging.likelihood import joint_step
+from unfolded_ogamp.imaging.greedy.settings import DetectionSettings, GreedySettings, RestartSettings
 from unfolded_ogamp.imaging.scenes.sampler import draw, draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import scene_metrics
@@ -22,6 +21,8 @@ from unfolded_ogamp.physics import measure
 from unfolded_ogamp.records import concatenate
 
 SMALL = Scenario(name="small", n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.05)
+ONE_START = GreedySettings(restarts=RestartSettings(starts=1))
+NEVER_FOCUSED = GreedySettings(restarts=RestartSettings(starts=1, focus_gain=math.inf))
 
 
 def success_and_metrics(scenario: Scenario, n_scenes: int, seed: int, settings: GreedySettings | None = None):
@@ -68,7 +69,10 @@ def test_no_synchronisation_at_all_is_needed():
     scenario = replace(SMALL, n_tx=16, n_rx=16, phase_std=50.0)
     found = [
         sum(m.success for m in success_and_metrics(scenario, 5, seed=3, settings=settings)[0])
-        for settings in (GreedySettings(starts=1, haze=math.inf), GreedySettings(starts=1))
+        for settings in (
+            NEVER_FOCUSED,
+            ONE_START,
+        )
     ]
     assert found[0] < 4 <= found[1], found
 
@@ -91,8 +95,8 @@ def test_noise_alone_holds_nothing():
     generator = torch.Generator().manual_seed(6)
     noise = torch.view_as_complex(torch.randn(*csi.value.shape, 2, generator=generator).to(scene.position))
     csi = replace(csi, value=noise, noise_variance=torch.full_like(csi.noise_variance, 2.0))
-    estimate = GreedyEstimator(GreedySettings(starts=1, false_alarm=0.3))(csi, scene.array, scene.grid)
-    alarms = sum(len(found.position) > 0 for found in estimate.scatterers)
+    estimator = GreedyEstimator(replace(ONE_START, detection=DetectionSettings(false_alarm=0.3)))
+    alarms = sum(len(found.position) > 0 for found in estimator(csi, scene.array, scene.grid).scatterers)
     assert 0.1 * 0.3 * 100 <= alarms <= binom.ppf(0.999, 100, 0.3)
 
 
@@ -107,7 +111,7 @@ def test_a_scene_does_not_depend_on_its_batch():
     ]
     grids = [replace(s.grid, centre=s.grid.centre - m) for (s, _), m in zip((few, crowded), moved, strict=True)]
     array, grid = concatenate(arrays), concatenate(grids)
-    estimator = GreedyEstimator(GreedySettings(starts=3))
+    estimator = GreedyEstimator(GreedySettings(restarts=RestartSettings(starts=3)))
     together = estimator(csi, array, grid)
     assert bool(together.prediction.isfinite().all())
     for index in range(4):
@@ -127,8 +131,7 @@ def test_a_split_scatterer_is_made_one():
         reflectivity=torch.cat([truth.reflectivity, 0.3 * truth.reflectivity[:, :1]], dim=1),
         used=torch.cat([truth.used, truth.used[:, :1]], dim=1),
     )
-    state = rounds.GreedyState(joint_step.init(split, problem), *torch.tensor([[True], [False]]))
-    one = rounds.finish(state, problem, GreedySettings()).joint
+    one = rounds.finish(rounds.of_model(modelled(split, problem)), problem, GreedySettings()).model
     assert int(one.sources.used.sum()) == truth.used.shape[1]
 
 
@@ -148,6 +151,6 @@ def test_a_close_pair_stays_two():
 
 def test_settings_are_checked():
     with pytest.raises(ValueError, match="spacing must be positive, got 0"):
-        GreedySettings(spacing=0.0)
+        DetectionSettings(spacing=0.0)
     with pytest.raises(ValueError, match="starts must be at least 1, got 0"):
-        GreedySettings(starts=0)
+        RestartSettings(starts=0)

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from problems import pose_scene
+from problems import modelled, pose_scene, started
 
 from unfolded_ogamp.imaging.greedy import pruning
-from unfolded_ogamp.imaging.greedy.settings import GreedySettings
 from unfolded_ogamp.imaging.likelihood import joint_step, model_selection
+from unfolded_ogamp.imaging.likelihood.joint_step import JointState
+from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
@@ -19,7 +20,6 @@ from unfolded_ogamp.imaging.sources import Sources, drop
 from unfolded_ogamp.operators.multistatic import MultistaticOperator
 from unfolded_ogamp.physics import Scene, measure
 
-SETTINGS = GreedySettings()
 SCENARIO = Scenario(n_tx=16, n_rx=16, pixels=(8, 8), sparsity=5 / 64, snr_db=25.0)
 PLANE = replace(SCENARIO, n_tx=24, n_rx=24, pixels=(40, 40), pixel=0.04, sparsity=5 / 1600)
 SPACE = replace(PLANE, pixels=(12, 12, 12), pixel=0.1, sparsity=5 / 1728, node_radius=(1.0, 1.5))
@@ -34,25 +34,45 @@ def drawn(seed: int) -> Scene:
     return draw(SCENARIO, 6, torch.Generator().manual_seed(seed))[0]
 
 
-def converged(sources: Sources, problem: Problem) -> joint_step.JointState:
-    state = joint_step.init(sources, problem)
-    for _ in range(15):
-        state = joint_step.step(state, problem, torch.ones_like(sources.used[:, 0]), 0.1)
+def converged(sources: Sources, problem: Problem) -> JointState:
+    return more_steps(started(sources, problem), problem, 15)
+
+
+def more_steps(state: JointState, problem: Problem, count: int) -> JointState:
+    for _ in range(count):
+        state = joint_step.step(state, problem, torch.ones_like(state.model.sources.used[:, 0]), 0.1)
     return state
 
 
-def evidence_of(state: joint_step.JointState, problem: Problem) -> pruning.Evidence:
-    return pruning.evidence(state, problem, pruning.exact_uncertainty(state.sources, problem))
+def evidence_of(model: Model, problem: Problem) -> pruning.Evidence:
+    return pruning.evidence(model, problem, pruning.exact_uncertainty(model, problem))
+
+
+def odds_of(model: Model, problem: Problem) -> torch.Tensor:
+    return pruning.log_odds(evidence_of(model, problem), model, problem)
+
+
+def pruned_once(state: JointState, problem: Problem, sign: float = 1.0) -> JointState:
+    """Without the sources of negative log-odds, of those that are close to one another the weakest."""
+    return pruning.drop_weak(
+        state,
+        problem,
+        lambda model, part, _: sign * odds_of(model, part),
+        pruning.weakest_nearby(0.5),
+        lambda fewer, part: more_steps(fewer, part, 10),
+        keep_needed=False,
+        rounds=1,
+    )
 
 
 def test_power_alone_is_that_of_the_column_over_the_noise() -> None:
     problem, truth = measured(drawn(1), 1)
-    state = joint_step.init(truth, problem)
-    found = evidence_of(state, problem)
+    model = modelled(truth, problem)
+    found = evidence_of(model, problem)
     for slot in range(5):
         one = MultistaticOperator.at(problem.array, truth.position[:, slot : slot + 1], problem.dictionary_scale)
         echo = one.forward(truth.reflectivity[:, None, slot : slot + 1]) * problem.link
-        noise = model_selection.noise_power(state.cost, truth, problem).maximum(problem.noise_variance)
+        noise = model_selection.noise_power(model, problem).maximum(problem.noise_variance)
         expected = echo.abs().square().sum((1, 2, 3)) / noise
         torch.testing.assert_close(found.alone[:, slot], expected)
     # an amplitude alone in noise of variance s has the variance s / 2 over the energy of its column
@@ -70,10 +90,10 @@ def test_log_odds_are_half_of_what_the_information_criterion_loses_without_a_sou
     weak[:, 0] *= 0.02
     problem, truth = measured(replace(scene, reflectivity=weak), 4)
     state = converged(truth, problem)
-    odds = pruning.log_odds(evidence_of(state, problem), state.sources, problem)[:, 0]
+    odds = odds_of(state.model, problem)[:, 0]
     first = torch.zeros_like(truth.used).index_fill(1, torch.tensor([0]), True)
-    without = converged(drop(state.sources, first), problem)
-    loss = model_selection.criterion(without, problem) - model_selection.criterion(state, problem)
+    without = converged(drop(state.model.sources, first), problem)
+    loss = model_selection.criterion(without.model, problem) - model_selection.criterion(state.model, problem)
     expected = (loss - math.log(scene.grid.centre.shape[1])) / 2
     price = (2 * problem.n_samples).log() / 2
     assert float(((odds - expected) / price).mean().abs()) < 0.5
@@ -92,13 +112,12 @@ def test_one_of_two_that_split_a_scatterer_goes_and_the_other_takes_its_place() 
         used=torch.cat([truth.used[:, :1], truth.used], 1),
     )
     state = converged(split, problem)
-    doubt = pruning.log_odds(evidence_of(state, problem), state.sources, problem)
+    doubt = odds_of(state.model, problem)
     assert bool((doubt[:, :2].amin(1) < 0).all())
     assert bool((doubt[:, 2:] > 0).all())
-    pruned, doubted = pruning.prune(state, problem, doubt, SETTINGS, steps=10)
-    assert bool(doubted.all())
+    pruned = pruned_once(state, problem).model
     assert pruned.sources.used.sum(1).tolist() == [5] * 6
-    assert bool((model_selection.criterion(pruned, problem) < model_selection.criterion(state, problem)).all())
+    assert bool(model_selection.better(pruned, state.model, problem).all())
     distance = torch.cdist(scene.position, pruned.sources.position)
     distance = torch.where(pruned.sources.used[:, None], distance, torch.inf)
     assert float(distance.amin(2).max()) < 0.02 * float(problem.array.wavelength[0])
@@ -110,10 +129,26 @@ def test_two_scatterers_inside_the_point_response_stay_two() -> None:
     close[:, 1] = close[:, 0] + torch.tensor([0.2, 0.0]).double() * float(scene.array.wavelength[0])
     problem, truth = measured(replace(scene, position=close), 3)
     state = converged(truth, problem)
-    doubt = pruning.log_odds(evidence_of(state, problem), state.sources, problem)
+    doubt = odds_of(state.model, problem)
     assert bool((doubt > 0).all())
-    kept, doubted = pruning.prune(state, problem, doubt, SETTINGS, steps=10)
-    assert not bool(doubted.any())
-    assert kept is state
-    without, _ = pruning.prune(state, problem, -doubt, SETTINGS, steps=10)
-    assert bool((model_selection.criterion(without, problem) > model_selection.criterion(state, problem)).all())
+    assert pruned_once(state, problem) is state
+    without = pruned_once(state, problem, sign=-1.0).model
+    assert bool((without.sources.used.sum(1) < 5).all())
+    assert not model_selection.better(without, state.model, problem).any()
+
+
+def test_a_source_that_is_needed_comes_back_for_good() -> None:
+    """All are called weak, one after the other, and the criterion keeps every one of them."""
+    problem, truth = measured(drawn(5), 5)
+    state, asked = converged(truth, problem), []
+
+    def called_weak(_: Model, __: Problem, scenes: torch.Tensor) -> torch.Tensor:
+        asked.append(len(scenes))
+        return -torch.arange(1.0, 6.0).expand(len(scenes), -1)
+
+    kept = pruning.drop_weak(
+        state, problem, called_weak, pruning.weakest, lambda fewer, part: more_steps(fewer, part, 3), keep_needed=True
+    )
+    assert torch.equal(kept.model.sources.used, state.model.sources.used)
+    assert torch.equal(kept.model.cost, state.model.cost)
+    assert asked == [6] * 6

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from problems import posed
+from problems import modelled, posed, started
 
 from unfolded_ogamp.imaging.greedy import restarts
-from unfolded_ogamp.imaging.greedy.rounds import GreedyState
-from unfolded_ogamp.imaging.likelihood import joint_step, model_selection
+from unfolded_ogamp.imaging.greedy.rounds import GreedyState, of_model
+from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.sources import Sources, drop, padded
@@ -19,17 +19,16 @@ def true_state(n_scenes: int) -> tuple[Problem, GreedyState]:
     """The truth in a batch of scenes, as the end of a start."""
     scenario = Scenario(n_tx=8, n_rx=8, pixels=(8, 8), sparsity=0.06)
     *_, problem, truth = posed(scenario, n_scenes, seed=2, expected_count=1.0)
-    everywhere = torch.ones(n_scenes, dtype=torch.bool)
-    return problem, GreedyState(joint_step.init(truth, problem), everywhere, ~everywhere)
+    return problem, of_model(modelled(truth, problem))
 
 
 def with_sources(state: GreedyState, sources: Sources, problem: Problem) -> GreedyState:
-    return replace(state, joint=joint_step.init(sources, problem))
+    return replace(state, joint=started(sources, problem))
 
 
 def test_the_better_start_is_taken_where_there_was_one() -> None:
     problem, truth = true_state(4)
-    sources = truth.joint.sources
+    sources = truth.model.sources
     first = torch.zeros_like(sources.used).index_fill(1, torch.tensor([0]), True)
     # scenes 0, 1 and 3 have lost a scatterer; started anew are 1, which finds it, and 2, which loses one
     lost = first & torch.tensor([True, True, False, True])[:, None]
@@ -38,17 +37,17 @@ def test_the_better_start_is_taken_where_there_was_one() -> None:
     again = padded(drop(sources, first & torch.tensor([False, False, True, False])[:, None]), 7)
     other = with_sources(truth, again, problem)[scenes]
     found, same = restarts.better(best, other, scenes, problem)
-    assert found.joint.sources.used.sum(1).tolist() == (sources.used.sum(1) - torch.tensor([1, 0, 0, 1])).tolist()
-    torch.testing.assert_close(found.joint.cost[1:3], truth.joint.cost[1:3])
+    assert found.model.sources.used.sum(1).tolist() == (sources.used.sum(1) - torch.tensor([1, 0, 0, 1])).tolist()
+    torch.testing.assert_close(found.model.cost[1:3], truth.model.cost[1:3])
     assert not same.any()
 
 
 def test_starts_agree_on_the_same_scatterers_in_any_order_but_for_those_of_no_power() -> None:
     problem, truth = true_state(5)
-    sources = truth.joint.sources
+    sources = truth.model.sources
     away = torch.tensor([1.0, 0.0]).double() * problem.array.wavelength[0]
     # in scene 3 the first scatterer has half of the power that may be neglected
-    power = model_selection.strength(sources, problem)[3]
+    power = model_selection.strength(truth.model, problem)[3]
     reflectivity = sources.reflectivity.clone()
     reflectivity[3, 0] *= (0.5 * restarts.NEGLIGIBLE * power[1:].sum() / power[0]).sqrt()
     sources = replace(sources, reflectivity=reflectivity)
@@ -62,7 +61,7 @@ def test_starts_agree_on_the_same_scatterers_in_any_order_but_for_those_of_no_po
     turned = replace(
         moved, position=moved.position[:, order], reflectivity=moved.reflectivity[:, order], used=moved.used[:, order]
     )
-    first, second, nothing = (joint_step.init(each, problem) for each in (sources, turned, drop(sources, sources.used)))
+    first, second, nothing = (modelled(each, problem) for each in (sources, turned, drop(sources, sources.used)))
     for one, other in ((first, second), (second, first)):
         assert restarts.agree(one, other, problem).tolist() == [True, True, False, True, False]
     assert not restarts.agree(nothing, nothing, problem).any()

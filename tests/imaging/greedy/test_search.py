@@ -9,10 +9,9 @@ import torch
 from problems import posed
 
 from unfolded_ogamp.imaging.greedy import restarts
-from unfolded_ogamp.imaging.greedy.rounds import GreedyState
-from unfolded_ogamp.imaging.greedy.settings import GreedySettings
-from unfolded_ogamp.imaging.likelihood import joint_step
-from unfolded_ogamp.imaging.likelihood.joint_step import JointState
+from unfolded_ogamp.imaging.greedy.rounds import GreedyState, of_model
+from unfolded_ogamp.imaging.greedy.settings import RestartSettings
+from unfolded_ogamp.imaging.model import Correction, Model, evaluate
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
@@ -28,35 +27,36 @@ TRUTH = -1
 class Search:
     """One scene whose starts end where a script says: on the truth, or without the scatterer of a number."""
 
-    def __init__(self, scenario: Scenario = SCENARIO, sized: bool = False, **changed: object) -> None:
+    def __init__(self, scenario: Scenario = SCENARIO, extended: bool = False, **changed: object) -> None:
         *_, problem, self.truth = posed(scenario, seed=2, expected_count=1.0)
         self.problem = replace(problem, **changed)
-        self.sized = torch.tensor([sized])
+        self.extended = torch.tensor([extended])
 
     def end(self, number: int) -> GreedyState:
         lost = torch.arange(self.truth.used.shape[1])[None] == number
-        state = joint_step.init(drop(self.truth, lost), self.problem)
-        return GreedyState(state, torch.ones(1, dtype=torch.bool), self.sized)
+        correction = replace(Correction.none(self.problem), extended=self.extended)
+        return of_model(evaluate(drop(self.truth, lost), self.problem, correction))
 
     def numbers(self) -> list[int]:
         """The scatterers, the one first that is missed least."""
-        return sorted(range(self.truth.used.shape[1]), key=lambda number: float(self.end(number).joint.cost))
+        return sorted(range(self.truth.used.shape[1]), key=lambda number: float(self.end(number).model.cost))
 
-    def best(self, first: int, others: Sequence[int], starts: int = 20, second_is_other: bool = True) -> JointState:
+    def best(self, first: int, others: Sequence[int], starts: int = 20, second_is_other: bool = True) -> Model:
         """What is found; `began` then holds the node phases of every further start."""
         self.began, ends = [], iter(others)
 
         def second(scenes: torch.Tensor) -> tuple[NodePhases, torch.Tensor]:
             return NodePhases.zero(self.problem.link, 1)[scenes], torch.full_like(scenes, second_is_other) > 0
 
-        def run(problem: Problem, search_grid: SearchGrid, phases: NodePhases) -> GreedyState:
+        def run(problem: Problem, search_grid: SearchGrid, phases: NodePhases, _: Correction) -> GreedyState:
             assert len(problem.csi) == len(search_grid.position) == len(phases.tx) == 1
             self.began.append(phases)
             return self.end(next(ends))
 
         grid = self.problem.search_grid(0.25)
-        state = restarts.search(self.end(first), self.problem, grid, second, run, GreedySettings(), starts)
-        return state.joint
+        none, settings = Correction.none(self.problem), RestartSettings(starts=starts)
+        state = restarts.search(self.end(first), self.problem, grid, second, none, run, settings)
+        return state.model
 
 
 def test_a_start_that_leaves_noise_is_the_last() -> None:
@@ -73,7 +73,7 @@ def test_there_are_no_more_starts_than_asked_for_and_the_best_is_kept() -> None:
     least, *others = search.numbers()
     found = search.best(others[0], [others[1], least, others[2]], starts=4)
     assert len(search.began) == 3
-    torch.testing.assert_close(found.cost, search.end(least).joint.cost)
+    torch.testing.assert_close(found.cost, search.end(least).model.cost)
 
 
 def test_only_independent_starts_that_agree_are_believed() -> None:
@@ -103,7 +103,7 @@ def test_every_other_start_is_near_the_best_one() -> None:
 
 def test_where_targets_have_size_a_few_starts_are_made() -> None:
     """No residual is as low as the noise there: more than one, as the first may be trapped, but not all."""
-    sized, points = Search(sized=True), Search()
+    sized, points = Search(extended=True), Search()
     least, *others = points.numbers()
     for search in (sized, points):
         search.best(least, others * 4, starts=16)

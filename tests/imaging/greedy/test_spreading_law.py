@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from unfolded_ogamp.bounds.imaging import joint_bound
+from unfolded_ogamp.evaluation.point_sets import match, pairwise_distance
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.score import match, pairwise_distance
 from unfolded_ogamp.physics import Csi, Scene, measure, noise_variance_at
 
 SCENARIO = Scenario(n_tx=12, n_rx=12, pixels=(8, 8), sparsity=0.05)

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from problems import posed
+from problems import modelled, posed, started
 
 from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.imaging.likelihood import joint_step, normal_equations, uncertainty
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.sources import Sources, columns_of, padded
+from unfolded_ogamp.imaging.sources import Sources, padded
 from unfolded_ogamp.physics import NodeArray, Scene
 
 PLANE = Scenario(name="plane", n_tx=7, n_rx=6, pixels=(6, 6), sparsity=0.1, snr_db=30.0)
@@ -49,7 +49,7 @@ def complex_sources(sources: Sources) -> Sources:
 def jacobian(sources: Sources, problem: Problem) -> torch.Tensor:
     """d model / d unknowns in the rotated frame by finite differences of exact exponentials: [B, P, n_tx, n_rx, K]."""
     step, result = 1e-6, []
-    size = normal_equations.unknowns_in_play(sources, sources.used[:, 0]).shape[1]
+    size = normal_equations.free_unknowns(sources, sources.used[:, 0]).shape[1]
     zero = sources.position.new_zeros(len(sources.position), size)
     far = torch.full_like(zero[:, 0], math.inf)
     for index in range(size):
@@ -58,7 +58,7 @@ def jacobian(sources: Sources, problem: Problem) -> torch.Tensor:
         ends = []
         for sign in (1, -1):
             moved = joint_step.move(sources, sign * change, far)
-            difference, _ = normal_equations.residual(moved, problem, columns_of(moved, problem))
+            difference = modelled(moved, problem).residual
             ends.append(-difference * moved.rotation.conj() * sources.rotation)
         ends[0] = ends[0] - ends[1]
         result.append(ends[0] / (2 * step))
@@ -73,22 +73,21 @@ def test_normal_equations_are_those_of_the_jacobian(scenario, cylindrical):
     if cylindrical:
         problem = replace(problem, array=cylindrical_array(problem.array))
     sources = complex_sources(sources)
-    columns = columns_of(sources, problem)
-    difference, channel = normal_equations.residual(sources, problem, columns)
+    model = modelled(sources, problem)
     slopes = jacobian(sources, problem)
     expected = torch.einsum("bpijk,bqijk->bpq", slopes.conj(), slopes).real
-    matrix = normal_equations.normal_matrix(sources, problem, columns, channel)
+    matrix = normal_equations.normal_matrix(model, problem)
     scale = expected.diagonal(dim1=1, dim2=2).clamp(min=1e-12).sqrt()
     assert ((matrix - expected) / (scale[:, :, None] * scale[:, None])).abs().max() < 1e-6
-    gradient = normal_equations.gradient(sources, columns, difference, channel)
-    direct = torch.einsum("bpijk,bijk->bp", slopes.conj(), difference).real
+    gradient = normal_equations.gradient(model)
+    direct = torch.einsum("bpijk,bijk->bp", slopes.conj(), model.residual).real
     assert ((gradient - direct) / scale).abs().max() < 1e-6 * float(direct.abs().max())
 
 
 @pytest.mark.parametrize("scenario", [PLANE, SPACE], ids=lambda s: s.name)
 def test_gram_of_products_is_that_of_the_columns(scenario):
     _, problem, sources = with_a_slot(scenario)
-    columns = columns_of(sources, problem)
+    columns = modelled(sources, problem).columns
     with_all = columns.gram(problem.link)
     almost_all = problem.link.clone()
     almost_all[:, 0, 0] = 0  # which takes the other way
@@ -112,14 +111,14 @@ def test_reaches_the_joint_bound_from_beside_the_truth():
         tx_phase=near(sources.tx_phase, 0.05),
         rx_phase=near(sources.rx_phase, 0.05),
     )
-    state = joint_step.init(start, problem)
+    state = started(start, problem)
     for _ in range(30):
         state = joint_step.step(state, problem, torch.ones(60, dtype=torch.bool), largest_move=0.1)
-    error = (state.sources.position - sources.position)[:, :-1].square().sum(-1).mean(1)
+    error = (state.model.sources.position - sources.position)[:, :-1].square().sum(-1).mean(1)
     bound = torch.tensor([joint_bound(scene, index).position_rms for index in range(60)])
     assert float((error / bound.square()).mean()) == pytest.approx(1.0, abs=0.15)
     noise = scene.noise_variance / problem.unit.square()
-    variance = uncertainty.uncertainty(state.sources, problem).position.diagonal(dim1=2, dim2=3)
+    variance = uncertainty.uncertainty(state.model, problem).position.diagonal(dim1=2, dim2=3)
     std = (variance * noise[:, None, None]).sqrt()
     expected = torch.stack([joint_bound(scene, index).position_std for index in range(60)])
     torch.testing.assert_close(std[:, :-1].mean(), expected.mean(), rtol=0.05, atol=0)
@@ -128,8 +127,8 @@ def test_reaches_the_joint_bound_from_beside_the_truth():
 def test_unused_slots_and_held_phases_do_not_move():
     _, problem, sources = with_a_slot(PLANE)
     start = replace(sources, position=sources.position + 0.003)
-    state = joint_step.step(joint_step.init(start, problem), problem, torch.tensor([True, False]), largest_move=0.1)
-    moved = state.sources
+    state = joint_step.step(started(start, problem), problem, torch.tensor([True, False]), largest_move=0.1)
+    moved = state.model.sources
     assert torch.equal(moved.position[:, -1], start.position[:, -1])
     assert float(moved.reflectivity[:, -1].abs().max()) == 0
     assert torch.equal(moved.tx_phase[1], start.tx_phase[1])
@@ -141,21 +140,20 @@ def test_unused_slots_on_a_node_or_anywhere_change_nothing():
     for place in (problem.array.tx[:, :1], problem.array.rx[:, -1:], problem.grid.centre[:, :1]):
         position = torch.cat([sources.position[:, :-1], place], dim=1)
         elsewhere = replace(sources, position=position)
-        torch.testing.assert_close(joint_step.init(elsewhere, problem).cost, joint_step.init(sources, problem).cost)
+        torch.testing.assert_close(modelled(elsewhere, problem).cost, modelled(sources, problem).cost)
         plain, moved = (
-            joint_step.step(joint_step.init(s, problem), problem, s.used[:, 0], 0.1).sources
-            for s in (sources, elsewhere)
+            joint_step.step(started(s, problem), problem, s.used[:, 0], 0.1).model.sources for s in (sources, elsewhere)
         )
         torch.testing.assert_close(moved.position[:, :-1], plain.position[:, :-1])
 
 
 def test_cost_never_rises_and_no_position_leaps():
     _, problem, sources = with_a_slot(PLANE)
-    state = joint_step.init(replace(sources, position=sources.position + 0.06), problem)
+    state = started(replace(sources, position=sources.position + 0.06), problem)
     for _ in range(10):
         new = joint_step.step(state, problem, torch.ones(2, dtype=torch.bool), largest_move=0.05)
-        assert bool((new.cost <= state.cost).all())
-        leap = (new.sources.position - state.sources.position).norm(dim=-1).amax(1)
+        assert bool((new.model.cost <= state.model.cost).all())
+        leap = (new.model.sources.position - state.model.sources.position).norm(dim=-1).amax(1)
         assert bool((leap <= 0.05 * problem.array.wavelength + 1e-12).all())
         state = new
 
@@ -164,16 +162,13 @@ def test_uncertainty_is_the_inverse_of_the_information():
     """With a line of sight only the common phase is free, which the pseudo-inverse of the normal matrix leaves out."""
     _, problem, sources = with_a_slot(LINE_OF_SIGHT)
     sources = complex_sources(sources)
-    columns = columns_of(sources, problem)
-    matrix = normal_equations.normal_matrix(
-        sources, problem, columns, normal_equations.residual(sources, problem, columns)[1]
-    )
+    matrix = normal_equations.normal_matrix(modelled(sources, problem), problem)
     n_slots, dimension = sources.position.shape[1:]
-    in_play = normal_equations.unknowns_in_play(sources, torch.ones(2, dtype=torch.bool))
+    in_play = normal_equations.free_unknowns(sources, torch.ones(2, dtype=torch.bool))
     scale = torch.where(in_play, matrix.diagonal(dim1=1, dim2=2), torch.inf).rsqrt()
     scaled = scale[:, :, None] * matrix * scale[:, None]
     covariance = scale[:, :, None] * torch.linalg.pinv(scaled, rtol=1e-10, hermitian=True) * scale[:, None] / 2
-    known = uncertainty.uncertainty(sources, problem)
+    known = uncertainty.uncertainty(modelled(sources, problem), problem)
     position = known.position.diagonal(dim1=2, dim2=3)
     for slot in range(n_slots - 1):
         x = n_slots * dimension + slot

@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from unfolded_ogamp.evaluation.point_sets import match, pairwise_distance
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.score import match, node_phase_error, pairwise_distance
+from unfolded_ogamp.imaging.score import node_phase_error
 
 
 def test_standard_deviation_covers_the_error_of_the_converged_estimate():

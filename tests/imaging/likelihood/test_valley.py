@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from problems import posed
+from problems import modelled, posed, started
 from torch import Tensor
 
 from unfolded_ogamp.bounds.imaging import fisher_information, gauge_directions
@@ -17,9 +17,8 @@ from unfolded_ogamp.imaging.phases.refinement import NodePhases, Synchronisation
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.sources import Sources, columns_of
-from unfolded_ogamp.operators.off_grid import unit_vectors
-from unfolded_ogamp.physics import Scene
+from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.physics import Scene, unit_vectors
 
 PAPER = Scenario()
 FIT = SynchronisationSettings("alignment", alignment_iterations=100, node_phase="common")
@@ -62,10 +61,10 @@ def test_least_informed_directions_are_shifts_with_tilts(scenario: Scenario) -> 
 
 def maximum_likelihood(seed: int) -> tuple[Problem, Sources]:
     *_, problem, truth = posed(replace(PAPER, n_tx=16, n_rx=16, pixels=(12, 12)), seed=seed)
-    state = joint_step.init(truth, problem)
+    state = started(truth, problem)
     for _ in range(20):
         state = joint_step.step(state, problem, torch.ones(1, dtype=torch.bool), largest_move=0.1)
-    return problem, state.sources
+    return problem, state.model.sources
 
 
 def whitened(matrix: Tensor) -> Tensor:
@@ -82,10 +81,7 @@ def coupling_of_image_and_phases(sources: Sources, problem: Problem) -> tuple[Te
         The correlations rho [R], the changes of the node phases that have them [R, nodes], and what reads their share
         of any change of the node phases [R, nodes].
     """
-    columns = columns_of(sources, problem)
-    matrix = normal_equations.normal_matrix(
-        sources, problem, columns, normal_equations.residual(sources, problem, columns)[1]
-    )[0]
+    matrix = normal_equations.normal_matrix(modelled(sources, problem), problem)[0]
     n_image = sources.position.shape[1] * (sources.position.shape[2] + 2)
     image, cross, phase = matrix[:n_image, :n_image], matrix[:n_image, n_image:], matrix[n_image:, n_image:]
     scale = image.diagonal().rsqrt()
@@ -99,14 +95,14 @@ def coupling_of_image_and_phases(sources: Sources, problem: Problem) -> tuple[Te
 
 def alternate(sources: Sources, problem: Problem, phase_step: float) -> Sources:
     """The image to its maximum likelihood at these phases, then the phases to theirs, times `phase_step`."""
-    state = joint_step.init(sources, problem)
+    state = started(sources, problem)
     for _ in range(12):
         state = joint_step.step(state, problem, torch.zeros(1, dtype=torch.bool), largest_move=0.1)
-    sources = state.sources
-    channel = normal_equations.residual(sources, problem, columns_of(sources, problem))[1]
+    sources = state.model.sources
+    channel = modelled(sources, problem).channel
     tx, rx = sources.tx_phase[..., None], sources.rx_phase[..., None]
     phases = NodePhases(tx, rx, 0 * tx, 0 * rx)
-    fitted = refinement.step(problem.csi, channel, problem.link, phases, FIT, phase_step, 0.0)
+    fitted = refinement.step(problem.csi, channel, problem.link, phases, replace(FIT, phase_step=phase_step))
     return replace(sources, tx_phase=fitted.tx[..., 0], rx_phase=fitted.rx[..., 0])
 
 
@@ -129,14 +125,14 @@ def test_alternation_contracts_by_the_correlation_of_image_and_phases(phase_step
 
 def test_joint_steps_end_where_alternation_has_hardly_begun() -> None:
     problem, best = maximum_likelihood(seed=1)
-    least = float(joint_step.init(best, problem).cost)
+    least = float(modelled(best, problem).cost)
     generator = torch.Generator().manual_seed(2)
     tx, rx = (p + 0.1 * torch.randn(p.shape, generator=generator).double() for p in (best.tx_phase, best.rx_phase))
     start = replace(best, tx_phase=tx, rx_phase=rx)
-    state = joint_step.init(start, problem)
+    state = started(start, problem)
     for _ in range(5):
         state = joint_step.step(state, problem, torch.ones(1, dtype=torch.bool), largest_move=0.1)
-    assert float(state.cost) == pytest.approx(least, rel=1e-6)
+    assert float(state.model.cost) == pytest.approx(least, rel=1e-6)
     for _ in range(10):
         start = alternate(start, problem, 1.0)
-    assert float(joint_step.init(start, problem).cost) > least * (1 + 1e-3)
+    assert float(modelled(start, problem).cost) > least * (1 + 1e-3)

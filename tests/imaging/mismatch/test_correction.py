@@ -1,4 +1,4 @@
-"""What targets with size and antennas nearby add to the channel, against plain loops and closed forms."""
+"""What extended targets and antennas nearby add to the channel, against plain loops and closed forms."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import math
 from dataclasses import replace
 
 import torch
-from problems import posed
+from problems import modelled, posed
 
-from unfolded_ogamp.imaging.greedy.estimator import first_phases
-from unfolded_ogamp.imaging.likelihood import joint_step, normal_equations
+from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.mismatch import correction, line_of_sight
-from unfolded_ogamp.imaging.problem import Problem, phasor, pose
+from unfolded_ogamp.imaging.model import Correction, Model, evaluate, power
+from unfolded_ogamp.imaging.phases.refinement import first_phases
+from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.sources import Sources
-from unfolded_ogamp.physics import Csi, Scene, link_phase, link_phase_error
+from unfolded_ogamp.physics import Csi, Scene, link_phase, link_phase_error, link_phasor
 
 PLANE = Scenario(name="plane", n_tx=9, n_rx=8, pixels=(8, 8), sparsity=0.05, snr_db=300.0)
 
@@ -29,7 +30,8 @@ def with_any_phases(sources: Sources) -> Sources:
 def test_echoes_of_targets_and_over_two_of_them_are_those_of_loops():
     scene, _, problem, truth = posed(PLANE, 2, seed=0)
     sources = with_any_phases(truth)
-    columns, second = correction.columns(sources, problem), correction.second_echoes(sources, problem)
+    model = modelled(sources, problem)
+    columns, second = correction.multipoles(model, problem), correction.second_echoes(model, problem)
     tx, rx, place = scene.array.tx[0], scene.array.rx[0], scene.position[0]
     wavenumber, scale = float(scene.array.wavenumber[0, 1]), float(problem.dictionary_scale[0])
     constant = float(scene.array.wavelength[0]) / (4 * math.pi) / scale
@@ -54,44 +56,48 @@ def test_echoes_of_targets_and_over_two_of_them_are_those_of_loops():
         assert abs(complex(second[0, i, j, 1]) - total) < 1e-9 * abs(total) + 1e-12
 
 
-def with_size(problem: Problem, sources: Sources) -> Problem:
+def extended(problem: Problem, sources: Sources) -> Problem:
     """The problem with the CSI of targets that echo 0.4 cos(beta) and -0.2 cos(2 beta) of their reflectivity more."""
-    columns = correction.columns(sources, problem)
+    model = modelled(sources, problem)
+    columns = correction.multipoles(model, problem)
     series = columns @ torch.tensor([1.0, 0.4, -0.2], dtype=columns.dtype)
     channel = (series * sources.reflectivity[:, None, None, None]).sum(-1)
-    channel = channel + 0.03 * correction.second_echoes(sources, problem)
+    channel = channel + 0.03 * correction.second_echoes(model, problem)
     return replace(problem, csi=channel * sources.rotation.conj())
 
 
-def test_the_fit_finds_what_was_added_where_targets_have_size():
+def assumed_extended(sources: Sources, problem: Problem, where: torch.Tensor) -> Model:
+    return evaluate(sources, problem, replace(Correction.none(problem), extended=where))
+
+
+def test_the_fit_finds_what_was_added_where_targets_are_extended():
     _, _, problem, truth = posed(PLANE, 2, seed=1)
     sources = with_any_phases(truth)
-    problem = with_size(problem, sources)
-    fitted, corrected = correction.fitted(sources, problem, torch.tensor([True, False]))
-    torch.testing.assert_close(fitted.reflectivity, sources.reflectivity, rtol=1e-4, atol=1e-5)
-    cost = joint_step.init(fitted, corrected).cost / normal_equations.power(problem.csi)
+    problem = extended(problem, sources)
+    fitted = correction.refit(assumed_extended(sources, problem, torch.tensor([True, False])), problem)
+    torch.testing.assert_close(fitted.sources.reflectivity, sources.reflectivity, rtol=1e-4, atol=1e-5)
+    cost = fitted.cost / power(problem.csi)
     assert cost[0] < 1e-9 < 1e-3 < cost[1]
-    assert corrected.n_corrections.tolist() == [2 * (correction.ORDERS * sources.used.shape[1] + 1), 0]
-    assert not corrected.correction[1].any()
+    assert fitted.correction.count.tolist() == [2 * (correction.ORDERS * sources.used.shape[1] + 1), 0]
+    assert not fitted.correction.channel[1].any()
 
 
 def test_steps_end_on_the_truth_from_beside_it():
     """Positions and phases, in a few steps; without the projection they crawl."""
     scene, _, problem, truth = posed(replace(PLANE, n_tx=16, n_rx=16), 2, seed=2)
     sources = with_any_phases(truth)
-    problem, sized = with_size(problem, sources), torch.tensor([True, True])
+    problem, everywhere = extended(problem, sources), torch.tensor([True, True])
     noise = torch.Generator().manual_seed(3)
     start = replace(
         sources,
         position=sources.position + 0.004 * torch.randn(sources.position.shape, generator=noise, dtype=torch.float64),
         tx_phase=sources.tx_phase + 0.05 * torch.randn(2, 16, generator=noise, dtype=torch.float64),
     )
-    moved, seen = correction.fitted(start, problem, sized)
-    state = joint_step.init(moved, seen)
+    state = joint_step.init(correction.refit(assumed_extended(start, problem, everywhere), problem))
     for _ in range(15):
-        state, seen = correction.step(state, seen, sized, sized, largest_move=0.1)
-    assert (state.cost / normal_equations.power(problem.csi)).max() < 1e-10
-    assert (state.sources.position - scene.position).norm(dim=-1).max() < 1e-4
+        state = correction.step(state, problem, everywhere, largest_move=0.1)
+    assert (state.model.cost / power(problem.csi)).max() < 1e-10
+    assert (state.model.sources.position - scene.position).norm(dim=-1).max() < 1e-4
 
 
 def near_antennas(scene: Scene, csi: Csi) -> Csi:
@@ -107,13 +113,13 @@ def test_dipoles_nearby_are_found_by_their_line_of_sight():
     scene, csi, _, _ = posed(replace(PLANE, los=True), 2, seed=4)
     problem = pose(near_antennas(scene, csi), scene.array, scene.grid, None)
     before = first_phases(problem)
-    found, after = line_of_sight.fitted(problem, before)
-    assert found.near.all()
+    found, after = line_of_sight.fit_near_field(problem, before)
+    assert found.near_field.all()
     true = link_phase(scene.tx_phase, scene.rx_phase)[..., :1]
     errors = [link_phase_error(link_phase(p.tx, p.rx), true, csi.link).abs().max() for p in (before, after)]
     assert errors[1] < 1e-5 < 1e-2 < errors[0]
-    left = problem.csi * phasor(after.tx, after.rx) - found.los - found.correction
-    assert normal_equations.power(left).max() < 1e-9 * normal_equations.power(problem.csi).min()
+    left = problem.csi * link_phasor(after.tx, after.rx) - problem.los - found.channel
+    assert power(left).max() < 1e-9 * power(problem.csi).min()
 
 
 def test_a_line_of_sight_that_fits_or_was_measured_stays():
@@ -127,6 +133,6 @@ def test_a_line_of_sight_that_fits_or_was_measured_stays():
         generator = torch.Generator().manual_seed(7)
         noise = 1e-3 * torch.view_as_complex(torch.randn(*problem.csi.shape, 2, generator=generator).double())
         problem = replace(problem, csi=problem.csi + noise * problem.csi.abs().mean())
-        found, _ = line_of_sight.fitted(problem, first_phases(problem))
-        assert not found.near.any()
-        assert not found.correction.any()
+        found, _ = line_of_sight.fit_near_field(problem, first_phases(problem))
+        assert not found.near_field.any()
+        assert not found.channel.any()

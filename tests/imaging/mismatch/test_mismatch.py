@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from problems import posed
+from problems import modelled, posed
 from scipy.stats import binom
 
+from unfolded_ogamp.evaluation.point_sets import match, pairwise_distance
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.mismatch import diagnosis
 from unfolded_ogamp.imaging.mismatch.diagnosis import MismatchWarning
 from unfolded_ogamp.imaging.scenes.sampler import draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.score import match, pairwise_distance
-from unfolded_ogamp.imaging.sources import Sources, columns_of
+from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.physics import Scene, measure
 
 SMALL = Scenario(name="small", n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.05)
@@ -63,11 +63,11 @@ def test_noise_along_a_column_is_that_of_leaving_out_one_node():
         reflectivity=sources.reflectivity[:, :1],
         used=sources.used[:, :1],
     )
-    columns = columns_of(one, problem)
-    column = (columns.tx[..., 0][..., None] * columns.rx[..., 0][:, :, None]).movedim(1, -1)
+    columns = modelled(one, problem).columns
+    column = (columns.tx[..., 0, 0][..., None] * columns.rx[..., 0, 0][:, :, None]).movedim(1, -1)
     observation = problem.csi * one.rotation
     fitted = fit(column, observation)
-    found = diagnosis.node_noise(replace(one, reflectivity=fitted[:, None]), problem)
+    found = diagnosis.node_noise(modelled(replace(one, reflectivity=fitted[:, None]), problem), problem)
     sides = []
     for axis, count in ((1, SMALL.n_tx), (2, SMALL.n_rx)):
         moves = torch.zeros(2, dtype=torch.float64)
@@ -96,7 +96,7 @@ def found_and_false(scene: Scene, csi) -> tuple[list[int], list[int]]:
 
 
 def test_weak_scatterers_beside_strong_ones_are_found():
-    """Reflectivities that spread evenly over 30 dB, of any phase: all are found, as all stand out of the noise."""
+    """Reflectivities that spread evenly over 30 dB, of any phase: all are found, as all exceed the noise."""
     scenario = replace(SMALL, n_tx=24, n_rx=24, sparsity=0.07, snr_db=25.0)
     scene = draw_scene(scenario, 6, torch.Generator().manual_seed(2))
     count = scene.position.shape[1]
@@ -122,7 +122,7 @@ def test_gains_of_links_invent_nothing():
     assert sum(false) == 0
 
 
-def test_targets_with_size_are_one_scatterer_each():
+def test_extended_targets_are_one_scatterer_each():
     """Each target is a ring of twelve points, a quarter of a wavelength across."""
     scenario = replace(SMALL, n_tx=24, n_rx=24, sparsity=0.04, snr_db=35.0)
     scene = draw_scene(scenario, 6, torch.Generator().manual_seed(8))
@@ -134,7 +134,7 @@ def test_targets_with_size_are_one_scatterer_each():
         reflectivity=scene.reflectivity.repeat_interleave(12, dim=1) / 12,
     )
     csi = measure(grown, torch.Generator().manual_seed(9))
-    with pytest.warns(MismatchWarning, match="targets have size"):
+    with pytest.warns(MismatchWarning, match="targets are extended"):
         found, false = found_and_false(scene, csi)
     assert sum(found) == 6 * scene.position.shape[1]
     assert sum(false) <= 1

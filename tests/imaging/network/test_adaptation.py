@@ -24,15 +24,15 @@ def measured() -> tuple[Scene, Csi]:
 
 @pytest.fixture
 def network() -> UnfoldedOGAMP:
-    settings = NetworkSettings(blocks=3, looks=0, joint_layers=1, final_layers=1, starts=1, hand_over=False)
+    settings = NetworkSettings(blocks=3, detection_passes=0, joint_layers=1, final_layers=1, starts=1, fallback=False)
     return UnfoldedOGAMP(settings).double().requires_grad_(False)
 
 
 def test_adaptation_leaves_less_unexplained(network: UnfoldedOGAMP, measured: tuple[Scene, Csi]) -> None:
     scene, csi = measured
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    found = adapted(network, csi, scene.told_array, scene.grid, SETTINGS)
-    posed = network.pose(csi, scene.told_array, scene.grid)
+    found = adapted(network, csi, scene.assumed_array, scene.grid, SETTINGS)
+    posed = network.pose(csi, scene.assumed_array, scene.grid)
     assert found.before == pytest.approx(float(unexplained(network, posed)))
     assert found.after == pytest.approx(float(unexplained(found.network, posed)))
     assert found.after < 0.999 * found.before < 1
@@ -44,14 +44,14 @@ def test_adaptation_leaves_less_unexplained(network: UnfoldedOGAMP, measured: tu
     assert not any(parameter.requires_grad for parameter in found.network.parameters())
 
 
-@pytest.mark.filterwarnings("ignore::unfolded_ogamp.estimators.MismatchWarning")
+@pytest.mark.filterwarnings("ignore::unfolded_ogamp.imaging.mismatch.diagnosis.MismatchWarning")
 def test_estimator_is_adapted_to_what_it_is_given(network: UnfoldedOGAMP, measured: tuple[Scene, Csi]) -> None:
     """Also on tensors of inference mode, which gradients cannot go through."""
     scene, csi = measured
     with torch.inference_mode():
-        inside = csi.map(torch.clone), scene.told_array.map(torch.clone), scene.grid.map(torch.clone)
+        inside = csi.map(torch.clone), scene.assumed_array.map(torch.clone), scene.grid.map(torch.clone)
         found = AdaptedEstimator(network, SETTINGS)(*inside)
-        expected = adapted(network, csi, scene.told_array, scene.grid, SETTINGS).network(*inside)
+        expected = adapted(network, csi, scene.assumed_array, scene.grid, SETTINGS).network(*inside)
         plain = network(*inside)
     assert torch.equal(found.prediction, expected.prediction)
     assert not torch.equal(found.prediction, plain.prediction)

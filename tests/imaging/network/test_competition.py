@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from problems import posed
+from problems import modelled, posed
 
 from unfolded_ogamp.imaging.greedy import pruning
 from unfolded_ogamp.imaging.greedy.pruning import Evidence
-from unfolded_ogamp.imaging.likelihood import joint_step
-from unfolded_ogamp.imaging.likelihood.joint_step import JointState
+from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.network.competition import LARGEST_LOG_ODDS, Competition
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
@@ -31,40 +30,40 @@ def trained(seed: int) -> Competition:
     return network
 
 
-def almost_true(scenario: Scenario) -> tuple[Problem, JointState]:
+def almost_true(scenario: Scenario) -> tuple[Problem, Model]:
     """The truth, but for one scatterer of the second scene."""
     _, _, problem, truth = posed(scenario, 2, seed=3, expected_count=1.0)
     lost = torch.zeros_like(truth.used)
     lost[1, -1] = True
-    return problem, joint_step.init(drop(truth, lost), problem)
+    return problem, modelled(drop(truth, lost), problem)
 
 
-def evidence_of(state: JointState, problem: Problem) -> Evidence:
-    return pruning.evidence(state, problem, pruning.exact_uncertainty(state.sources, problem))
+def evidence_of(model: Model, problem: Problem) -> Evidence:
+    return pruning.evidence(model, problem, pruning.exact_uncertainty(model, problem))
 
 
-def decide(network: Competition, state: JointState, problem: Problem) -> torch.Tensor:
-    return network(state, problem, evidence_of(state, problem))
+def decide(network: Competition, model: Model, problem: Problem) -> torch.Tensor:
+    return network(model, problem, evidence_of(model, problem))
 
 
 @pytest.mark.parametrize("scenario", [PLANE, SPACE], ids=["plane", "space"])
 def test_untrained_it_is_the_information_criterion(scenario: Scenario) -> None:
-    problem, state = almost_true(scenario)
-    evidence = evidence_of(state, problem)
-    expected = pruning.log_odds(evidence, state.sources, problem)
-    found = Competition(8).double()(state, problem, evidence)
+    problem, model = almost_true(scenario)
+    evidence = evidence_of(model, problem)
+    expected = pruning.log_odds(evidence, model, problem)
+    found = Competition(8).double()(model, problem, evidence)
     torch.testing.assert_close(found, LARGEST_LOG_ODDS * torch.tanh(expected / LARGEST_LOG_ODDS))
     assert torch.equal(found > 0, expected > 0)
 
 
 @pytest.mark.parametrize("scenario", [PLANE, SPACE], ids=["plane", "space"])
 def test_order_place_and_unused_slots_change_nothing(scenario: Scenario) -> None:
-    problem, state = almost_true(scenario)
+    problem, model = almost_true(scenario)
     network = trained(1)
-    plain = decide(network, state, problem)
+    plain = decide(network, model, problem)
     order = torch.arange(plain.shape[1] - 2, -1, -1)
     order = torch.cat([order, torch.tensor([plain.shape[1] - 1])])
-    sources = state.sources
+    sources = model.sources
     turned = replace(
         sources,
         position=sources.position[:, order],
@@ -73,7 +72,7 @@ def test_order_place_and_unused_slots_change_nothing(scenario: Scenario) -> None
     )
     used = turned.used
     torch.testing.assert_close(
-        torch.where(used, decide(network, replace(state, sources=turned), problem), 0),
+        torch.where(used, decide(network, modelled(turned, problem), problem), 0),
         torch.where(used, plain[:, order], 0),
     )
     shift = torch.tensor([3.0, -7.0, 2.0])[: len(scenario.pixels)].double()
@@ -83,30 +82,30 @@ def test_order_place_and_unused_slots_change_nothing(scenario: Scenario) -> None
         array=NodeArray(array.tx + shift, array.rx + shift, array.frequency, array.carrier_frequency),
         grid=PixelGrid(grid.centre + shift, grid.pixel),
     )
-    elsewhere = replace(state, sources=replace(sources, position=sources.position + shift))
+    elsewhere = modelled(replace(sources, position=sources.position + shift), moved)
     torch.testing.assert_close(
         torch.where(sources.used, decide(network, elsewhere, moved), 0),
         torch.where(sources.used, plain, 0),
         rtol=1e-5,
         atol=1e-6,
     )
-    more = decide(network, replace(state, sources=padded(sources, plain.shape[1] + 3)), problem)
+    more = decide(network, modelled(padded(sources, plain.shape[1] + 3), problem), problem)
     torch.testing.assert_close(more[:, : plain.shape[1]][sources.used], plain[sources.used])
 
 
 def test_neighbours_out_of_reach_are_not_heard() -> None:
-    problem, state = almost_true(PLANE)
+    problem, model = almost_true(PLANE)
     network = trained(2)
-    sources = state.sources
-    found = evidence_of(state, problem)
-    prior = pruning.log_odds(found, sources, problem)
+    sources = model.sources
+    found = evidence_of(model, problem)
+    prior = pruning.log_odds(found, model, problem)
     wavelength = float(problem.array.wavelength[0])
     # sources 10 wavelengths apart, on a line: evidence held, only places change
     apart = torch.arange(sources.position.shape[1]).double() * 10 * wavelength
     line = torch.stack([apart, 0 * apart], dim=1).expand_as(sources.position)
-    alone = network.correction(replace(state, sources=replace(sources, position=line)), problem, found, prior)
+    alone = network.correction(replace(model, sources=replace(sources, position=line)), problem, found, prior)
     near = line.clone()
     near[:, 1] = near[:, 0] + 0.3 * wavelength
-    heard = network.correction(replace(state, sources=replace(sources, position=near)), problem, found, prior)
+    heard = network.correction(replace(model, sources=replace(sources, position=near)), problem, found, prior)
     assert bool((heard[:, :2] - alone[:, :2]).abs().amin() > 1e-3)
     torch.testing.assert_close(heard[:, 2:], alone[:, 2:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from problems import started
 
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
@@ -17,8 +18,8 @@ from unfolded_ogamp.imaging.scenes.scenario import Scenario
 def setting() -> tuple[UnfoldedOGAMP, Posed]:
     scenario = Scenario(n_tx=12, n_rx=12, pixels=(6, 6), sparsity=0.1)
     scene, csi = draw(scenario, 1, torch.Generator().manual_seed(1))
-    # without looks: they see in single precision
-    network = UnfoldedOGAMP(NetworkSettings(blocks=3, layers=2, looks=0)).double()
+    # without detection passes, which are in single precision
+    network = UnfoldedOGAMP(NetworkSettings(blocks=3, layers=2, detection_passes=0)).double()
     return network, network.pose(csi, scene.array, scene.grid)
 
 
@@ -56,7 +57,7 @@ def test_gradients_of_joint_layers_agree_with_finite_differences() -> None:
         *_, last = network.states(posed.problem, posed.search_grid, posed.phases)
 
     def value() -> torch.Tensor:
-        sources = network.refinement(last, posed.problem, posed.search_grid).sources
+        sources = network.refinement(last, posed.problem, posed.search_grid).model.sources
         truth = posed.problem.grid.centre.mean(1)
         return (sources.position - truth).square().sum() + sources.tx_phase.square().sum()
 
@@ -69,10 +70,12 @@ def test_a_joint_layer_never_makes_a_scene_worse() -> None:
         for parameter in network.refinement.parameters():
             parameter.fill_(3.0)  # far too long a step
         *_, last = network.states(posed.problem, posed.search_grid, posed.phases)
-        state = joint_step.init(screening.active_sources(last), posed.problem)
+        state = started(screening.active_sources(last), posed.problem)
         for layer in network.refinement.layers:
             new = layer(state, posed.problem)
-            ridge = layer.values().prior * joint_step.prior_precision(state, posed.problem)
-            before, after = (each.cost + ridge * joint_step.reflectivity_power(each.sources) for each in (state, new))
+            ridge = layer.values().prior * joint_step.prior_precision(state.model, posed.problem)
+            before, after = (
+                each.model.cost + ridge * joint_step.reflectivity_power(each.model.sources) for each in (state, new)
+            )
             assert bool((after <= before * (1 + 1e-12)).all())
             state = new

@@ -7,19 +7,25 @@ from dataclasses import replace
 
 import pytest
 import torch
+from problems import started
 
 from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.imaging.greedy import detection, restarts
-from unfolded_ogamp.imaging.likelihood import joint_step, model_selection
+from unfolded_ogamp.imaging.greedy.rounds import GreedyState, free_phases
+from unfolded_ogamp.imaging.likelihood import joint_step
+from unfolded_ogamp.imaging.likelihood.model_selection import consistent
 from unfolded_ogamp.imaging.mismatch import line_of_sight
+from unfolded_ogamp.imaging.model import Correction
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
-from unfolded_ogamp.imaging.ogamp import alternating, screening
+from unfolded_ogamp.imaging.ogamp import screening
 from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters
-from unfolded_ogamp.imaging.phases.refinement import NodePhases
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, RefinementParameters, observe
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import scene_metrics
+from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.records import choose
 
 SCENARIOS = [
@@ -32,31 +38,32 @@ SCENARIOS = [
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=["plane", "volume", "los"])
 def test_untrained_layers_are_the_analytic_steps(scenario: Scenario) -> None:
     scene, csi = draw(scenario, 3, torch.Generator().manual_seed(1))
-    settings = NetworkSettings(blocks=3, layers=2, looks=0)
+    settings = NetworkSettings(blocks=3, layers=2, detection_passes=0)
     network = UnfoldedOGAMP(settings).double()
     posed = network.pose(csi, scene.array, scene.grid)
-    problem, imaging = posed.problem, settings.imaging
+    problem, imaging, step = posed.problem, settings.imaging, settings.greedy.step
     parameters = ImagingParameters.of(imaging)
     state = screening.init(problem, posed.search_grid, posed.phases, parameters, imaging, settings.screening)
     for block, learned in enumerate(network.states(problem, posed.search_grid, posed.phases)):
         if block:
             state = screening.screen(state, problem, posed.search_grid, parameters, imaging, settings.screening)
-        observation = alternating.observe(problem, state.phases)
+        observation = observe(problem, state.phases)
         for _ in range(2):
             state = screening.image(state, problem, observation, parameters, imaging)
-        refinement = settings.synchronisation
-        state = screening.synchronise(state, problem, refinement, refinement.phase_step, refinement.momentum)
+        tuned = RefinementParameters.of(settings.synchronisation)
+        state = screening.synchronise(state, problem, settings.synchronisation, tuned, step.phase_count)
         torch.testing.assert_close(learned.position, state.position)
         torch.testing.assert_close(learned.imaging.messages.posterior.mean, state.imaging.messages.posterior.mean)
         torch.testing.assert_close(learned.phases.tx, state.phases.tx)
-    refined = joint_step.init(screening.active_sources(state), problem)
+    refined = started(screening.active_sources(state), problem)
+    thresholds = replace(settings.greedy.detection, false_alarm=settings.false_alarms)
     prior = joint_step.JointParameters(prior=1.0)
     for count in (settings.joint_layers, settings.final_layers):
         for _ in range(count):
-            free = model_selection.phases_free(refined.sources, problem, settings.greedy)
-            refined = joint_step.step(refined, problem, free, settings.greedy.largest_move, prior)
-        refined = detection.tidied(refined, problem, replace(settings.greedy, false_alarm=settings.false_alarms))
-    torch.testing.assert_close(network.refinement(learned, problem, posed.search_grid).cost, refined.cost)
+            free = free_phases(refined.model, problem, step)
+            refined = joint_step.step(refined, problem, free, step.largest_move, prior)
+        refined = joint_step.init(detection.cleaned(refined.model, problem, thresholds))
+    torch.testing.assert_close(network.refinement(learned, problem, posed.search_grid).model.cost, refined.model.cost)
 
 
 def test_learned_scalars_change_the_estimate_and_receive_gradients() -> None:
@@ -64,7 +71,7 @@ def test_learned_scalars_change_the_estimate_and_receive_gradients() -> None:
     network = UnfoldedOGAMP(NetworkSettings(blocks=4, layers=2)).double()
     posed = network.pose(csi, scene.array, scene.grid)
     *_, last = network.states(posed.problem, posed.search_grid, posed.phases)
-    refined = network.refinement(last, posed.problem, posed.search_grid)
+    refined = network.refinement(last, posed.problem, posed.search_grid).model
     (refined.cost.sum() + network.log_odds(refined, posed.problem).sum()).backward()
     # of the competition only the last layer hears anything yet, as that is zero
     named = [(name, p) for name, p in network.named_parameters() if not name.startswith("competition.neighbour")]
@@ -80,7 +87,7 @@ def test_learned_scalars_change_the_estimate_and_receive_gradients() -> None:
 @pytest.mark.parametrize("value", [-1e3, 1e3])
 def test_learned_scalars_stay_near_their_analytic_meaning(value: float) -> None:
     network = UnfoldedOGAMP(
-        NetworkSettings(blocks=1, first_exit=1, layers=1, looks=0, joint_layers=1, final_layers=1)
+        NetworkSettings(blocks=1, first_exit=1, layers=1, detection_passes=0, joint_layers=1, final_layers=1)
     ).double()
     start = {name: float(curve[0]) for name, curve in network.curves().items()}
     for parameter in network.parameters():
@@ -132,36 +139,40 @@ def both(scene):
     return scene.array.to(torch.float32), scene.grid.to(torch.float32)
 
 
-def test_only_scenes_that_are_not_settled_are_started_again() -> None:
+def test_only_scenes_that_exceed_the_noise_are_started_again() -> None:
     scene, csi = draw(Scenario(n_tx=12, n_rx=12, pixels=(8, 8), sparsity=0.06), 6, torch.Generator().manual_seed(6))
     network = UnfoldedOGAMP(NetworkSettings()).double()
     posed = network.pose(csi, scene.array, scene.grid)
-    problem, settings = posed.problem, network.settings.greedy
+    problem, settings = posed.problem, replace(network.settings.greedy.restarts, starts=2)
     first = network.run(problem, posed.search_grid, posed.phases)
     lost = torch.zeros(6, dtype=torch.bool).index_fill(0, torch.tensor([1, 4]), True)
-    sources = first.joint.sources
+    sources = first.model.sources
     nothing = replace(sources, used=torch.zeros_like(sources.used), reflectivity=0 * sources.reflectivity)
-    spoilt = choose(lost, replace(first, joint=joint_step.init(nothing, problem)), first)
-    unsettled = ~restarts.settled(spoilt, problem, settings)
-    assert bool(unsettled[lost].all())
+    spoilt = choose(lost, replace(first, joint=started(nothing, problem)), first)
+    exceeding = ~consistent(spoilt.model, problem, settings.margin)
+    assert bool(exceeding[lost].all())
     asked = []
 
     def second(scenes: torch.Tensor) -> tuple[NodePhases, torch.Tensor]:
         asked.append(scenes)
         return posed.phases[scenes], torch.ones_like(scenes, dtype=torch.bool)
 
-    best = restarts.search(spoilt, problem, posed.search_grid, second, network.run, settings, 2)
-    assert [scenes.tolist() for scenes in asked] == [unsettled.nonzero()[:, 0].tolist()]
-    torch.testing.assert_close(best.joint.cost, first.joint.cost)
+    def run(part: Problem, around: SearchGrid, phases: NodePhases, _: Correction) -> GreedyState:
+        return network.run(part, around, phases)
+
+    none = Correction.none(problem)
+    best = restarts.search(spoilt, problem, posed.search_grid, second, none, run, settings)
+    assert [scenes.tolist() for scenes in asked] == [exceeding.nonzero()[:, 0].tolist()]
+    torch.testing.assert_close(best.model.cost, first.model.cost)
 
 
-@pytest.mark.filterwarnings("error::unfolded_ogamp.estimators.MismatchWarning")
-def test_a_line_of_sight_of_free_space_is_taken_as_told() -> None:
-    """Before there are scatterers a series of it would explain echoes; only what is not settled is given one."""
+@pytest.mark.filterwarnings("error::unfolded_ogamp.imaging.mismatch.diagnosis.MismatchWarning")
+def test_a_line_of_sight_of_free_space_is_taken_as_assumed() -> None:
+    """Before there are scatterers its near field would explain echoes; only scenes that exceed the noise get one."""
     scenario = Scenario(n_tx=14, n_rx=14, pixels=(7, 7), los=True, missing_links=0.2, n_subcarriers=3)
     scene, csi = draw(scenario, 4, torch.Generator().manual_seed(5))
     network = UnfoldedOGAMP(NetworkSettings()).double()
     posed = network.pose(csi, scene.array, scene.grid)
-    assert bool(line_of_sight.fitted(posed.full, posed.phases)[0].near.any())
+    assert bool(line_of_sight.fit_near_field(posed.full, posed.phases)[0].near_field.any())
     estimate = network(csi, scene.array, scene.grid)
     assert all(scene_metrics(scene, estimate, index, joint_bound(scene, index)).success for index in range(4))

@@ -188,7 +188,7 @@ def test_a_block_that_diverges_is_undone() -> None:
             for _ in range(2 if damping else 12):
                 imaging = iteration.step(state.imaging, problem, observation, wild, tame.imaging, recentring=True)
                 state = replace(state, imaging=imaging)
-            state = end_block(state, before, problem, tame, 1.7, 0.0)
+            state = end_block(state, before, problem, tame)
         if damping:
             converged = state
     assert (state.residual <= 2 * converged.residual).all()

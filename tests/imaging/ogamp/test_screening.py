@@ -13,6 +13,7 @@ from unfolded_ogamp.imaging.ogamp import alternating, screening
 from unfolded_ogamp.imaging.ogamp.presets import screened_imaging
 from unfolded_ogamp.imaging.ogamp.screening import ScreenedState, ScreeningSettings
 from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters
+from unfolded_ogamp.imaging.phases.refinement import RefinementParameters
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.operators.search_grid import SearchGrid
@@ -23,6 +24,7 @@ PARAMETERS = ImagingParameters.of(IMAGING)
 SCREENING = ScreeningSettings(candidates=3.0)
 PLANE = Scenario(n_tx=14, n_rx=14, pixels=(9, 9), sparsity=0.05, phase_std=0.0, snr_db=40.0)
 SPACE = Scenario(n_tx=20, n_rx=20, pixels=(5, 5, 5), sparsity=0.05, node_radius=(1.0, 1.5), phase_std=0.0, snr_db=40.0)
+FULL = RefinementParameters(phase_step=1.0, momentum=0.0)
 
 
 def with_grid(scenario: Scenario, n_scenes: int, seed: int) -> tuple[Scene, Problem, SearchGrid]:
@@ -42,7 +44,7 @@ def after(problem: Problem, search_grid: SearchGrid, count: int) -> ScreenedStat
         observation = alternating.observe(problem, state.phases)
         for _ in range(4):
             state = screening.image(state, problem, observation, PARAMETERS, IMAGING)
-        state = screening.synchronise(state, problem, NetworkSettings().synchronisation, 1.0, 0.0)
+        state = screening.synchronise(state, problem, NetworkSettings().synchronisation, FULL, 3)
     return state
 
 

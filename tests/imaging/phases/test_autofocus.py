@@ -12,11 +12,11 @@ from problems import pose_scene, posed
 from unfolded_ogamp.imaging.phases import autofocus
 from unfolded_ogamp.imaging.phases.autofocus import AutofocusSettings
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
-from unfolded_ogamp.imaging.problem import Problem, phasor
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.operators.search_grid import SearchGrid
-from unfolded_ogamp.physics import Scene, link_phase, link_phase_error
+from unfolded_ogamp.physics import Scene, link_phase, link_phase_error, link_phasor
 
 SMALL = Scenario(name="small", n_tx=16, n_rx=16, pixels=(10, 10), sparsity=0.06, phase_model="uniform")
 PLAIN = AutofocusSettings(phase_step=1.0, momentum=0.0)
@@ -84,7 +84,7 @@ def test_line_of_sight_tells_the_phases_it_can():
     """Uniform phases, and a line of sight on some links: the image is of the others, and agrees with it."""
     scene, csi = draw(replace(SMALL, n_tx=20, n_rx=20, los=True), 6, torch.Generator().manual_seed(5))
     some = torch.rand(csi.los.shape, generator=torch.Generator().manual_seed(6)) < 0.3
-    rotation = phasor(scene.tx_phase, scene.rx_phase).conj()
+    rotation = link_phasor(scene.tx_phase, scene.rx_phase).conj()
     value = torch.where(some[..., None], csi.value, csi.value - csi.los_channel * rotation)
     problem = pose_scene(scene, replace(csi, value=value, los=some, los_trusted=some)).problem
     search_grid = problem.search_grid(PLAIN.spacing)
@@ -101,7 +101,7 @@ def test_with_a_line_of_sight_everywhere_there_is_no_image():
 
 
 def test_settings_are_checked():
-    with pytest.raises(ValueError, match="steps must be positive, got 0"):
+    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         AutofocusSettings(steps=0)
-    with pytest.raises(ValueError, match=r"phase_step must lie between 0 and 2, got 2\.0"):
+    with pytest.raises(ValueError, match=r"phase_step must lie in \(0, 2\), got 2\.0"):
         AutofocusSettings(phase_step=2.0)

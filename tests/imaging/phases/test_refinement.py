@@ -9,13 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings, correlation, project, step
+from unfolded_ogamp.imaging.phases.refinement import (
+    NodePhases,
+    RefinementParameters,
+    SynchronisationSettings,
+    correlation,
+    project,
+    step,
+)
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.inference.node_phases import align
 from unfolded_ogamp.physics import incidence_matrix, link_phase, link_phase_error, measure, nlos_channel
 
 ALIGNMENT = SynchronisationSettings("alignment", 200, node_phase="common", phase_step=1.0)
+FULL = RefinementParameters(phase_step=1.0, momentum=0.0)
 
 
 def test_projection_agrees_with_the_reference(golden_signal_model: dict[str, np.ndarray]) -> None:
@@ -52,10 +60,10 @@ def test_alignment_finds_uniform_phases_where_the_projection_wraps() -> None:
     scene, csi, reference, true = noisy_links(0.0, seed=2)
     link = scene.link[..., None].double()
     zero = NodePhases.zero(link, 1)
-    phases = step(csi.value, reference, link, zero, ALIGNMENT, 1.0, 0.0)
+    phases = step(csi.value, reference, link, zero, ALIGNMENT, FULL)
     aligned = link_phase_error(link_phase(phases.tx, phases.rx).expand_as(true), true, scene.link).abs().max()
     least_squares = SynchronisationSettings("least_squares", node_phase="common")
-    phases = step(csi.value, reference, link, zero, least_squares, 1.0, 0.0)
+    phases = step(csi.value, reference, link, zero, least_squares, FULL)
     projected = link_phase_error(link_phase(phases.tx, phases.rx).expand_as(true), true, scene.link).abs().max()
     assert aligned < 0.2
     assert projected > 1.0
@@ -96,7 +104,7 @@ def test_without_noise_both_methods_recover_small_phases_exactly() -> None:
     csi = reference * torch.complex(true.cos(), -true.sin())
     link = scene.link[..., None].double()
     for settings in (ALIGNMENT, SynchronisationSettings("least_squares", node_phase="common")):
-        phases = step(csi, reference, link, NodePhases.zero(link, 1), settings, 1.0, 0.0)
+        phases = step(csi, reference, link, NodePhases.zero(link, 1), settings, FULL)
         error = (link_phase(phases.tx, phases.rx) - true) * link
         assert error.abs().max() < 1e-6, settings.method
 
@@ -125,7 +133,7 @@ def test_phase_and_delay_of_every_node_from_scattering_alone() -> None:
     settings = replace(ALIGNMENT, node_phase="with_delay")
     phases = NodePhases.zero(link, settings.n_phases(16))
     for _ in range(3):
-        phases = step(csi.value, reference, link, phases, settings, 1.0, 0.0)
+        phases = step(csi.value, reference, link, phases, settings, FULL)
     error = link_phase(phases.tx, phases.rx) - link_phase(tx, rx)
     error = (torch.remainder(error + math.pi, 2 * math.pi) - math.pi)[scene.link]
 
@@ -144,8 +152,8 @@ def test_phase_step_scales_the_correction_and_momentum_repeats_the_last_move() -
     link = scene.link[..., None].double()
     zero = NodePhases.zero(link, 1)
     start = replace(zero, tx=zero.tx + 0.1, tx_move=zero.tx + 0.2, rx_move=zero.rx - 0.4)
-    full = step(csi.value, reference, link, start, ALIGNMENT, 1.0, 0.0)
-    part = step(csi.value, reference, link, start, ALIGNMENT, 0.3, 0.5)
+    full = step(csi.value, reference, link, start, ALIGNMENT, FULL)
+    part = step(csi.value, reference, link, start, ALIGNMENT, RefinementParameters(0.3, 0.5))
     torch.testing.assert_close(part.tx_move, 0.3 * full.tx_move + 0.5 * 0.2)
     torch.testing.assert_close(part.rx_move, 0.3 * full.rx_move - 0.5 * 0.4)
     for phase, origin, move in ((part.tx, start.tx, part.tx_move), (part.rx, start.rx, part.rx_move)):
@@ -154,9 +162,9 @@ def test_phase_step_scales_the_correction_and_momentum_repeats_the_last_move() -
 
 
 def test_settings_refuse_what_makes_no_sense() -> None:
-    with pytest.raises(ValueError, match=r'method must be "least_squares" or "alignment", got "magic"'):
+    with pytest.raises(ValueError, match="method must be one of least_squares, alignment, got 'magic'"):
         SynchronisationSettings(method="magic")
     with pytest.raises(ValueError, match=r'method must be "alignment" for node phases with a delay, got "least_sq'):
         SynchronisationSettings(node_phase="with_delay")
-    with pytest.raises(ValueError, match=r"phase_step must lie between 0 and 2, got 2.5"):
+    with pytest.raises(ValueError, match=r"phase_step must lie in \(0, 2\), got 2\.5"):
         SynchronisationSettings(phase_step=2.5)

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.imaging.scenes.sampler import draw, draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.physics import is_connected
@@ -90,7 +91,7 @@ def test_missing_links_leave_one_network(generator):
 
 
 def test_network_that_is_never_connected_ends(generator):
-    with pytest.raises(RuntimeError, match=r"no connected network in 1000 draws with missing_links = 0\.93"):
+    with pytest.raises(InputError, match=r"no connected network in 1000 draws with missing_links = 0\.93"):
         draw_scene(Scenario(missing_links=0.93), 1, generator)
 
 

@@ -10,7 +10,7 @@ from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.study.drawing import paper_settings
+from unfolded_ogamp.imaging.study.curves import paper_settings
 from unfolded_ogamp.imaging.study.figure_9 import after_blocks
 from unfolded_ogamp.scenes import evaluation_scenes
 

@@ -10,11 +10,12 @@ import torch
 
 from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.evaluation.compare import compare, summarise
+from unfolded_ogamp.evaluation.point_sets import chamfer_distance, pairwise_distance
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.score import chamfer_distance, pairwise_distance
-from unfolded_ogamp.imaging.study.drawing import phases_known
+from unfolded_ogamp.imaging.score import SCORING
+from unfolded_ogamp.imaging.study.curves import phases_known
 from unfolded_ogamp.imaging.study.sweep import IMAGE_KNOWN, JOINT, METRICS, PHASES_KNOWN, Curve, Point, expected_chamfer
 from unfolded_ogamp.imaging.study.sweep import sweep as run_sweep
 from unfolded_ogamp.scenes import evaluation_scenes
@@ -33,7 +34,7 @@ def test_rows_are_the_comparison_and_ideal_curves_have_no_offsets():
     point = Point({"snr_db": 25.0}, SMALL, curves)
     rows = run_sweep([point], 3, seed=4, on_progress=lambda done, total: seen.append((done, total)))
     for name, scenario in (("offsets", SMALL), ("ideal", replace(SMALL, phase_std=0.0))):
-        (expected,) = summarise(compare({name: SHORT}, evaluation_scenes(scenario, 3, 3, 4), "small"))
+        (expected,) = summarise(compare({name: SHORT}, evaluation_scenes(scenario, 3, 3, 4), "small", SCORING))
         for metric in METRICS:
             (row,) = values(rows, name, metric)
             assert row["snr_db"] == 25.0

@@ -1,10 +1,10 @@
-"""The alternation that all rivals share: their image, then the node phases as for OG-AMP, by turns."""
+"""The alternation that all baselines share: their image, then the node phases as for OG-AMP, by turns."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import torch
 from torch import Tensor
@@ -12,19 +12,18 @@ from torch import Tensor
 from unfolded_ogamp.imaging import assemble
 from unfolded_ogamp.imaging.baselines.points import Points, channel, columns_at, merged, refit
 from unfolded_ogamp.imaging.estimate import Estimate, History, Scatterers
-from unfolded_ogamp.imaging.greedy.estimator import first_phases
 from unfolded_ogamp.imaging.likelihood.uncertainty import with_joint_std
-from unfolded_ogamp.imaging.ogamp.alternating import observe
 from unfolded_ogamp.imaging.ogamp.listing import ListSettings
 from unfolded_ogamp.imaging.ogamp.presets import tuned
 from unfolded_ogamp.imaging.phases import refinement
-from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings, first_phases, observe
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
+from unfolded_ogamp.settings import Settings, at_least, not_negative, require, within
 
 
 class Imager(Protocol):
-    """What makes a rival: an image from an observation in which the node phases are taken for known."""
+    """What makes a baseline: an image from an observation whose node phases are taken as known."""
 
     def image(self, problem: Problem, observation: Tensor, points: Points, search: bool) -> Points:
         """The next image of one scene.
@@ -39,8 +38,8 @@ class Imager(Protocol):
 
 
 @dataclass(frozen=True)
-class AlternationSettings:
-    """Settings of the alternation, the same for all rivals.
+class AlternationSettings(Settings):
+    """Settings of the alternation, the same for all baselines.
 
     Attributes:
         synchronisation: how the node phases are refined; by default as for `og_amp`.
@@ -52,26 +51,23 @@ class AlternationSettings:
     """
 
     synchronisation: SynchronisationSettings = field(default_factory=lambda: tuned().synchronisation)
-    rounds: int = 60
-    search_rounds: int = 5
-    phase_tolerance: float = math.pi * 1e-4
+    rounds: Annotated[int, at_least(1)] = 60
+    search_rounds: Annotated[int, at_least(1)] = 5
+    phase_tolerance: Annotated[float, not_negative] = math.pi * 1e-4
     listing: ListSettings = field(default_factory=lambda: tuned().listing)
-    false_alarm: float = 1e-3
+    false_alarm: Annotated[float, within("(0, 1]")] = 1e-3
 
     def __post_init__(self) -> None:
-        if self.synchronisation.node_phase != "common":
-            raise ValueError("synchronisation must have one phase per node for all frequencies, got one for each")
-        if not 1 <= self.search_rounds <= self.rounds:
-            raise ValueError(f"search_rounds must lie in 1 ... rounds = {self.rounds}, got {self.search_rounds}")
-        if self.phase_tolerance < 0:
-            raise ValueError(f"phase_tolerance must not be negative, got {self.phase_tolerance}")
-        if not 0 < self.false_alarm <= 1:
-            raise ValueError(f"false_alarm must lie in (0, 1], got {self.false_alarm}")
+        super().__post_init__()
+        common = self.synchronisation.node_phase == "common"
+        require(common, "synchronisation must have one phase per node for all frequencies, got one for each")
+        within_rounds = self.search_rounds <= self.rounds
+        require(within_rounds, f"search_rounds must be at most rounds = {self.rounds}, got {self.search_rounds}")
 
 
 @dataclass(frozen=True)
-class RivalEstimator:
-    """A rival's imaging alternating with synchronisation refinement, one scene after another, on the CPU."""
+class BaselineEstimator:
+    """The imaging of a baseline alternating with synchronisation refinement, one scene after another, on the CPU."""
 
     imager: Imager
     settings: AlternationSettings = field(default_factory=AlternationSettings)
@@ -100,10 +96,7 @@ class RivalEstimator:
                 break
             points = self.imager.image(problem, observe(problem, phases), points, search)
             reference = channel(points, problem) + problem.los
-            phases = refinement.step(
-                *(problem.csi, reference, problem.link, phases),
-                *(settings.synchronisation, settings.synchronisation.phase_step, settings.synchronisation.momentum),
-            )
+            phases = refinement.step(problem.csi, reference, problem.link, phases, settings.synchronisation)
             residual = problem.mean_power(observe(problem, phases) + problem.los - reference)
             entries.append((residual, (points.reflectivity != 0).sum(1)))
             largest = torch.cat([phases.tx_move, phases.rx_move], dim=1).abs().amax()
@@ -113,7 +106,7 @@ class RivalEstimator:
 
 
 def listed(points: Points, problem: Problem, observation: Tensor, settings: AlternationSettings) -> Points:
-    """The points as a list: merged, their reflectivities debiased, and without what does not stand out of the noise.
+    """The points as a list: merged, their reflectivities debiased, and without those below the false-alarm threshold.
 
     A penalty shrinks reflectivities and a matched filter takes those of neighbours in; least squares on what is listed
     does neither.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -14,13 +15,14 @@ from unfolded_ogamp.imaging.baselines.library import DictionaryOperator
 from unfolded_ogamp.imaging.baselines.points import Points, estimated_shift, moved, searched
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.operators.off_grid import OffGridOperator
+from unfolded_ogamp.settings import Settings, at_least, positive, within
 
 POWER_ITERATIONS = 15
 LIPSCHITZ_MARGIN = 1.1  # power iteration approaches the largest eigenvalue from below
 
 
 @dataclass(frozen=True)
-class Fista:
+class Fista(Settings):
     """Image by group lasso: (x, s_1, ..., s_D) of a pixel are one group, all zero or none.
 
     Every image is followed by a recentring: a pixel moves by s / x, as in OG-AMP.
@@ -36,21 +38,11 @@ class Fista:
         largest_move: largest move along a coordinate in a round, in wavelengths.
     """
 
-    penalty: float = 0.097
-    offset_scale: float = 0.097
-    iterations: int = 16
-    oversampling: int = 3
-    largest_move: float = 0.042
-
-    def __post_init__(self) -> None:
-        if not 0 < self.penalty <= 1:
-            raise ValueError(f"penalty must lie in (0, 1], got {self.penalty}")
-        for name in ("offset_scale", "largest_move"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("iterations", "oversampling"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+    penalty: Annotated[float, within("(0, 1]")] = 0.097
+    offset_scale: Annotated[float, positive] = 0.097
+    iterations: Annotated[int, at_least(1)] = 16
+    oversampling: Annotated[int, at_least(1)] = 3
+    largest_move: Annotated[float, positive] = 0.042
 
     def image(self, problem: Problem, observation: Tensor, points: Points, search: bool) -> Points:
         """Iterations from the last image, then the recentring; see `Imager`."""

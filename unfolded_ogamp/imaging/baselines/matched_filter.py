@@ -1,8 +1,9 @@
-"""The matched filter: backprojection, and the local maxima of its power that stand out of the map."""
+"""The matched filter: backprojection, and the local maxima of its power above a threshold."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -11,10 +12,11 @@ from unfolded_ogamp.imaging.baselines.points import Points, moved
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.operators.multistatic import MultistaticOperator
 from unfolded_ogamp.operators.search_grid import fine_positions
+from unfolded_ogamp.settings import Settings, positive
 
 
 @dataclass(frozen=True)
-class MatchedFilter:
+class MatchedFilter(Settings):
     """Image by the power |a^H y|^2 / |a|^2 of the matched filter.
 
     The defaults are the best of 8 random draws, and of what they were before, on 12 validation scenes of the paper's
@@ -25,13 +27,8 @@ class MatchedFilter:
         threshold: a maximum is a scatterer from this many times the median of the map, a constant false-alarm rate.
     """
 
-    spacing: float = 0.136
-    threshold: float = 11.0
-
-    def __post_init__(self) -> None:
-        for name in ("spacing", "threshold"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+    spacing: Annotated[float, positive] = 0.136
+    threshold: Annotated[float, positive] = 11.0
 
     def image(self, problem: Problem, observation: Tensor, points: Points, search: bool) -> Points:
         """The local maxima, moved to the peak of a parabola along every coordinate; see `Imager`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -19,10 +20,11 @@ from unfolded_ogamp.imaging.ogamp.presets import tuned
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.operators.multistatic import MultistaticOperator
 from unfolded_ogamp.operators.search_grid import fine_positions
+from unfolded_ogamp.settings import Settings, at_least, positive, within
 
 
 @dataclass(frozen=True)
-class OrthogonalMatchingPursuit:
+class OrthogonalMatchingPursuit(Settings):
     """Image by orthogonal matching pursuit; what was found in the last round is in the dictionary where it moved to.
 
     Every image is followed by a recentring: points move by s / x of the off-grid model, as in OG-AMP.
@@ -38,20 +40,11 @@ class OrthogonalMatchingPursuit:
         listing: which atoms are one scatterer, as one between positions takes several; by default as for `og_amp`.
     """
 
-    spacing: float = 0.19
-    false_alarm: float = 4e-7
-    solver_iterations: int = 15
-    largest_move: float = 0.09
+    spacing: Annotated[float, positive] = 0.19
+    false_alarm: Annotated[float, within("(0, 1]")] = 4e-7
+    solver_iterations: Annotated[int, at_least(1)] = 15
+    largest_move: Annotated[float, positive] = 0.09
     listing: ListSettings = field(default_factory=lambda: tuned().listing)
-
-    def __post_init__(self) -> None:
-        for name in ("spacing", "largest_move"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if not 0 < self.false_alarm <= 1:
-            raise ValueError(f"false_alarm must lie in (0, 1], got {self.false_alarm}")
-        if self.solver_iterations < 1:
-            raise ValueError(f"solver_iterations must be at least 1, got {self.solver_iterations}")
 
     def image(self, problem: Problem, observation: Tensor, points: Points, search: bool) -> Points:
         """The pursuit, or without search least squares on what it found, then the recentring; see `Imager`."""

@@ -1,4 +1,4 @@
-"""An image as all rivals hand it on: points with reflectivities, and what can be done to them."""
+"""The image of a baseline: points with reflectivities, and the operations on them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from unfolded_ogamp.imaging.estimate import Scatterers
 from unfolded_ogamp.imaging.ogamp.iteration import best_offset
 from unfolded_ogamp.imaging.ogamp.listing import ListSettings, combine
 from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.inference.least_squares import minimum_norm
 from unfolded_ogamp.operators.multistatic import MultistaticOperator
 from unfolded_ogamp.operators.points import PointColumns
 from unfolded_ogamp.records import Record
@@ -18,7 +19,7 @@ from unfolded_ogamp.records import Record
 
 @dataclass(frozen=True)
 class Points(Record):
-    """Where a rival expands its dictionary, and what it has found there, in a batch of one scene.
+    """Where a baseline expands its dictionary, and what it has found there, in a batch of one scene.
 
     Attributes:
         position: [1, S, D], [m].
@@ -56,7 +57,7 @@ def columns_at(points: Points, problem: Problem, derivatives: bool) -> PointColu
     columns = PointColumns.at(problem.array, points.position, used, problem.dictionary_scale)
     if derivatives:
         return columns
-    return PointColumns(*columns.plain(), repeats=1)
+    return columns.without_derivatives()
 
 
 def searched(points: Points, problem: Problem, observation: Tensor, oversampling: int) -> Points:
@@ -106,10 +107,7 @@ def least_squares(points: Points, problem: Problem, observation: Tensor, derivat
     columns = columns_at(points, problem, derivatives)
     gram = columns.gram(problem.link)
     target = columns.matched(observation * problem.link)
-    scale = gram.diagonal(dim1=1, dim2=2).real.rsqrt()
-    solution = torch.linalg.pinv(scale[:, :, None] * gram * scale[:, None], rtol=1e-8, hermitian=True)
-    coefficients = scale * (solution @ (scale * target)[..., None])[..., 0]
-    return coefficients.reshape(1, columns.repeats, columns.n_slots)
+    return minimum_norm(gram, target, tolerance=1e-8).reshape(1, columns.tx.shape[3], columns.n_slots)
 
 
 def estimated_shift(coefficients: Tensor) -> Tensor:

@@ -10,13 +10,16 @@ in fewer iterations.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.baselines.points import Points, channel, columns_at, moved, searched
 from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.inference.least_squares import plus_diagonal
 from unfolded_ogamp.records import Record
+from unfolded_ogamp.settings import Settings, at_least, positive
 
 SMALLEST_NOISE = 1e-9  # noise variance over the power of the data, where there is none
 
@@ -51,7 +54,7 @@ class Data(Record):
 
 
 @dataclass(frozen=True)
-class SparseBayesian:
+class SparseBayesian(Settings):
     """Image by sparse Bayesian learning; pixels whose variance dies are left out of further iterations.
 
     The defaults are the best of 8 random draws, and of what they were before, on 12 validation scenes of the paper's
@@ -65,19 +68,11 @@ class SparseBayesian:
         largest_move: largest move along a coordinate in a round, in wavelengths.
     """
 
-    iterations: int = 8
-    prune: float = 25.0
-    first_noise: float = 0.19
-    oversampling: int = 3
-    largest_move: float = 0.07
-
-    def __post_init__(self) -> None:
-        for name in ("prune", "first_noise", "largest_move"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("iterations", "oversampling"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+    iterations: Annotated[int, at_least(1)] = 8
+    prune: Annotated[float, positive] = 25.0
+    first_noise: Annotated[float, positive] = 0.19
+    oversampling: Annotated[int, at_least(1)] = 3
+    largest_move: Annotated[float, positive] = 0.07
 
     def image(self, problem: Problem, observation: Tensor, points: Points, search: bool) -> Points:
         """Updates of variances and noise on the last positions, then one of the positions; see `Imager`."""
@@ -124,7 +119,7 @@ def posterior(data: Data, variance: Tensor, noise: Tensor) -> Evidence:
     """Posterior of the reflectivities for variances [1, N] and noise variance [1]."""
     deviation = variance.sqrt()
     scaled = deviation[:, :, None] * data.gram * deviation[:, None] / noise[:, None, None]
-    factor = torch.linalg.cholesky(scaled + torch.eye(variance.shape[1], dtype=scaled.dtype))
+    factor = torch.linalg.cholesky(plus_diagonal(scaled, torch.ones_like(variance)))
     inverse = torch.cholesky_inverse(factor)
     covariance = deviation[:, :, None] * inverse * deviation[:, None]
     mean = (covariance @ data.echo[..., None])[..., 0] / noise[:, None]
@@ -158,7 +153,7 @@ def best_shift(points: Points, result: Evidence, problem: Problem, observation: 
     P = Re(conj(B^H B) o (mean mean^H + covariance)), v = Re(conj(mean) o B^H (y - A mean) - diag(B^H A covariance)).
     """
     columns = columns_at(points, problem, derivatives=True)
-    count, dimension = columns.n_slots, columns.repeats - 1
+    count, dimension = columns.n_slots, columns.tx.shape[3] - 1
     gram = columns.gram(problem.link)
     model = Points(points.position, result.mean)
     residual = (observation - channel(model, problem)) * problem.link
@@ -167,6 +162,6 @@ def best_shift(points: Points, result: Evidence, problem: Problem, observation: 
     matrix = (gram[:, count:, count:].conj() * second).real
     spread = (gram[:, count:, :count] * result.covariance.mT.repeat(1, dimension, 1)).sum(2)
     vector = (result.mean.conj().repeat(1, dimension) * echo - spread).real
-    damping = 1e-6 * matrix.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
-    solution = torch.linalg.solve(matrix + damping * torch.eye(matrix.shape[1], dtype=matrix.dtype), vector)
+    damping = 1e-6 * matrix.diagonal(dim1=1, dim2=2).mean(1, keepdim=True)
+    solution = torch.linalg.solve(plus_diagonal(matrix, damping), vector)
     return solution.reshape(1, dimension, count).mT

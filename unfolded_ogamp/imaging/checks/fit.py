@@ -1,7 +1,8 @@
-"""Which reading of a file point scatterers and node phases explain best.
+"""Checks of the sign and of the order of nodes: which convention the lines of sight or point scatterers explain best.
 
-Waves that spread over a region near the nodes bend one way only: conjugated, or between the wrong nodes, no few
-scatterers explain them, whatever the phases of the nodes. Far away, or where a scatterer is alone, both readings fit.
+Both fits leave the node phases free. Curved wavefronts from a region near the nodes have one sign of curvature: with
+conjugated CSI or exchanged nodes, no few scatterers explain them. In the far field, or for a single scatterer, several
+conventions fit.
 """
 
 from __future__ import annotations
@@ -9,40 +10,92 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
-from unfolded_ogamp.imaging.checks.check import Check, Verdict, compare_readings
-from unfolded_ogamp.imaging.checks.readings import AS_IT_IS, Arrays, readings
+from unfolded_ogamp.imaging.checks.conventions import (
+    AS_IT_IS,
+    ONE_CONJUGATED,
+    Arrays,
+    Check,
+    Verdict,
+    compare_conventions,
+    conventions,
+)
 from unfolded_ogamp.imaging.files.arrays import CsiFile, from_arrays
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
-from unfolded_ogamp.imaging.greedy.settings import GreedySettings
+from unfolded_ogamp.imaging.greedy.settings import GreedySettings, RestartSettings
+from unfolded_ogamp.inference.node_phases import fit_phases
+from unfolded_ogamp.physics import link_phasor, los_channel
 
-NAME = "point scatterers"
-QUICK = GreedySettings(starts=2, rounds=6)
-LONG = GreedySettings(starts=10, rounds=6)
-CLEARLY = 2.0  # what targets with size leave does not come to this by chance
+LOS_RATIO = 1.5  # of misfits; scattering perturbs the right phases, and node phases explain part of wrong ones
+SCATTERER_RATIO = 2.0  # of misfits; the misfit of extended targets varies less than this by chance
+SHORT = GreedySettings(restarts=RestartSettings(starts=2), rounds=6)
+LONG = GreedySettings(restarts=RestartSettings(starts=10), rounds=6)
 FLUCTUATION = 2.0  # standard deviations of the mean residual of noise
 LARGEST_SEARCH = 5e7  # positions x nodes x frequencies, 8 bytes each
 
 
-def check_fit(arrays: Arrays, vast: bool) -> Check:
-    """Whether a few quick rounds of the greedy estimator leave least of the file as it is.
+def check_lines_of_sight(arrays: Arrays, unit_in_doubt: bool) -> list[Check]:
+    """Check the CSI of trusted lines of sight against free space.
 
-    A search may fail by chance: before the file is said to be wrong, it gets a longer one.
+    A known line of sight comes between: the CSI is checked against `los_channel`, and `los_channel` against free space.
     """
-    misfits = {reading: misfit(from_arrays(reading.of(arrays)), QUICK) for reading in readings(arrays, vast)}
-    if misfits[AS_IT_IS] == 1 and not vast:
-        return Check(NAME, Verdict.UNTOLD, "the region is too large to be searched; try a smaller roi.")
-    check = compare_readings(NAME, misfits, CLEARLY)
+    name, file = "line of sight", from_arrays(arrays)
+    if not file.csi.los_trusted.any():
+        return [Check(name, Verdict.UNDECIDED, "no link has a trusted line of sight.")]
+    known = "los_channel" in arrays
+    misfits = {}
+    for convention in conventions(arrays, unit_in_doubt):
+        read = from_arrays(convention.convert(arrays))
+        measured = read.csi.los_channel if known else read.csi.value
+        misfits[convention] = phase_misfit(measured, los_channel(read.array), read)
+    if not known:
+        return [compare_conventions(name, misfits, LOS_RATIO)]
+    channels = {AS_IT_IS: file.csi.value, ONE_CONJUGATED: file.csi.value.conj()}
+    to_known = {key: phase_misfit(value, file.csi.los_channel, file) for key, value in channels.items()}
+    return [
+        compare_conventions(name, to_known, LOS_RATIO),
+        compare_conventions("known line of sight", misfits, LOS_RATIO),
+    ]
+
+
+def check_scatterers(arrays: Arrays, unit_in_doubt: bool) -> Check:
+    """Check which convention leaves the smallest residual after a few rounds of the greedy estimator.
+
+    A short search may fail by chance: a file fails only if a longer one fits it no better.
+    """
+    name = "point scatterers"
+    misfits = {
+        convention: scatterer_misfit(from_arrays(convention.convert(arrays)), SHORT)
+        for convention in conventions(arrays, unit_in_doubt)
+    }
+    if misfits[AS_IT_IS] == 1 and not unit_in_doubt:
+        return Check(name, Verdict.UNDECIDED, "the region is too large to be searched; try a smaller roi.")
+    check = compare_conventions(name, misfits, SCATTERER_RATIO)
     if check.verdict == Verdict.FAIL:
-        misfits[AS_IT_IS] = min(misfits[AS_IT_IS], misfit(from_arrays(arrays), LONG))
-        check = compare_readings(NAME, misfits, CLEARLY)
+        misfits[AS_IT_IS] = min(misfits[AS_IT_IS], scatterer_misfit(from_arrays(arrays), LONG))
+        check = compare_conventions(name, misfits, SCATTERER_RATIO)
     return check
 
 
-def misfit(file: CsiFile, settings: GreedySettings) -> float:
-    """Share of the power that is left over beyond the noise, as far as that is known, and its chance fluctuations.
+def phase_misfit(measured: Tensor, reference: Tensor, file: CsiFile) -> float:
+    """1 minus the mean cosine of the phase differences on trusted lines of sight, node phases fitted: 0 to 1.
 
-    A region too large to be searched leaves everything.
+    Args:
+        measured, reference: complex [1, n_tx, n_rx, K]; their amplitudes do not count, since antennas have patterns.
+        file: says which lines of sight are trusted.
+    """
+    trusted = file.csi.los_trusted
+    turn = torch.sgn(measured * reference.conj()).movedim(-1, 0)[:, 0] * trusted
+    tx, rx = fit_phases(turn, trusted.expand(len(turn), -1, -1)).split(list(trusted.shape[1:]), dim=1)
+    aligned = (turn * link_phasor(tx[..., None], rx[..., None])[..., 0]).sum((1, 2)).abs()
+    return max(0.0, 1 - float(aligned.mean() / trusted.sum()))
+
+
+def scatterer_misfit(file: CsiFile, settings: GreedySettings) -> float:
+    """Share of the power that the greedy estimator leaves unexplained, less the noise where that is known: 0 to 1.
+
+    At least the chance fluctuation of the noise. A region too large to be searched has misfit 1.
     """
     if search_size(file) > LARGEST_SEARCH:
         return 1.0
@@ -51,12 +104,12 @@ def misfit(file: CsiFile, settings: GreedySettings) -> float:
     value = file.csi.value[0][file.csi.link[0]]
     power = float(value.abs().square().mean())
     noise = 0.0 if file.csi.noise_variance is None else float(file.csi.noise_variance)
-    chance = FLUCTUATION * noise / math.sqrt(value.numel())
-    return max(chance, float(estimate.residual) - noise) / power
+    fluctuation = FLUCTUATION * noise / math.sqrt(value.numel())
+    return max(fluctuation, float(estimate.residual) - noise) / power
 
 
 def search_size(file: CsiFile) -> float:
     """Positions x nodes x frequencies that a search of the region holds."""
-    per_axis = (file.grid.pixel / file.array.wavelength / QUICK.spacing).ceil().clamp(min=1)
+    per_axis = (file.grid.pixel / file.array.wavelength / SHORT.detection.spacing).ceil().clamp(min=1)
     n_positions = file.grid.centre.shape[1] * float(per_axis) ** file.grid.centre.shape[2]
     return n_positions * sum(file.csi.link.shape[1:]) * file.csi.value.shape[-1]

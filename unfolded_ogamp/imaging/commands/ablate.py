@@ -2,10 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
 
+from rich.console import Console
+
+from unfolded_ogamp.commands.evaluate import EvaluationSettings, drawn, run_evaluation
+from unfolded_ogamp.commands.running import optional_path, set_threads
+from unfolded_ogamp.imaging.network.load import load_network
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
+from unfolded_ogamp.settings import at_least
+from unfolded_ogamp.system import System
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(EvaluationSettings):
+    """See `conf/ablate.yaml`."""
+
+    scenario: Any
+    checkpoint: str | None
+    threads: Annotated[int, at_least(1)] | None
+    output: str
+
+
+def kinds(system: System) -> Mapping[str, type]:
+    """What the system decides."""
+    return {"scenario": system.scenario_kind}
+
+
+def run(system: System, options: Options, console: Console) -> None:
+    """Evaluate the variants on one scenario."""
+    set_threads(options.threads)
+    networks = variants(load_network(optional_path(options.checkpoint)))
+    settings = options.evaluation
+    scenes = drawn([options.scenario], settings)
+    run_evaluation(networks, scenes, system.scoring, settings, Path(options.output), console)
 
 
 def variants(network: UnfoldedOGAMP) -> dict[str, UnfoldedOGAMP]:
@@ -13,14 +47,14 @@ def variants(network: UnfoldedOGAMP) -> dict[str, UnfoldedOGAMP]:
     settings = network.settings
     changed = {
         "all": settings,
-        "no looks": replace(settings, looks=0),
+        "no detection pass": replace(settings, detection_passes=0),
         "no competition": replace(settings, width=0),
         "no pruning": replace(settings, prunings=0),
-        "one look": replace(settings, looks=1),
+        "one detection pass": replace(settings, detection_passes=1),
         "fewest joint layers": replace(settings, joint_layers=1, final_layers=1),
         "no restarts": replace(settings, starts=1),
-        "no handing over": replace(settings, hand_over=False),
-        "neither restarts nor handing over": replace(settings, starts=1, hand_over=False),
+        "no fallback": replace(settings, fallback=False),
+        "neither restarts nor fallback": replace(settings, starts=1, fallback=False),
         "one block": of_blocks(settings, 1),
         "a quarter of the blocks": of_blocks(settings, max(1, settings.blocks // 4)),
         "half of the blocks": of_blocks(settings, max(1, settings.blocks // 2)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -11,12 +12,26 @@ from rich.markup import escape
 from rich.table import Table
 
 from unfolded_ogamp.files import read_npz
-from unfolded_ogamp.imaging.checks.check import Check, Verdict
-from unfolded_ogamp.imaging.checks.run import check_arrays
+from unfolded_ogamp.imaging.checks import Check, Verdict, check_arrays
 from unfolded_ogamp.imaging.files.arrays import KEYS
 from unfolded_ogamp.imaging.files.csi import CsiFileError
+from unfolded_ogamp.settings import Settings
+from unfolded_ogamp.system import System
 
-COLOURS = {Verdict.PASS: "green", Verdict.DOUBT: "yellow", Verdict.FAIL: "red", Verdict.UNTOLD: "dim"}
+COLOURS = {Verdict.PASS: "green", Verdict.DOUBT: "yellow", Verdict.FAIL: "red", Verdict.UNDECIDED: "dim"}
+
+
+@dataclass(frozen=True)
+class Options(Settings):
+    """See `conf/check_csi.yaml`."""
+
+    input: str
+
+
+def run(system: System, options: Options, console: Console) -> int:
+    """Check a file; 1 if a check fails."""
+    del system
+    return 0 if run_checks(Path(options.input), console) else 1
 
 
 def run_checks(path: Path, console: Console) -> bool:

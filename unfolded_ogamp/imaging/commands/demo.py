@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.commands.evaluate import EvaluationSettings, compare_estimators, drawn
+from unfolded_ogamp.commands.running import make_folder, optional_path, show
 from unfolded_ogamp.evaluation.compare import Row, Summary, summarise
-from unfolded_ogamp.evaluation.tables import COLUMNS
+from unfolded_ogamp.evaluation.report import screen_table
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.figures.comparison import comparison_figure
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
+from unfolded_ogamp.imaging.network.load import load_network
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.score import SCORING
 from unfolded_ogamp.scenes import evaluation_scenes
+from unfolded_ogamp.system import System
 
 NETWORK = "unfolded network"
 PAPER = "OG-AMP as in the paper"
@@ -36,12 +39,34 @@ GREEDY = "greedy"
 SHOWN = ("success", "missed", "false", "position_rmse", "chamfer", "phase_rmse", "time")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(EvaluationSettings):
+    """See `conf/demo.yaml`."""
+
+    scenario: Any
+    checkpoint: str | None
+    picture: str
+
+
+def kinds(system: System) -> Mapping[str, type]:
+    """What the system decides."""
+    return {"scenario": system.scenario_kind}
+
+
+def run(system: System, options: Options, console: Console) -> None:
+    """Show the demonstration."""
+    del system
+    network = load_network(optional_path(options.checkpoint))
+    run_demo(network, options.scenario, options.evaluation, Path(options.picture), console)
+
+
 def run_demo(
     network: UnfoldedOGAMP, scenario: Scenario, settings: EvaluationSettings, picture: Path, console: Console
 ) -> list[Row]:
     """Compare the network with the classic estimators, show one table and write one picture of the first scene."""
+    make_folder(picture.parent)
     estimators = demo_estimators(network)
-    rows = compare_estimators(estimators, drawn([scenario], settings), settings, console)
+    rows = compare_estimators(estimators, drawn([scenario], settings), SCORING, settings, console)
     console.print(demo_table(summarise(rows), bound_on_average(scenario, settings)))
     console.print(
         "Means over scenes; success: all found, none false; position: rms error of those found; phase: of the links.",
@@ -52,10 +77,9 @@ def run_demo(
     shown = [name for name in estimators if name not in (ON_CENTRES, CONVERGED, GREEDY)]
     with torch.inference_mode():
         estimates = {name: estimators[name](csi, scene.array, scene.grid) for name in shown}
-    picture.parent.mkdir(parents=True, exist_ok=True)
     with written_at_once(picture) as path:
         comparison_figure(scene, estimates, 0).savefig(path, format="png", dpi=100)
-    console.print(str(picture), markup=False, soft_wrap=True)
+    show(console, picture)
     return rows
 
 
@@ -87,14 +111,12 @@ def demo_table(summaries: Sequence[Summary], bound: tuple[float, float]) -> Tabl
     """A line per estimator, and one for the bound."""
     first = summaries[0]
     title = f"{first.scenario}, {first.n_scenes} scenes (batch {first.batch_size}, threads {first.threads})"
-    table = Table("", title=title, box=SIMPLE_HEAD, pad_edge=False)
-    for metric in SHOWN:
-        table.add_column(escape(COLUMNS[metric].heading.replace(" ", "\n")), justify="right")
+    table = screen_table(title, "", *(SCORING.column(metric).heading for metric in SHOWN))
     for summary in summaries:
-        means = (COLUMNS[metric].number(summary.statistics[metric].mean) for metric in SHOWN)
+        means = (SCORING.column(metric).number(summary.statistics[metric].mean) for metric in SHOWN)
         table.add_row(summary.estimator, *means)
     table.add_section()
     of_bound = {"position_rmse": bound[0], "phase_rmse": bound[1]}
-    numbers = (COLUMNS[metric].number(of_bound[metric]) if metric in of_bound else "" for metric in SHOWN)
+    numbers = (SCORING.column(metric).number(of_bound[metric]) if metric in of_bound else "" for metric in SHOWN)
     table.add_row("joint bound", *numbers)
     return table

@@ -6,25 +6,46 @@ import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 
-from unfolded_ogamp.commands.estimate import picture_of
-from unfolded_ogamp.commands.failure import CommandError
-from unfolded_ogamp.commands.running import make_folder
+from unfolded_ogamp.catalogue import build_estimators
+from unfolded_ogamp.commands.running import make_folder, show
+from unfolded_ogamp.errors import InputError
+from unfolded_ogamp.evaluation.tables import markdown
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.imaging.estimate import Estimate, Estimator
 from unfolded_ogamp.imaging.files.arrays import CsiFile
 from unfolded_ogamp.imaging.files.csi import CsiFileError, load_csi
 from unfolded_ogamp.imaging.measured import MeasuredMetrics, measured_metrics
-from unfolded_ogamp.imaging.study.tables import markdown
+from unfolded_ogamp.imaging.report import picture
+from unfolded_ogamp.settings import Settings
+from unfolded_ogamp.system import System
 
 HEADER = (
     *("file", "estimator", "found within lambda / 4", "false", "strongest false [dB]", "strongest off by [mm]"),
     *("phase error [rad]", "residual", "time [s]"),
 )
+
+
+@dataclass(frozen=True)
+class Options(Settings):
+    """See `conf/own_data.yaml`."""
+
+    folder: str
+    files: Sequence[str] | None
+    estimators: Sequence[Any]
+    output: str
+
+
+def run(system: System, options: Options, console: Console) -> None:
+    """Estimate from all files of a folder."""
+    estimators = build_estimators(system, options.estimators)
+    run_own_data(Path(options.folder), options.files, estimators, Path(options.output), console)
 
 
 def run_own_data(
@@ -41,15 +62,15 @@ def run_own_data(
         console: where the table is shown.
 
     Raises:
-        CommandError: if there is nothing to work on, or `output` cannot be written.
+        InputError: if there is nothing to work on, or `output` cannot be written.
     """
-    make_folder(output)
     paths = sorted(folder.glob("*.npz")) if names is None else [folder / f"{name}.npz" for name in names]
     lines, results = [], []
     for path in paths:
         file = _load(path, console)
         if file is None or file.truth is None:
             continue
+        make_folder(output)
         for name, estimator in estimators.items():
             start = time.perf_counter()
             with torch.inference_mode(), warnings.catch_warnings(record=True) as notes:
@@ -61,14 +82,14 @@ def run_own_data(
             lines.append([path.stem, name, *_cells(metrics), f"{seconds:.1f}"])
             _draw(file, estimate, output / f"{path.stem}_{name}.png")
             said = "".join(f"; {note.message}" for note in notes)
-            console.print(f"{path.stem}, {name}: {seconds:.1f} s{said}", markup=False, soft_wrap=True)
+            show(console, f"{path.stem}, {name}: {seconds:.1f} s{said}")
     if not lines:
-        raise CommandError(f"{folder}: expected CSI files with truth_position, found none")
+        raise InputError(f"{folder}: expected CSI files with truth_position, found none")
     table = markdown(HEADER, lines)
     with written_at_once(output / "own_data.md") as temporary:
         temporary.write_text(table, encoding="utf-8")
-    console.print(table, markup=False, soft_wrap=True)
-    console.print(str(output / "own_data.md"), markup=False, soft_wrap=True)
+    show(console, table)
+    show(console, output / "own_data.md")
     return results
 
 
@@ -79,12 +100,12 @@ def _load(path: Path, console: Console) -> CsiFile | None:
             warnings.simplefilter("always")
             file = load_csi(path)
     except CsiFileError as error:
-        console.print(f"Skipped: {error}", markup=False, soft_wrap=True)
+        show(console, f"Skipped: {error}")
         return None
     for note in notes:
-        console.print(f"{path.stem}: {note.message}", markup=False, soft_wrap=True)
+        show(console, f"{path.stem}: {note.message}")
     if file.truth is None:
-        console.print(f"Skipped: {path}: no truth_position to compare with", markup=False, soft_wrap=True)
+        show(console, f"Skipped: {path}: no truth_position to compare with")
     return file
 
 
@@ -107,6 +128,5 @@ def _number(value: float, scale: float, digits: int) -> str:
 
 
 def _draw(file: CsiFile, estimate: Estimate, path: Path) -> None:
-    phase_std = torch.cat([estimate.tx_phase_std[0], estimate.rx_phase_std[0]])
     with written_at_once(path) as temporary:
-        temporary.write_bytes(picture_of(file, estimate, phase_std))
+        picture(file, estimate).savefig(temporary, format="png", dpi=120)

@@ -7,39 +7,39 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from unfolded_ogamp.commands.evaluate import EvaluationSettings, compare_estimators, drawn
-from unfolded_ogamp.commands.failure import CommandError
-from unfolded_ogamp.commands.running import make_folder, progress_bar
+from unfolded_ogamp.commands.running import make_folder, progress_bar, set_threads, show
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.evaluation.compare import Row, Summary, summarise
-from unfolded_ogamp.evaluation.figures import transfer_figure
-from unfolded_ogamp.evaluation.report import provenance, write_results
-from unfolded_ogamp.evaluation.tables import COLUMNS
+from unfolded_ogamp.evaluation.report import write_results
 from unfolded_ogamp.export import export_network
 from unfolded_ogamp.files import written_at_once
+from unfolded_ogamp.imaging.figures.transfer import transfer_figure
 from unfolded_ogamp.imaging.network.loss import LossSettings
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
-from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.scenes.mixture import Mixture
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.score import COLUMNS, SCORING
 from unfolded_ogamp.pretrained import ExportDetails, PretrainedError, load_details, load_pretrained
+from unfolded_ogamp.provenance import hashes, provenance
+from unfolded_ogamp.settings import Settings, at_least
+from unfolded_ogamp.system import Network, System, system
 from unfolded_ogamp.training.datamodule import DataSettings, SceneDataModule
 from unfolded_ogamp.training.module import OptimiserSettings, UnfoldedModule
-from unfolded_ogamp.training.quiet import fit_quietly
-from unfolded_ogamp.training.run import RunSettings
+from unfolded_ogamp.training.run import RunSettings, fit_quietly
 
 UNTRAINED, MIXTURE = "untrained", "mixture"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Settings):
     """What all networks have in common; `run.output` is where they are kept."""
 
     network: NetworkSettings
@@ -55,15 +55,30 @@ class Recipe:
 
     def module(self) -> UnfoldedModule:
         """What is trained, from the same weights every time."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.data.seed)
-            return UnfoldedModule(self.network, self.loss, self.optimiser)
+        return UnfoldedModule(system("imaging"), self.network, self.loss, self.optimiser, self.data.seed)
 
     def plain(self) -> dict[str, Any]:
         """As plain values, without the folder, which changes nothing."""
         values = asdict(self)
         del values["run"]["output"]
         return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(EvaluationSettings):
+    """See `conf/transfer.yaml`."""
+
+    scenarios: Sequence[str]
+    mixture: str
+    threads: Annotated[int, at_least(1)] | None
+    recipe: Recipe
+
+
+def run(handed_in: System, options: Options, console: Console) -> None:
+    """Train the networks that are not there yet, and test all."""
+    set_threads(options.threads)
+    scenarios = [handed_in.scenario(name) for name in options.scenarios]
+    run_transfer(scenarios, handed_in.source(options.mixture), options.recipe, options.evaluation, console)
 
 
 def run_transfer(
@@ -74,31 +89,29 @@ def run_transfer(
     Shows the matrix, and writes results.json, transfer.png and the networks to `recipe.run.output`.
 
     Raises:
-        CommandError: if a scenario comes twice, or is named as one of the other two networks.
+        InputError: if a scenario comes twice, or is named as one of the other two networks.
     """
     names = [UNTRAINED, *(scenario.name for scenario in scenarios), MIXTURE]
     for name in names:
         if names.count(name) > 1:
-            raise CommandError(f"scenarios: expected names of their own, found {name} twice")
+            raise InputError(f"scenarios: expected names of their own, found {name} twice")
     output = Path(recipe.run.output)
     make_folder(output)
     sources = {scenario.name: scenario for scenario in scenarios} | {MIXTURE: mixture}
     networks = {UNTRAINED: recipe.module().network.eval().requires_grad_(False)}
     networks |= trained_networks(sources, recipe, console)
-    rows = compare_estimators(networks, drawn(scenarios, settings), settings, console)
+    rows = compare_estimators(networks, drawn(scenarios, settings), SCORING, settings, console)
     summaries = summarise(rows)
     console.print(transfer_table(summaries))
-    write_results(rows, output / "results.json", asdict(settings) | {"recipe": recipe.plain()})
+    write_results(rows, output / "results.json", asdict(settings) | {"recipe": recipe.plain()}, hashes(networks))
     with written_at_once(output / "transfer.png") as path:
         transfer_figure(summaries).savefig(path, format="png", dpi=80)
     for name in ("results.json", "transfer.png"):
-        console.print(str(output / name), markup=False, soft_wrap=True)
+        show(console, output / name)
     return rows
 
 
-def trained_networks(
-    sources: Mapping[str, Scenario | Mixture], recipe: Recipe, console: Console
-) -> dict[str, UnfoldedOGAMP]:
+def trained_networks(sources: Mapping[str, Scenario | Mixture], recipe: Recipe, console: Console) -> dict[str, Network]:
     """A network for every source; one that lies in the folder already, of the same recipe and source, is taken."""
     folders = {name: Path(recipe.run.output) / name for name in sources}
     origins = {name: _origin(source, recipe) for name, source in sources.items()}
@@ -111,7 +124,7 @@ def trained_networks(
             start = time.monotonic()
             network = fit_quietly(recipe.module(), data, recipe.run, lambda: progress.advance(task))
             seconds = time.monotonic() - start
-            details = ExportDetails(origins[name], recipe.data.seed, provenance()["commit"], seconds, measured={})
+            details = ExportDetails(origins[name], recipe.data.seed, provenance(), seconds, measured={})
             export_network(network, folders[name], details)
             console.print(f"{name}: {recipe.steps} steps in {seconds:.0f} s", markup=False, highlight=False)
     return {name: load_pretrained(folder) for name, folder in folders.items()}

@@ -6,26 +6,30 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from unfolded_ogamp.bounds.imaging import joint_bound
-from unfolded_ogamp.commands.failure import CommandError
-from unfolded_ogamp.commands.running import progress_bar
+from unfolded_ogamp.catalogue import build_estimator, parse_entry
+from unfolded_ogamp.commands.running import progress_bar, show
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import SceneMetrics, scene_metrics
 from unfolded_ogamp.scenes import SceneDataset
+from unfolded_ogamp.settings import Settings, at_least, require, settings_from_dict
+from unfolded_ogamp.system import System
 
 FAILURE = 10.0  # what a scene that is not a success adds to the score
 
 
 @dataclass(frozen=True)
-class Range:
+class Range(Settings):
     """What a setting is drawn from, uniformly or, with `log`, uniformly in its logarithm."""
 
     low: float
@@ -33,8 +37,9 @@ class Range:
     log: bool = False
 
     def __post_init__(self) -> None:
-        if not self.low <= self.high or (self.log and self.low <= 0):
-            raise CommandError(f"ranges: expected low <= high, positive with log, found {self.low} and {self.high}")
+        super().__post_init__()
+        require(self.low <= self.high, f"low must be at most high = {self.high}, got {self.low}")
+        require(self.low > 0 or not self.log, f"low must be positive with log, got {self.low}")
 
     def at(self, share: float) -> float:
         """The value that a share in [0, 1] of the way is at."""
@@ -44,7 +49,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class TuningSettings:
+class TuningSettings(Settings):
     """The budget of a search.
 
     Attributes:
@@ -53,15 +58,9 @@ class TuningSettings:
         seed: of the draws; the scenes are those of seed 0.
     """
 
-    n_draws: int
-    n_scenes: int
-    seed: int
-
-    def __post_init__(self) -> None:
-        for name, least in (("n_draws", 1), ("n_scenes", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise CommandError(f"{name}: expected a whole number of at least {least}, found {value!r}")
+    n_draws: Annotated[int, at_least(1)]
+    n_scenes: Annotated[int, at_least(1)]
+    seed: Annotated[int, at_least(0)]
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,38 @@ class Trial:
     score: float
     success: float
     time: float
+
+
+@dataclass(frozen=True)
+class Options(TuningSettings):
+    """See `conf/tune.yaml`."""
+
+    estimator: str
+    scenario: Any
+    ranges: Mapping[str, Any]
+
+
+def kinds(system: System) -> Mapping[str, type]:
+    """What the system decides."""
+    return {"scenario": system.scenario_kind}
+
+
+def run(system: System, options: Options, console: Console) -> None:
+    """Search for the settings of one estimator."""
+    if options.estimator not in options.ranges:
+        known = ", ".join(options.ranges)
+        raise InputError(f"estimator: expected one with ranges, {known}, found {options.estimator!r}")
+    estimator = build_estimator(system, parse_entry(options.estimator))
+    limits = options.ranges[options.estimator]
+    if not isinstance(limits, Mapping):
+        raise InputError(f"ranges: expected limits by the path of a setting, found {limits!r}")
+    ranges = {path: settings_from_dict(Range, _with_scale(limit), path) for path, limit in limits.items()}
+    run_tuning(estimator, ranges, options.scenario, options, console)
+
+
+def _with_scale(limits: object) -> object:
+    """Limits of a range, which is linear unless it says otherwise."""
+    return {"log": False, **limits} if isinstance(limits, Mapping) else limits
 
 
 def run_tuning(
@@ -114,7 +145,7 @@ def run_tuning(
             seconds = (time.perf_counter() - start) / len(scenes)
             success = math.fsum(one.success for one in metrics) / len(metrics)
             trials.append(Trial(values, score(metrics), success, seconds))
-            console.print(f"{trials[-1].score:8.3f}  {_text(values)}", markup=False, soft_wrap=True)
+            show(console, f"{trials[-1].score:8.3f}  {_text(values)}")
     trials.sort(key=lambda trial: (math.isnan(trial.score), trial.score))
     console.print(tuning_table(trials))
     return trials
@@ -132,11 +163,11 @@ def value_at(settings: Any, path: str) -> Any:
     """The field that a path of names with dots leads to.
 
     Raises:
-        CommandError: if there is none.
+        InputError: if there is none.
     """
     for name in path.split("."):
         if not is_dataclass(settings) or not hasattr(settings, name):
-            raise CommandError(f"ranges: expected the path of a setting, found {path!r}")
+            raise InputError(f"ranges: expected the path of a setting, found {path!r}")
         settings = getattr(settings, name)
     return settings
 
@@ -145,16 +176,14 @@ def with_value(settings: Any, path: str, value: float) -> Any:
     """The same settings with another value at a path.
 
     Raises:
-        CommandError: if the settings do not take it.
+        InputError: if the settings do not take it.
     """
     name, _, rest = path.partition(".")
     inner = with_value(getattr(settings, name), rest, value) if rest else value
     try:
         return replace(settings, **{name: inner})
     except ValueError as error:
-        raise CommandError(
-            f"ranges: expected values that the settings take, found {name} = {inner} ({error})"
-        ) from error
+        raise InputError(f"ranges: expected values that the settings take, found {name} = {inner} ({error})") from error
 
 
 def like(current: Any, value: float) -> float:
@@ -164,7 +193,9 @@ def like(current: Any, value: float) -> float:
 
 def tuning_table(trials: Sequence[Trial]) -> Table:
     """A line per trial."""
-    table = Table("score", "success [%]", "time per scene [s]", "settings", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        "score", escape("success\n[%]"), escape("time per\nscene [s]"), "settings", box=SIMPLE_HEAD, pad_edge=False
+    )
     for trial in trials:
         table.add_row(f"{trial.score:.3f}", f"{100 * trial.success:.0f}", f"{trial.time:.2f}", _text(trial.values))
     return table

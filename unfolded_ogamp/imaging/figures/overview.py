@@ -1,4 +1,4 @@
-"""One estimate on one page: for a user's own measurements as well as for simulated ones."""
+"""One estimate on one page, with or without a known truth."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from unfolded_ogamp.evaluation.point_sets import matched_estimates
 from unfolded_ogamp.evaluation.style import COLOURS, FRAME, LARGE, MIDDLE, SMALL, TRUTH, soft_frame
 from unfolded_ogamp.imaging.estimate import Estimate, Scatterers
 from unfolded_ogamp.imaging.figures.panels import (
@@ -25,19 +27,20 @@ from unfolded_ogamp.imaging.figures.panels import (
     draw_scatterers,
     draw_stems,
     draw_truth,
-    drawn_nodes,
-    ellipse_mark,
-    image_legend,
+    legend_above,
+    legend_marks,
     levels,
     number_scatterers,
     plain,
+    set_view,
 )
 from unfolded_ogamp.imaging.measured import Truth
-from unfolded_ogamp.imaging.score import matched_estimates, node_phase_error
+from unfolded_ogamp.imaging.score import node_phase_error
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 
-UNKNOWN_PHASE = 1.0  # [rad] of standard deviation beyond which a phase is anything
+UNKNOWN_PHASE = 1.0  # standard deviation of a phase that is not determined, [rad]
 LINE = 115  # characters that fit on the page in one line
+PHASE_COLOURS = "twilight_shifted"
 
 
 def estimate_figure(
@@ -48,10 +51,11 @@ def estimate_figure(
     phase_std: Tensor | None = None,
     truth: Truth | None = None,
 ) -> Figure:
-    """One page on a batch of one: image, node phases, strengths of the scatterers, and what is left unexplained.
+    """One page on a batch of one: image of the region, map of the nodes, node phases, residuals and strengths.
 
     Args:
-        csi, array, grid, estimate: what was measured, and what it says.
+        csi, array, grid: measurement.
+        estimate: from this measurement.
         phase_std: standard deviations of the node phases [n_tx + n_rx], [rad], Tx first; None where unknown.
         truth: shown beside the estimate.
     """
@@ -65,38 +69,44 @@ def estimate_figure(
     phase = node_phase_error(tx_phase, rx_phase, link)
     norm = Normalize(-math.pi, math.pi)
 
-    figure = Figure(figsize=(16, 9), layout=ConstrainedLayoutEngine(h_pad=0.12, compress=True), facecolor="white")
-    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[8.4, 7.6])[0]
-    image = left.subplots()
-    draw_region(image, array, grid, estimate.pixel_probability[0])
-    draw_nodes(image, drawn_nodes(array, grid), phase, norm, "twilight_shifted")
-    if true_position is not None:
-        draw_truth(image, true_position)
+    figure = Figure(figsize=(16, 8.6), layout=ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.12), facecolor="white")
+    panels = figure.subplot_mosaic("ABC;ADE", width_ratios=[7.4, 4.8, 4.2], height_ratios=[1.2, 1])
+    image, overview, stems, residual, strength = (panels[letter] for letter in "ABCDE")
+    draw_region(image, grid, estimate.pixel_probability[0])
+    draw_region(overview, grid)
+    set_view(image, grid)
+    set_view(overview, grid, array)
+    for axes in (image, overview):
+        draw_nodes(axes, array, c=phase, cmap=PHASE_COLOURS, norm=norm)
+        if true_position is not None:
+            draw_truth(axes, true_position)
     draw_scatterers(image, scatterers, found, COLOURS[0])
     number_scatterers(image, scatterers)
-    enlarged = draw_ellipses(image, scatterers, grid, COLOURS[1])
-    bar = left.colorbar(ScalarMappable(norm, "twilight_shifted"), ax=image, shrink=0.75, aspect=30, pad=0.01)
+    factor = draw_ellipses(image, scatterers, grid, COLOURS[1])
+    bar = figure.colorbar(ScalarMappable(norm, PHASE_COLOURS), ax=overview, aspect=30, pad=0.02)
     bar.set_label("phase of a node [rad]", fontsize=MIDDLE)
     bar.ax.tick_params(labelsize=SMALL)
-    handles = [*image_legend(false=true_position is not None), ellipse_mark(enlarged, COLOURS[1])]
-    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), fontsize=SMALL, frameon=False)
 
-    top, bottom = right.subfigures(2, 1, squeeze=False, height_ratios=[3, 5])[:, 0]
     shown = {"estimate": phase}
     if truth is not None and truth.tx_phase is not None and truth.rx_phase is not None:
         error = node_phase_error(tx_phase - plain(truth.tx_phase[0]), rx_phase - plain(truth.rx_phase[0]), link)
         shown = {"truth": torch.remainder(phase - error + math.pi, 2 * math.pi) - math.pi, "estimate": phase}
-    stems = top.subplots()
     draw_stems(stems, shown, [TRUTH, COLOURS[0]][-len(shown) :], len(link))
     if phase_std is not None and bool(phase_std.isfinite().all()):
         node = torch.arange(1, len(phase) + 1)
         style: dict[str, Any] = {"fmt": "none", "ecolor": COLOURS[1], "elinewidth": 2.2, "zorder": 5}
-        stems.errorbar(node.numpy(), phase.numpy(), yerr=plain(2 * phase_std).numpy(), **style)
+        spread = plain(2 * phase_std).numpy()
+        stems.errorbar(node.numpy(), phase.numpy(), yerr=spread, label="2 std. deviations", **style)
+    legend_above(stems, 3)
     stems.set_ylabel("node phase [rad]", fontsize=MIDDLE)
     stems.set_ylim(-3.5, 3.5)
-    residual, strength = bottom.subplots(1, 2, width_ratios=[1.15, 1])
     _draw_residual(residual, csi, estimate)
     _draw_strengths(strength, scatterers, found)
+
+    label = "95 % ellipse" if factor == 1 else f"95 % ellipse x {factor}"
+    ellipse = Line2D([], [], color=COLOURS[1], linewidth=1.6, label=label)
+    handles = [*legend_marks(truth=true_position is not None), ellipse]
+    figure.legend(handles=handles, loc="outside lower center", ncols=8, fontsize=SMALL, frameon=False)
     title = headline(csi, estimate, phase_std, None if true_position is None else (len(true_position), found))
     width = LINE if len(title) <= LINE else len(title) // 2 + 12
     figure.suptitle(textwrap.fill(title, width), fontsize=LARGE)
@@ -107,10 +117,10 @@ def headline(csi: Csi, estimate: Estimate, phase_std: Tensor | None, truth: tupl
     """The estimate of a batch of one in one line.
 
     Args:
-        csi: what was measured.
-        estimate: what it says.
+        csi: measurement.
+        estimate: from this measurement.
         phase_std: standard deviations of the node phases, [rad], or None.
-        truth: the true number of scatterers, and which of the reported are matched.
+        truth: the true number of scatterers, and which of the estimated ones are matched.
     """
     count = len(estimate.scatterers[0].position)
     parts = [f"{count} scatterer{'' if count == 1 else 's'}"]
@@ -138,7 +148,7 @@ def headline(csi: Csi, estimate: Estimate, phase_std: Tensor | None, truth: tupl
 
 
 def _draw_residual(axes: Axes, csi: Csi, estimate: Estimate) -> None:
-    """Residual of every link over the noise, or over the CSI where the noise is unknown; missing links grey."""
+    """Residual of every link over the noise, or over the CSI where the noise is unknown; missing links are grey."""
     link = csi.link[0]
     prediction = estimate.prediction[0].detach().to(csi.value)
     left = (csi.value[0] - prediction).abs().square().mean(-1)
@@ -148,8 +158,8 @@ def _draw_residual(axes: Axes, csi: Csi, estimate: Estimate) -> None:
     ratio[~link] = math.nan
     colours = colormaps["viridis"].with_extremes(bad="#D9D9D9")
     image = axes.imshow(ratio.numpy(), cmap=colours, aspect="auto", interpolation="nearest", origin="lower")
-    bar = axes.figure.colorbar(image, ax=axes, location="top", aspect=30, pad=0.02)
-    bar.set_label(f"residual of a link over the {'noise' if noise > 0 else 'CSI'} [dB]", fontsize=MIDDLE)
+    bar = axes.figure.colorbar(image, ax=axes, aspect=30, pad=0.02)
+    bar.set_label(f"link residual over {'noise' if noise > 0 else 'CSI'} [dB]", fontsize=MIDDLE)
     bar.ax.tick_params(labelsize=SMALL)
     axes.set_xlabel("Rx" if link.all() else "Rx (grey: no link)", fontsize=MIDDLE)
     axes.set_ylabel("Tx", fontsize=MIDDLE)
@@ -157,7 +167,7 @@ def _draw_residual(axes: Axes, csi: Csi, estimate: Estimate) -> None:
 
 
 def _draw_strengths(axes: Axes, scatterers: Scatterers, found: Tensor) -> None:
-    """Level of every scatterer to the strongest, numbered as in the image; filled if there is no true one."""
+    """Level of every scatterer, numbered as in the image; filled where there is no true scatterer."""
     level = levels(scatterers)
     order = level.argsort(descending=True)
     for rank, index in enumerate(order.tolist(), start=1):
@@ -166,7 +176,7 @@ def _draw_strengths(axes: Axes, scatterers: Scatterers, found: Tensor) -> None:
     axes.set_ylim(max(len(level), 1) + 0.7, 0.3)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlim(min(-10.0, float(level.min()) - 2) if len(level) else -10.0, 2)
-    axes.set_xlabel("to the strongest [dB]", fontsize=MIDDLE)
-    axes.set_ylabel("scatterer", fontsize=MIDDLE)
+    axes.set_xlabel("level, strongest at 0 [dB]", fontsize=MIDDLE)
+    axes.set_ylabel("scatterer number", fontsize=MIDDLE)
     axes.grid(axis="x", color=FRAME, linewidth=0.8, alpha=0.6)
     soft_frame(axes)

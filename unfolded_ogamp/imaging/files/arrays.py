@@ -1,8 +1,7 @@
-"""From arrays by name, those of a CSI file, to what an estimator is given; everything is checked on the way."""
+"""From the arrays of a CSI file, by name, to the inputs of an estimator; everything is checked."""
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from unfolded_ogamp.fields import Fields
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, los_channel, reached_nodes, regular_grid
 from unfolded_ogamp.records import Record
 
-MAX_WAVES = 2e8  # nodes x frequencies x pixels: what an estimator holds at least, 16 bytes each
-LARGEST_MISFIT = 3.0  # times the line of sight in free space that a CSI of its scale may have
+MOST_PIXELS = 1e9  # along an axis
+LARGEST_MISFIT = 3.0  # ratio of the CSI to free space beyond which they differ in scale
 SAME_PLACE = 1e-6  # distance below which two points are one, in carrier wavelengths
 
 LOSS_EXPONENTS = {"spherical": 1.0, "cylindrical": 0.5}
@@ -30,7 +29,7 @@ KEYS = (
 
 @dataclass(frozen=True)
 class Truth(Record):
-    """What is true of a scene as far as its file says so, for evaluation alone; a batch of one.
+    """The truth of a scene as far as its file contains it, for evaluation only; a batch of one.
 
     Attributes:
         position: true scatterer positions [1, S, D], [m].
@@ -49,7 +48,7 @@ class CsiFile(Record):
     """Contents of a CSI file as a batch of one in double precision.
 
     Attributes:
-        csi, array, grid: what an estimator is given.
+        csi, array, grid: inputs of an estimator.
         truth: None where the file has no `truth_position`.
     """
 
@@ -60,7 +59,7 @@ class CsiFile(Record):
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> CsiFile:
-    """What a CSI file with these arrays holds; see `csi_file` for the keys.
+    """Contents of a CSI file with these arrays; the module `files.csi` lists the keys.
 
     Raises:
         ValueError: with one line that says what was expected and what was found.
@@ -72,7 +71,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> CsiFile:
 
 
 def checked(arrays: Mapping[str, np.ndarray]) -> CsiFile:
-    """Contents of arrays whose names are known; called by what users call, to whose line warnings point."""
+    """Contents of arrays whose names are known; warnings point to the caller of the public function above."""
     fields = Fields(arrays)
     array = _load_array(fields)
     return CsiFile(
@@ -147,7 +146,7 @@ def _load_csi(fields: Fields, array: NodeArray) -> Csi:
 
 
 def _scaled_free_space(free_space: Tensor, value: Tensor, los: Tensor) -> Tensor:
-    """The line of sight (9) [n_tx, n_rx, K] on the scale of the CSI, where that is plainly another one."""
+    """The line of sight (9) [n_tx, n_rx, K] scaled to the CSI if they differ by more than `LARGEST_MISFIT`."""
     if not los.any():
         return free_space
     ratio = float((value[los].abs() / free_space[los].abs()).median())
@@ -172,9 +171,8 @@ def _load_grid(fields: Fields, array: NodeArray) -> PixelGrid:
     lower, upper = roi
     fields.expect(bool((lower < upper).all()), "roi", "the lower corner below the upper one", roi.tolist())
     exact = ((upper - lower) / pixel).tolist()
-    size = math.prod(max(1.0, count) for count in exact)
-    most = MAX_WAVES / (len(nodes) * array.frequency.shape[1])
-    fields.expect(size <= most, "roi and pixel", f"at most {most:.2g} pixels with {len(nodes)} nodes", f"{size:.3g}")
+    expected = f"at most {MOST_PIXELS:.3g} pixels along an axis"
+    fields.expect(max(exact) <= MOST_PIXELS, "roi and pixel", expected, f"{max(exact):.3g}")
     counts = [max(1, round(count)) for count in exact]
     middle = (lower + upper) / 2
     grid = regular_grid(counts, pixel, middle.tolist(), torch.float64)

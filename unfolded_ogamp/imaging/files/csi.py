@@ -1,43 +1,41 @@
-"""The CSI file (.npz): the way in for a user's own measurements, and the form in which simulated scenes are kept.
+"""The CSI file (.npz): one measured or simulated scene.
 
 Required: `tx` [n_tx, D], `rx` [n_rx, D] [m], `frequency` [K] [Hz], `csi` complex [n_tx, n_rx, K] of any scale.
 
 Optional:
     carrier_frequency: [Hz]; the mean of `frequency`.
-    loss: "spherical", or "cylindrical" for a world that is two-dimensional, whose amplitudes fall with the root of the
+    loss: "spherical", or "cylindrical" for two-dimensional propagation, where amplitudes fall with the root of the
         distance; spherical.
     tx_gain [n_tx], rx_gain [n_rx]: amplitude gains of the antennas, positive; 1.
     link: bool [n_tx, n_rx], false where the link was never measured (`csi` may be NaN there); all true.
-    los: bool [n_tx, n_rx], links whose CSI contains the line of sight; all false, even if `los_channel` is there: a
-        known line of sight does not say that it was measured, so that case is warned about.
+    los: bool [n_tx, n_rx], links whose CSI contains the line of sight; all false, with a warning if `los_channel` is
+        there, which does not imply that the CSI contains it.
     los_channel: complex [n_tx, n_rx, K], the line-of-sight part as measured or known; free space (9), scaled to
-        the CSI where that is plainly of another scale.
+        the CSI where the two differ by more than a factor of three.
     los_trusted: bool [n_tx, n_rx], links whose line of sight may be used for coarse synchronisation; `los`.
     noise_variance: of the complex noise; unknown.
     pixel: side of a pixel [m]; two thirds of the carrier wavelength.
-    roi: [2, D] lower and upper corner of the region of interest [m]; half of the bounding box of the nodes, about its
-        middle, which is where nodes all around a region leave it. It is covered by a whole number of pixels, rounded,
-        about its middle.
+    roi: [2, D] lower and upper corner of the region of interest [m]; the middle half of the bounding box of the nodes,
+        which suits nodes all around a region. A whole number of pixels, rounded, covers it about its middle.
     truth_position [S, D] [m], truth_reflectivity [S], truth_tx_phase [n_tx] or [n_tx, K], truth_rx_phase alike [rad]:
-        never shown to an estimator.
-Other keys are not read.
+        for evaluation; estimators do not see it.
+Other keys are ignored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.files import read_npz, write_npz
 from unfolded_ogamp.imaging.files.arrays import KEYS, LOSS_EXPONENTS, CsiFile, checked
 from unfolded_ogamp.physics import Csi, Scene
-from unfolded_ogamp.scenes import SceneDataset, Source
 
 
-class CsiFileError(ValueError):
+class CsiFileError(InputError):
     """A CSI file that cannot be used; the message is one line."""
 
 
@@ -57,7 +55,7 @@ def save_csi(path: str | Path, scene: Scene, csi: Csi, truth: bool = True) -> No
     """Write one scene, a batch of one on a regular grid, and its CSI; the file appears at once or not at all."""
     if len(csi.value) != 1:
         raise ValueError(f"a CSI file holds one scene, got a batch of {len(csi.value)}")
-    array, half = scene.told_array, scene.grid.pixel[0] / 2
+    array, half = scene.assumed_array, scene.grid.pixel[0] / 2
     centre = scene.grid.centre[0]
     tensors = {
         "tx": array.tx[0],
@@ -94,17 +92,3 @@ def _loss_name(exponent: float) -> str:
         if value == exponent:
             return name
     raise ValueError(f"a CSI file holds a loss exponent of {list(LOSS_EXPONENTS.values())}, got {exponent}")
-
-
-def simulate(source: Source, n_scenes: int, seed: int, output: str | Path) -> Iterator[Path]:
-    """Write the first `n_scenes` scenes of the test split to `output`/scene_0000.npz ... and yield each file's path."""
-    if type(n_scenes) is not int or n_scenes < 1:
-        raise ValueError(f"n_scenes: expected a whole number of at least 1, found {n_scenes!r}")
-    dataset = SceneDataset(source, batch_size=1, seed=seed, split="test", dtype=torch.float64)
-    folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
-    for index in range(n_scenes):
-        scene, csi = dataset[0, index]
-        path = folder / f"scene_{index:04d}.npz"
-        save_csi(path, scene, csi)
-        yield path

@@ -1,4 +1,4 @@
-"""The estimate file (.npz): what an estimator says about one CSI file, in the units of that file.
+"""The estimate file (.npz): the estimate from one CSI file, in the units of that file.
 
 position, position_std: of the scatterers, most probable first [S, D] [m].
 covariance: of the positions [S, D, D] [m^2].
@@ -8,24 +8,31 @@ grid: pixel centres [N, D] [m].
 pixel_probability: that the pixel holds a scatterer [N].
 tx_phase, rx_phase: node phases [n_tx, K], [n_rx, K] [rad].
 tx_phase_std, rx_phase_std: their standard deviations [n_tx], [n_rx] [rad].
-tx_without_los, rx_without_los: nodes without a line of sight where others have one, bool [n_tx], [n_rx]: their phases
-    come from scattering alone.
-noise_variance: variance of what the model leaves unexplained, as the estimator sees it.
+tx_without_los, rx_without_los: nodes without a line of sight where others have one, bool [n_tx], [n_rx]; their phases
+    follow from scattering alone.
+noise_variance: estimated variance of the deviation from the model.
 residual: mean |y - model|^2 over the measured links.
-finite: false where a non-finite state ended the run early; the estimate is then the last finite one.
+finite: false if a non-finite state ended the run early; the estimate is then the last finite one.
+Texts, empty where they are not known: estimator, settings (as JSON, with the seed of its restarts), weights_sha256 (of
+    the checkpoint), adapt (gradient steps), python, torch, numpy, unfolded_ogamp (versions), platform, commit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
 
 from unfolded_ogamp.files import write_npz
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.physics import PixelGrid
 
 
-def save_estimate(path: str | Path, estimate: Estimate, grid: PixelGrid, index: int = 0) -> None:
-    """Write the estimate of scene `index` of a batch; the file appears at once or not at all."""
+def save_estimate(
+    path: str | Path, estimate: Estimate, grid: PixelGrid, origin: Mapping[str, str], index: int = 0
+) -> None:
+    """Write the estimate of scene `index` of a batch, with the texts of `origin`; the file appears at once or never."""
     scatterers = estimate.scatterers[index]
     tensors = {
         "position": scatterers.position,
@@ -45,4 +52,5 @@ def save_estimate(path: str | Path, estimate: Estimate, grid: PixelGrid, index: 
         "residual": estimate.residual[index],
         "finite": estimate.finite[index],
     }
-    write_npz(path, {key: tensor.detach().cpu().numpy() for key, tensor in tensors.items()})
+    arrays = {key: tensor.detach().cpu().numpy() for key, tensor in tensors.items()}
+    write_npz(path, arrays | {key: np.array(text) for key, text in origin.items()})

@@ -2,8 +2,8 @@
 
 Belkebir and Saillard, Special section: Testing inversion algorithms against experimental data, Inverse Problems 17
 (2001) 1565-1571. Header lines are followed by rows of seven numbers: label of the transmitter (1 to 36), label of the
-receiver (1 to 72), frequency [GHz], real and imaginary part of the total field, and of the incident field, which was
-measured without a target. Waves carry exp(-j k d), so that nothing is conjugated.
+receiver (1 to 72), frequency [GHz], real and imaginary part of the total field and of the incident field, which was
+measured without a target. The phase convention exp(-j k d) is that of this package.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from unfolded_ogamp.physics import SPEED_OF_LIGHT
+
 N_TX, N_RX = 36, 72
 TX_RADIUS, RX_RADIUS = 0.72, 0.76  # [m]
-TX_START = -2.7  # [degrees] of the first transmitter; the labels say 0, but the incident field agrees with this
-BORESIGHT = 60.0  # [degrees] around the opposite side of the circle within which the horn antennas see each other
+TX_START = -2.7  # angle of the first transmitter, [degrees]; 0 by the labels, but this agrees with the incident field
+BORESIGHT = 60.0  # angle from the opposite side of the circle within which antennas face each other, [degrees]
 REGION = 0.15  # [m], half the side of the square that holds the targets
 PIXEL = 0.3  # wavelengths
 
@@ -24,12 +26,12 @@ PIXEL = 0.3  # wavelengths
 def fresnel_arrays(path: str | Path, frequency: Sequence[float]) -> dict[str, np.ndarray]:
     """Arrays of a CSI file, see `from_arrays`, from an .exp file.
 
-    The CSI is the total field; the incident field is its line of sight, known as measured, and trusted where the horn
-    antennas face each other.
+    The CSI is the total field; the incident field is its known line of sight, trusted where the horn antennas face
+    each other.
 
     Args:
         path: the file.
-        frequency: which of its frequencies are taken, [Hz].
+        frequency: those of its frequencies that are used, [Hz].
 
     Raises:
         ValueError: with one line that says what was expected and what was found.
@@ -61,7 +63,7 @@ def fresnel_arrays(path: str | Path, frequency: Sequence[float]) -> dict[str, np
         "los_channel": incident,
         "los_trusted": link & (apart <= BORESIGHT),
         "roi": np.array([[-REGION] * 2, [REGION] * 2]),
-        "pixel": np.array(PIXEL * 299_792_458.0 / float(np.mean(frequency))),
+        "pixel": np.array(PIXEL * SPEED_OF_LIGHT / float(np.mean(frequency))),
     }
 
 
@@ -71,7 +73,7 @@ def _circle(radius: float, angle: np.ndarray) -> np.ndarray:
 
 
 def _rows(path: str | Path) -> np.ndarray:
-    """The rows [n, 7]; what comes before the first line of seven numbers is the header."""
+    """The rows [n, 7]; all lines before the first one of seven numbers are the header."""
     lines = [line.split() for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines()]
     rows: list[list[float]] = []
     for number, words in enumerate(lines, start=1):
@@ -86,7 +88,7 @@ def _rows(path: str | Path) -> np.ndarray:
 
 
 def _numbers(words: Sequence[str]) -> list[float]:
-    """The numbers that words are, none where one of them is not."""
+    """The words as numbers; empty if one of them is none."""
     try:
         return [float(word) for word in words]
     except ValueError:

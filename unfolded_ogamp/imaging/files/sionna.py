@@ -1,4 +1,4 @@
-"""Ray-traced channels of Sionna RT, `sionna.rt.Paths`, as CSI. Sionna itself is not imported: the paths bring it."""
+"""Ray-traced channels of Sionna RT, `sionna.rt.Paths`, as CSI. Sionna itself is not imported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Paths(Protocol):
-    """What is read of `sionna.rt.Paths`; tensors of Dr.Jit, which NumPy takes in.
+    """The attributes of `sionna.rt.Paths` that are read; Dr.Jit tensors, which NumPy converts.
 
     Attributes:
         a: real and imaginary parts of the coefficients [n_rx, n_rx_antennas, n_tx, n_tx_antennas, P].
@@ -36,8 +36,8 @@ class Paths(Protocol):
 def sionna_arrays(paths: Paths, frequency: Sequence[float]) -> dict[str, np.ndarray]:
     """Arrays of a CSI file, see `from_arrays`, from ray-traced paths.
 
-    The CSI is the sum of a exp(-j 2 pi f tau) over all paths. Those without any interaction are the line of sight,
-    which is thereby known. Nodes at one height are nodes of a plane.
+    The CSI is the sum of a exp(-j 2 pi f tau) over all paths; paths without interaction are the known line of sight.
+    Nodes at one height become two-dimensional.
 
     Args:
         paths: as a path solver returns them, one antenna per radio device.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -10,19 +9,27 @@ from torch import Tensor
 
 from unfolded_ogamp.imaging import assemble
 from unfolded_ogamp.imaging.estimate import Estimate
-from unfolded_ogamp.imaging.greedy import restarts, rounds
-from unfolded_ogamp.imaging.greedy.rounds import GreedyState
+from unfolded_ogamp.imaging.greedy import restarts, start
+from unfolded_ogamp.imaging.greedy.rounds import (
+    GreedyState,
+    align,
+    init,
+    place_scenes,
+    refine,
+    with_equal_slots,
+)
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
-from unfolded_ogamp.imaging.likelihood import joint_step, model_selection, uncertainty
-from unfolded_ogamp.imaging.likelihood.joint_step import JointState
-from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty
-from unfolded_ogamp.imaging.mismatch import correction, diagnosis, line_of_sight
-from unfolded_ogamp.imaging.phases import autofocus, refinement
-from unfolded_ogamp.imaging.phases.refinement import NodePhases
+from unfolded_ogamp.imaging.likelihood import joint_step
+from unfolded_ogamp.imaging.likelihood.model_selection import better, consistent, criterion
+from unfolded_ogamp.imaging.mismatch.correction import refit
+from unfolded_ogamp.imaging.mismatch.line_of_sight import fit_near_field
+from unfolded_ogamp.imaging.model import Correction, evaluate
+from unfolded_ogamp.imaging.phases import autofocus
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, first_phases
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
-from unfolded_ogamp.records import choose, place
+from unfolded_ogamp.records import choose
 
 SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
 
@@ -31,7 +38,7 @@ SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
 class GreedyEstimator:
     """Greedy estimation with restarts, in double precision whatever comes in.
 
-    A scene is settled when its residual is what the noise allows, or when two starts agree.
+    A scene is done when its residual is consistent with the noise, or when two starts agree.
     """
 
     settings: GreedySettings = field(default_factory=GreedySettings)
@@ -42,83 +49,67 @@ class GreedyEstimator:
 
         Raises:
             ValueError: if shapes do not fit one another.
+
+        Warns:
+            MismatchWarning: if the model does not fit the CSI.
         """
         parts = [slice(first, first + SCENES_AT_ONCE) for first in range(0, len(csi.value), SCENES_AT_ONCE)]
         return assemble.batched([self._estimate(csi[part], array[part], grid[part]) for part in parts])
 
     def _estimate(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate:
-        settings, dtype = self.settings, grid.centre.dtype
-        double = torch.float64
+        dtype, double = grid.centre.dtype, torch.float64
         csi, array, grid = csi.to(dtype=double), array.to(dtype=double), grid.to(dtype=double)
-        # the count sets the units alone, so that single precision suffices for the search_grid
+        # the count sets the units alone, so that single precision suffices for the search grid
         problem = pose(csi, array, grid, torch.ones_like(grid.pixel))
-        problem, given = line_of_sight.fitted(problem, first_phases(problem))
-        best, problem = search(problem, given, settings)
-        return conclude(best, problem, settings, dtype)
+        best = search(problem, first_phases(problem), self.settings)
+        return assemble.of_model(refit(best.model, problem), problem, self.settings.restarts.margin, dtype)
 
 
-def search(problem: Problem, given: NodePhases, settings: GreedySettings) -> tuple[GreedyState, Problem]:
-    """The best of several starts of every scene, the first from the given node phases or from those in focus.
-
-    Returns:
-        It, and the problem with the line of sight as it turned out to be.
-    """
-    search_grid = problem.search_grid(settings.spacing)
-    coarse = problem.search_grid(settings.autofocus.spacing)
-    focused, gain = autofocus.focus(problem, given, coarse, settings.autofocus)
-    best, hazy = first_start(problem, search_grid, given, focused, gain > settings.haze, settings)
-    problem, best = as_told(best, problem, settings)
-    other = choose(hazy, given, focused)
-    moved = restarts.apart(given, focused, problem.link[..., 0] > 0) > settings.jitter
+def search(problem: Problem, given: NodePhases, settings: GreedySettings) -> GreedyState:
+    """The best of several starts of every scene, the first from the given node phases or from focused ones."""
+    correction, given = fit_near_field(problem, given)
+    search_grid = problem.search_grid(settings.detection.spacing)
+    coarse = problem.search_grid(settings.restarts.autofocus.spacing)
+    focused, gain = autofocus.focus(problem, given, coarse, settings.restarts.autofocus)
+    blurred = gain > settings.restarts.focus_gain
+    best, from_focused = first_start(problem, search_grid, given, focused, blurred, correction, settings)
+    best = without_needless_near_field(best, problem, settings)
+    correction = choose(best.model.correction.near_field, correction, Correction.none(problem))
+    other = choose(from_focused, given, focused)
+    apart = restarts.phase_difference(given, focused, problem.link[..., 0] > 0) > settings.restarts.jitter
 
     def second(scenes: Tensor) -> tuple[NodePhases, Tensor]:
-        return other[scenes], moved[scenes]
+        return other[scenes], apart[scenes]
 
-    def run(part: Problem, around: SearchGrid, phases: NodePhases) -> GreedyState:
-        return rounds.run(part, around, phases, settings)
+    def run(part: Problem, around: SearchGrid, phases: NodePhases, begun: Correction) -> GreedyState:
+        return start.run(part, around, phases, begun, settings)
 
-    return restarts.search(best, problem, search_grid, second, run, settings, settings.starts), problem
+    return restarts.search(best, problem, search_grid, second, correction, run, settings.restarts)
 
 
-def take_over(
-    state: GreedyState, problem: Problem, given: NodePhases, settings: GreedySettings
-) -> tuple[GreedyState, Problem]:
-    """Where the noise is not all that is left, what the greedy estimator makes of it: from here, or else from nothing.
+def fall_back(state: GreedyState, problem: Problem, given: NodePhases, settings: GreedySettings) -> GreedyState:
+    """Where the residual exceeds the noise, what the greedy estimator makes of it: from here, or else from nothing.
 
-    It sees targets with size, too; of the two ends the one is taken that the information criterion prefers.
+    Of the two ends the one with the lower information criterion is taken.
 
     Args:
-        state: what was found.
-        problem: on all subcarriers, in double precision, with the line of sight as told.
+        state: what was found, on this problem.
+        problem: on all subcarriers, in double precision.
         given: node phases [B, n, 1] that are known to begin with.
         settings: of the greedy estimator.
-
-    Returns:
-        The state, and the problem with the line of sight as it turned out to be.
     """
-    state = replace(state, joint=joint_step.init(state.joint.sources, problem))
-    scenes = (~restarts.settled(state, problem, settings)).nonzero()[:, 0]
+    scenes = (~consistent(state.model, problem, settings.restarts.margin)).nonzero()[:, 0]
     if len(scenes) == 0:
-        return state, problem
+        return state
     part = problem[scenes]
-    state = rounds.place_sources(
-        rounds.resume(state[scenes], part, part.search_grid(settings.spacing), settings), scenes, state
-    )
-    scenes = (~restarts.settled(state, problem, settings)).nonzero()[:, 0]
+    resumed = start.resume(state[scenes], part, part.search_grid(settings.detection.spacing), settings)
+    state = place_scenes(resumed, scenes, state)
+    scenes = (~consistent(state.model, problem, settings.restarts.margin)).nonzero()[:, 0]
     if len(scenes) == 0:
-        return state, problem
+        return state
     part = problem[scenes]
-    anew, told = search(*line_of_sight.fitted(part, given[scenes]), settings)
-    resumed, anew = rounds.as_many_slots(state[scenes], anew)
-    better_anew = restarts.criterion(anew, told) < restarts.criterion(resumed, part)
-    state = rounds.place_sources(choose(better_anew, anew, resumed), scenes, state)
-    return state, place(choose(better_anew, told, part), scenes, problem)
-
-
-def first_phases(problem: Problem) -> NodePhases:
-    """Node phases of the first start: those that fit the trusted line of sight, zero where there is none."""
-    zero = NodePhases.zero(problem.link, 1)
-    return refinement.step(problem.csi, problem.los, problem.trusted, zero, rounds.ALIGNMENT, 1.0, 0.0)
+    resumed, anew = with_equal_slots(state[scenes], search(part, given[scenes], settings))
+    return place_scenes(choose(better(anew.model, resumed.model, part), anew, resumed), scenes, state)
 
 
 def first_start(
@@ -126,82 +117,38 @@ def first_start(
     search_grid: SearchGrid,
     given: NodePhases,
     focused: NodePhases,
-    hazy: Tensor,
+    blurred: Tensor,
+    correction: Correction,
     settings: GreedySettings,
 ) -> tuple[GreedyState, Tensor]:
-    """The start from the focused phases in scenes that are `hazy` [B], else from those that are given.
+    """The start from the focused phases in scenes that are `blurred` [B] at the given ones, else from these.
 
     Noise can be focused too. Where focused phases are not worth their number of unknowns, the given ones are taken.
 
     Returns:
         The state, and the scenes that began with focused phases, bool [B].
     """
-    state = rounds.run(problem, search_grid, choose(hazy, focused, given), settings)
-    without = 2 * problem.n_samples * rounds.init(problem, given).joint.cost.log()
-    worthless = hazy & (restarts.criterion(state, problem) > without)
+    state = start.run(problem, search_grid, choose(blurred, focused, given), correction, settings)
+    without = 2 * problem.n_samples * init(problem, given, correction).model.cost.log()
+    worthless = blurred & (criterion(state.model, problem) > without)
     scenes = worthless.nonzero()[:, 0]
     if len(scenes) > 0:
-        again = rounds.run(problem[scenes], search_grid[scenes], given[scenes], settings)
-        state = rounds.place_sources(again, scenes, state)
-    return state, hazy & ~worthless
+        again = start.run(problem[scenes], search_grid[scenes], given[scenes], correction[scenes], settings)
+        state = place_scenes(again, scenes, state)
+    return state, blurred & ~worthless
 
 
-def as_told(best: GreedyState, problem: Problem, settings: GreedySettings) -> tuple[Problem, GreedyState]:
-    """The line of sight as told after all where, beside the sources, its series is not worth its coefficients.
+def without_needless_near_field(best: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
+    """The assumed line of sight after all where, beside the sources, its near field is not worth its coefficients.
 
-    Before there were any, it may have explained echoes.
+    Before there were any sources, it may have explained echoes.
     """
-    scenes = problem.near.nonzero()[:, 0]
+    scenes = best.model.correction.near_field.nonzero()[:, 0]
     if len(scenes) == 0:
-        return problem, best
-    state, with_series = best[scenes], problem[scenes]
-    told = replace(with_series, near=torch.zeros_like(with_series.near))
-    seen = rounds.seen(state, told)
-    start = joint_step.init(rounds.align(state.joint.sources, seen, settings), seen)
-    alone, fitted = rounds.refine(start, told, settings, settings.final_steps, state.sized)
-    needless = model_selection.criterion(alone, fitted) < restarts.criterion(state, with_series)
-    state = replace(state, joint=choose(needless, alone, state.joint))
-    return place(choose(needless, told, with_series), scenes, problem), rounds.place_sources(state, scenes, best)
-
-
-def conclude(
-    best: GreedyState,
-    problem: Problem,
-    settings: GreedySettings,
-    dtype: torch.dtype,
-    decide: Callable[[JointState, Problem, Uncertainty], Tensor] | None = None,
-) -> Estimate:
-    """The estimate that a state stands for, in the units of the CSI.
-
-    Args:
-        best: what was found, in double precision.
-        problem: geometry, CSI and units.
-        settings: which residual is more than noise.
-        dtype: real precision of the estimate.
-        decide: probability that a source is a scatterer [B, S], by the state, the problem and the uncertainty; by
-            default that of its echoes in noise.
-
-    Warns:
-        MismatchWarning: if the model does not fit the CSI; uncertainties then are those that nodes show.
-    """
-    sources, problem = correction.fitted(best.joint.sources, problem, best.sized)
-    state = joint_step.init(sources, problem)
-    # where the noise is not known it is what the residual shows
-    noise = model_selection.noise_power(state.cost, sources, problem)
-    ratio = torch.ones_like(noise) if problem.noise_variance is None else noise / problem.noise_variance
-    misfit = (ratio > 1) & (model_selection.excess(state, problem) > settings.margin)
-    diagnosis.tell(best.sized, problem.near, ratio, misfit)
-    beside = torch.zeros_like(state.sources.position[..., 0])
-    scenes = (best.sized | misfit).nonzero()[:, 0]
-    if len(scenes) > 0:
-        beside = beside.index_copy(0, scenes, diagnosis.node_noise(sources[scenes], problem[scenes]))
-    alone = noise if problem.noise_variance is None else torch.where(misfit, noise, problem.noise_variance)
-    level = torch.maximum(alone[:, None], beside)
-    known = uncertainty.uncertainty(sources, problem)
-    if decide is None:
-        probability = assemble.presence(
-            model_selection.strength(sources, problem) / level, problem.grid.centre.shape[1]
-        )
-    else:
-        probability = decide(state, problem, known)
-    return assemble.of_sources(state, problem, known, level, misfit, probability, dtype)
+        return best
+    state, part = best[scenes], problem[scenes]
+    none = replace(Correction.none(part), extended=state.model.correction.extended)
+    plain = align(refit(evaluate(state.model.sources, part, none), part), part, settings.step)
+    alone = refine(joint_step.init(plain), part, settings.step, settings.step.final_steps)
+    needless = better(alone.model, state.model, part)
+    return place_scenes(replace(state, joint=choose(needless, alone, state.joint)), scenes, best)

@@ -1,26 +1,30 @@
-"""Sources that are not needed beside the others: which are in doubt, and what becomes of the rest without them."""
+"""Sources that are not needed: what speaks for each, and one rule by which the weak ones go."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.greedy.settings import GreedySettings
-from unfolded_ogamp.imaging.likelihood import joint_step, model_selection, uncertainty
-from unfolded_ogamp.imaging.likelihood.joint_step import JointState
-from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty
+from unfolded_ogamp.imaging.likelihood.joint_step import JointState, init
+from unfolded_ogamp.imaging.likelihood.model_selection import better, noise_power
+from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty, uncertainty
+from unfolded_ogamp.imaging.model import Model, evaluate, without
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.imaging.sources import Sources, columns_of, drop
 from unfolded_ogamp.physics import distances
-from unfolded_ogamp.records import Record, place
+from unfolded_ogamp.records import Record, choose, place
+
+Score = Callable[[Model, Problem, Tensor], Tensor]  # of models, their problems, and which scenes of the batch they are
+Refit = Callable[[JointState, Problem], JointState]
+Select = Callable[[Model, Problem, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Evidence(Record):
-    """What speaks for every source [B, S], all in the unit of the noise variance; zero in unused slots.
+    """What speaks for every source [B, S], all in units of the noise variance; zero in unused slots.
 
     Attributes:
         alone: power of its echoes, as if there were nothing else.
@@ -34,16 +38,18 @@ class Evidence(Record):
 
 
 @torch.no_grad()
-def exact_uncertainty(sources: Sources, problem: Problem) -> Uncertainty:
+def exact_uncertainty(model: Model, problem: Problem) -> Uncertainty:
     """The uncertainty in double precision, whatever comes in: pairs that split one scatterer are hard to tell."""
-    return uncertainty.uncertainty(sources.to(dtype=torch.float64), problem.to(dtype=torch.float64))
+    double = torch.float64
+    problem = problem.to(dtype=double)
+    return uncertainty(evaluate(model.sources.to(dtype=double), problem, model.correction.to(dtype=double)), problem)
 
 
 @torch.no_grad()
-def evidence(state: JointState, problem: Problem, known: Uncertainty) -> Evidence:
-    """The evidence for every source, in the precision of the state; `known` is their `exact_uncertainty`."""
-    sources = state.sources
-    noise = model_selection.noise_power(state.cost, sources, problem)[:, None]
+def evidence(model: Model, problem: Problem, known: Uncertainty) -> Evidence:
+    """The evidence for every source, in the precision of the model; `known` is their `exact_uncertainty`."""
+    sources = model.sources
+    noise = noise_power(model, problem)[:, None]
     if problem.noise_variance is not None:  # with many unknowns the residual can be less than the noise
         noise = noise.maximum(problem.noise_variance[:, None])
     power = sources.reflectivity.real.square() + sources.reflectivity.imag.square()
@@ -52,50 +58,87 @@ def evidence(state: JointState, problem: Problem, known: Uncertainty) -> Evidenc
     largest = known.position.diagonal(dim1=2, dim2=3).sum(2).to(power.dtype) * noise
     wavelength = problem.array.wavelength[:, None]
     return Evidence(
-        alone=torch.where(sources.used, power * columns_of(sources, problem).energy(problem.link) / noise, 0),
+        alone=torch.where(sources.used, power * model.columns.energy(problem.link) / noise, 0),
         beside_others=torch.where(sources.used, power / variance.clamp(min=tiny), 0),
         spread=torch.where(sources.used, largest.sqrt() / wavelength, 0),
     )
 
 
-def log_odds(found: Evidence, sources: Sources, problem: Problem) -> Tensor:
+def log_odds(found: Evidence, model: Model, problem: Problem) -> Tensor:
     """Log-odds [B, S] of a source by the extended Bayesian information criterion: half of what exceeds its price.
 
     The price is the logarithm of the number of measurements for each of its D + 2 unknowns, and that of the number of
     pixels it could have been in (Chen and Chen, 2008, with gamma = 1/2).
     """
-    price = (sources.position.shape[2] + 2) * (2 * problem.n_samples).log()
+    price = (model.sources.position.shape[2] + 2) * (2 * problem.n_samples).log()
     price = price + math.log(problem.grid.centre.shape[1])
     return (found.beside_others - price[:, None]) / 2
 
 
-def prune(
-    state: JointState, problem: Problem, doubt: Tensor, settings: GreedySettings, steps: int
-) -> tuple[JointState, Tensor]:
-    """Leave out the most doubtful sources of every scene, and move the others to where they fit then.
-
-    Of doubtful ones that are close to one another only the worst goes: without it the others may well be needed.
+def drop_weak(
+    state: JointState,
+    problem: Problem,
+    score: Score,
+    select: Select,
+    refit: Refit,
+    keep_needed: bool,
+    rounds: int | None = None,
+) -> JointState:
+    """The one rule by which weak sources go: drop some, refit the others, and look again.
 
     Args:
-        state: where it starts.
+        state: refitted.
         problem: geometry and CSI.
-        doubt: log-odds of every source [B, S]; negative ones are in doubt.
-        settings: what is close, and how far a joint step may move.
-        steps: joint steps after a source is gone.
-
-    Returns:
-        The state without them, in which each such scene may be worse; and which scenes had one, bool [B].
+        score: of every source [B, S]; weak sources have a negative score.
+        select: which of the weak sources [B, S] go at once.
+        refit: what the others do without them.
+        keep_needed: a source without which the fit is worse, by the Bayesian information criterion, comes back for
+            good: two scatterers closer than the point response look the same.
+        rounds: largest number of times that sources go; None for no limit.
     """
-    in_doubt = state.sources.used & (doubt < 0)
-    distance = distances(state.sources.position, state.sources.position)
-    near = in_doubt[:, None] & (distance < settings.separation * problem.array.wavelength[:, None, None])
-    worst = in_doubt & ~(near & (doubt[:, None] < doubt[:, :, None])).any(2)
-    scenes = worst.any(1).nonzero()[:, 0]
-    if len(scenes) == 0:
-        return state, worst.any(1)
-    part = problem[scenes]
-    without = joint_step.init(drop(state.sources[scenes], worst[scenes]), part)
-    free = model_selection.phases_free(without.sources, part, settings)
-    for _ in range(steps):
-        without = joint_step.step(without, part, free, settings.largest_move)
-    return place(without, scenes, state), worst.any(1)
+    needed = torch.zeros_like(state.model.sources.used)
+    scenes = torch.arange(len(needed), device=needed.device)
+    count = 0
+    while len(scenes) > 0 and (rounds is None or count < rounds):
+        count += 1
+        part, around, kept = state[scenes], problem[scenes], needed[scenes]
+        value = score(part.model, around, scenes)
+        weak = part.model.sources.used & ~kept & (value < 0)
+        some = weak.any(1)
+        if not some.any():
+            break
+        if not some.all():
+            scenes, part, around, value, weak = scenes[some], part[some], around[some], value[some], weak[some]
+        going = select(part.model, around, value, weak)
+        fewer = refit(init(without(part.model, going, around)), around)
+        if keep_needed:
+            taken = better(fewer.model, part.model, around)
+            needed = needed.index_copy(0, scenes, needed[scenes] | (going & ~taken[:, None]))
+            fewer = choose(taken, fewer, part)
+        state = place(fewer, scenes, state)
+    return state
+
+
+def all_weak(model: Model, problem: Problem, score: Tensor, weak: Tensor) -> Tensor:  # noqa: ARG001 (a `Select`)
+    """All weak sources at once."""
+    return weak
+
+
+def weakest(model: Model, problem: Problem, score: Tensor, weak: Tensor) -> Tensor:  # noqa: ARG001 (a `Select`)
+    """The weakest source of every scene."""
+    score = torch.where(weak, score, torch.inf)
+    return weak & (score <= score.amin(1, keepdim=True))
+
+
+def weakest_nearby(separation: float) -> Select:
+    """The weakest of the weak sources that are within `separation` wavelengths of one another.
+
+    Without it the others may well be needed.
+    """
+
+    def select(model: Model, problem: Problem, score: Tensor, weak: Tensor) -> Tensor:
+        distance = distances(model.sources.position, model.sources.position)
+        near = weak[:, None] & (distance < separation * problem.array.wavelength[:, None, None])
+        return weak & ~(near & (score[:, None] < score[:, :, None])).any(2)
+
+    return select

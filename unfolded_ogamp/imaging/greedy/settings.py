@@ -1,66 +1,87 @@
-"""Settings of the greedy estimator."""
+"""Settings of the greedy estimator, split by who reads them; lengths are in carrier wavelengths."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from unfolded_ogamp.imaging.phases.autofocus import AutofocusSettings
+from unfolded_ogamp.settings import Settings, at_least, positive, unbounded, within
 
 
 @dataclass(frozen=True)
-class GreedySettings:
-    """Settings of the greedy estimator; lengths are in carrier wavelengths.
+class DetectionSettings(Settings):
+    """Which echoes become sources, and which sources are one.
 
     Attributes:
         spacing: largest distance between the positions that are searched, along a coordinate.
-        false_alarm: upper bound of the probability that noise alone adds a scatterer: the threshold of detection.
+        false_alarm: upper bound of the probability that noise alone adds a scatterer.
         share: candidates of a round have at least this share of the strongest one's matched-filter power.
         separation: least distance between two candidates of one round.
         merge_radius: scatterers closer than this are one.
-        size: where targets turn out to have size, weaker scatterers within this radius of one are no others.
+        extent: where targets are extended, weaker scatterers within this radius of one are part of it.
+    """
+
+    spacing: Annotated[float, positive] = 0.25
+    false_alarm: Annotated[float, within("(0, 1]")] = 1e-2
+    share: Annotated[float, within("(0, 1]")] = 0.5
+    separation: Annotated[float, positive] = 0.5
+    merge_radius: Annotated[float, positive] = 0.05
+    extent: Annotated[float, positive] = 0.5
+
+
+@dataclass(frozen=True)
+class StepSettings(Settings):
+    """Joint steps of positions, reflectivities and node phases.
+
+    Attributes:
         phase_count: scatterers without which the node phases are not fitted: fewer leave them too free.
         steps: largest number of joint steps in a round.
         final_steps: largest number of joint steps after the last round.
         tolerance: share of the cost below which a joint step has converged.
         largest_move: largest change of a position in a joint step.
-        rounds: largest number of rounds in a start.
+    """
+
+    phase_count: Annotated[int, at_least(1)] = 3
+    steps: Annotated[int, at_least(1)] = 4
+    final_steps: Annotated[int, at_least(1)] = 20
+    tolerance: Annotated[float, positive] = 1e-5
+    largest_move: Annotated[float, positive] = 0.1
+
+
+@dataclass(frozen=True)
+class RestartSettings(Settings):
+    """When an estimator starts again, and from which node phases.
+
+    Attributes:
         starts: largest number of starts.
-        margin: standard deviations by which the noise power that a settled scene shows may exceed that of the noise.
-        haze: gain of sharpness by autofocus above which the first start takes its phases; else it takes those that are
-            given, and the second start takes the other ones.
+        margin: standard deviations by which the residual of a consistent scene may exceed the noise.
+        focus_gain: gain of sharpness by autofocus above which the first start takes its phases; else it takes the
+            assumed ones, and the second start takes the other ones.
         jitter: further starts are by turns from the node phases of the best one so far, with noise of this standard
             deviation [rad], and from uniform node phases that autofocus improves.
         seed: of these random numbers.
         autofocus: settings of autofocus.
     """
 
-    spacing: float = 0.25
-    false_alarm: float = 1e-2
-    share: float = 0.5
-    separation: float = 0.5
-    merge_radius: float = 0.05
-    size: float = 0.5
-    phase_count: int = 3
-    steps: int = 4
-    final_steps: int = 20
-    tolerance: float = 1e-5
-    largest_move: float = 0.1
-    rounds: int = 40
-    starts: int = 20
-    margin: float = 4.0
-    haze: float = 1.5
-    jitter: float = 0.3
-    seed: int = 0
+    starts: Annotated[int, at_least(1)] = 20
+    margin: Annotated[float, positive] = 4.0
+    focus_gain: Annotated[float, positive, unbounded] = 1.5
+    jitter: Annotated[float, positive] = 0.3
+    seed: Annotated[int, at_least(0)] = 0
     autofocus: AutofocusSettings = field(default_factory=AutofocusSettings)
 
-    def __post_init__(self) -> None:
-        lengths = ("spacing", "separation", "merge_radius", "size", "largest_move")
-        for name in (*lengths, "false_alarm", "share", "tolerance", "margin", "haze", "jitter"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("false_alarm", "share"):
-            if getattr(self, name) > 1:
-                raise ValueError(f"{name} must be at most 1, got {getattr(self, name)}")
-        for name in ("phase_count", "steps", "final_steps", "rounds", "starts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+@dataclass(frozen=True)
+class GreedySettings(Settings):
+    """Settings of the greedy estimator.
+
+    Attributes:
+        detection, step, restarts: settings of its parts.
+        rounds: largest number of rounds in a start.
+    """
+
+    detection: DetectionSettings = field(default_factory=DetectionSettings)
+    step: StepSettings = field(default_factory=StepSettings)
+    restarts: RestartSettings = field(default_factory=RestartSettings)
+    rounds: Annotated[int, at_least(1)] = 40

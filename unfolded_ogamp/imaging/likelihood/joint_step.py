@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.likelihood import normal_equations
-from unfolded_ogamp.imaging.likelihood.normal_equations import power, residual
+from unfolded_ogamp.imaging.model import Model, evaluate
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.imaging.sources import Sources, columns_of
+from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.inference import least_squares
 from unfolded_ogamp.records import Record, choose
 
+FIRST_DAMPING = 1e-3
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-7, 1e7
 
 
@@ -26,14 +28,12 @@ class JointState(Record):
     """State between two joint steps.
 
     Attributes:
-        sources: what is estimated.
-        cost: sum of |y - model|^2 over links and subcarriers, in problem units [B].
+        model: what is estimated, evaluated.
         damping: Levenberg-Marquardt damping, relative to the diagonal of the normal matrix [B].
         decrease: share of the cost that the last step took away; inf where there was none or it was refused [B].
     """
 
-    sources: Sources
-    cost: Tensor
+    model: Model
     damping: Tensor
     decrease: Tensor
 
@@ -53,58 +53,53 @@ class JointParameters:
     prior: Tensor | float = 0.0
 
 
-def init(sources: Sources, problem: Problem) -> JointState:
-    """Sources as they are, little damping."""
-    cost = power(residual(sources, problem, columns_of(sources, problem))[0])
-    return JointState(sources, cost, torch.full_like(cost, 1e-3), torch.full_like(cost, torch.inf))
+def init(model: Model) -> JointState:
+    """The model as it is, little damping."""
+    return JointState(model, torch.full_like(model.cost, FIRST_DAMPING), torch.full_like(model.cost, torch.inf))
 
 
 def step(
     state: JointState,
     problem: Problem,
-    move_phases: Tensor,
+    free_phases: Tensor,
     largest_move: float,
     parameters: JointParameters = JointParameters(),
 ) -> JointState:
     """One Levenberg-Marquardt step of all unknowns; where it raises the cost, prior included, it is refused.
 
-    Damping grows then, and falls after a step that was taken.
+    Damping grows then, and falls after a step that was taken. Corrections stay as they are.
 
     Args:
         state: where it starts.
         problem: geometry and CSI.
-        move_phases: scenes whose node phases move too, bool [B].
+        free_phases: scenes whose node phases move too, bool [B].
         largest_move: largest change of a position, in wavelengths.
         parameters: what the step is tuned by.
     """
-    sources = state.sources
-    columns = columns_of(sources, problem)
-    difference, channel = residual(sources, problem, columns)
-    gradient = normal_equations.gradient(sources, columns, difference, channel)
-    matrix = normal_equations.normal_matrix(sources, problem, columns, channel)
-    ridge = parameters.prior * prior_precision(state, problem)
-    matrix, gradient = with_prior(matrix, gradient, sources, ridge)
-    moving = normal_equations.unknowns_in_play(sources, move_phases)
-    change = normal_equations.solve(matrix, gradient, moving, state.damping * parameters.damping) * parameters.step
-    moved = move(sources, change, largest_move * problem.array.wavelength)
-    cost = power(residual(moved, problem, columns_of(moved, problem))[0])
-    return accept(state, moved, cost, ridge)
+    model = state.model
+    gradient, matrix = normal_equations.gradient(model), normal_equations.normal_matrix(model, problem)
+    ridge = parameters.prior * prior_precision(model, problem)
+    matrix, gradient = with_prior(matrix, gradient, model.sources, ridge)
+    moving = normal_equations.free_unknowns(model.sources, free_phases)
+    change = least_squares.solve(matrix, gradient, state.damping * parameters.damping, moving) * parameters.step
+    moved = move(model.sources, change, largest_move * problem.array.wavelength)
+    return accept(state, evaluate(moved, problem, model.correction), ridge)
 
 
-def accept(state: JointState, moved: Sources, cost: Tensor, ridge: Tensor | float = 0.0) -> JointState:
-    """The moved sources with their cost [B] where they fit better, else the state with more damping.
+def accept(state: JointState, moved: Model, ridge: Tensor | float = 0.0) -> JointState:
+    """The moved model where it fits better, else the state with more damping.
 
     Args:
-        state: where they come from.
-        moved: sources that are proposed.
-        cost: of those [B].
+        state: where it comes from.
+        moved: model that is proposed.
         ridge: precision of the prior of the reflectivities, in units of the noise variance [B].
     """
-    before, after = (reflectivity_power(sources) for sources in (state.sources, moved))
-    better = cost + ridge * after < state.cost + ridge * before
+    model = state.model
+    before, after = (reflectivity_power(one.sources) for one in (model, moved))
+    better = moved.cost + ridge * after < model.cost + ridge * before
     damping = torch.where(better, state.damping / 5, state.damping * 4).clamp(SMALLEST_DAMPING, LARGEST_DAMPING)
-    decrease = torch.where(better, 1 - cost / state.cost, torch.inf)
-    return JointState(choose(better, moved, state.sources), torch.where(better, cost, state.cost), damping, decrease)
+    decrease = torch.where(better, 1 - moved.cost / model.cost, torch.inf)
+    return JointState(choose(better, moved, model), damping, decrease)
 
 
 def reflectivity_power(sources: Sources) -> Tensor:
@@ -112,10 +107,10 @@ def reflectivity_power(sources: Sources) -> Tensor:
     return (sources.reflectivity.real.square() + sources.reflectivity.imag.square()).sum(1)
 
 
-def prior_precision(state: JointState, problem: Problem) -> Tensor:
+def prior_precision(model: Model, problem: Problem) -> Tensor:
     """Noise variance that the cost shows over the mean |x|^2 of the sources [B]; 0 where there are none."""
-    total, count = reflectivity_power(state.sources), state.sources.used.sum(1)
-    return torch.where(total > 0, state.cost / problem.n_samples * count / torch.where(total > 0, total, 1), 0)
+    total, count = reflectivity_power(model.sources), model.sources.used.sum(1)
+    return torch.where(total > 0, model.cost / problem.n_samples * count / torch.where(total > 0, total, 1), 0)
 
 
 def with_prior(matrix: Tensor, gradient: Tensor, sources: Sources, ridge: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,7 +121,7 @@ def with_prior(matrix: Tensor, gradient: Tensor, sources: Sources, ridge: Tensor
     on_reflectivity = torch.zeros_like(gradient[0])
     on_reflectivity[first:last] = 1.0
     gradient = gradient - torch.nn.functional.pad(pull, (first, gradient.shape[1] - last))
-    return normal_equations.plus_diagonal(matrix, ridge[:, None] * on_reflectivity), gradient
+    return least_squares.plus_diagonal(matrix, ridge[:, None] * on_reflectivity), gradient
 
 
 def move(sources: Sources, change: Tensor, limit: Tensor) -> Sources:

@@ -1,8 +1,8 @@
-"""The likelihood of point scatterers and node phases: residual, gradient and normal equations.
+"""The normal equations of positions, reflectivities and node phases together.
 
 With every link measured the image part of the normal matrix is a sum of products of Gram matrices of Tx and of Rx, for
 which the Jacobian, links times unknowns, is not needed. The unknowns are in the order positions, coordinate by
-coordinate, real and imaginary parts of the reflectivities, Tx phases, Rx phases.
+coordinate, real and imaginary parts of the reflectivities, Tx phases, Rx phases; P = S (D + 2) + nodes of them.
 """
 
 from __future__ import annotations
@@ -10,40 +10,31 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources
-from unfolded_ogamp.operators.points import PointColumns
+from unfolded_ogamp.physics import laplacian
 
 
-def residual(sources: Sources, problem: Problem, columns: PointColumns) -> tuple[Tensor, Tensor]:
-    """Residual y exp(j Phi) - h and modelled channel h, line of sight included, [B, n_tx, n_rx, K] each."""
-    channel = (columns.channel(sources.reflectivity) + problem.los + problem.correction) * problem.link
-    return problem.csi * sources.rotation - channel, channel
-
-
-def power(value: Tensor) -> Tensor:
-    """Sum of |value|^2 [B] of [B, n_tx, n_rx, K]."""
-    return (value.real.square() + value.imag.square()).sum((1, 2, 3))
-
-
-def gradient(sources: Sources, columns: PointColumns, difference: Tensor, channel: Tensor) -> Tensor:
-    """Real part of J^H r [B, P], J the Jacobian of the model with respect to the unknowns; P = S (D + 2) + nodes."""
-    image = _weights(sources).conj() * columns.matched(difference)
+def gradient(model: Model) -> Tensor:
+    """Real part of J^H r [B, P], J the Jacobian of the model with respect to the unknowns."""
+    image = _weights(model.sources).conj() * model.columns.matched(model.residual)
     # d model / d phi_tx = -j h on the links of that Tx and + j h on those of that Rx
-    turn = (channel.conj() * difference).imag.sum(-1)
-    return torch.cat([_of_unknowns(image.real, image.imag, columns.n_slots), -turn.sum(2), turn.sum(1)], dim=1)
+    turn = (model.channel.conj() * model.residual).imag.sum(-1)
+    of_image = _of_unknowns(image.real, image.imag, model.columns.n_slots)
+    return torch.cat([of_image, -turn.sum(2), turn.sum(1)], dim=1)
 
 
-def normal_matrix(sources: Sources, problem: Problem, columns: PointColumns, channel: Tensor) -> Tensor:
+def normal_matrix(model: Model, problem: Problem) -> Tensor:
     """Real part of J^H J [B, P, P], in the order of `gradient`."""
-    weights, n_slots = _weights(sources), columns.n_slots
+    columns, channel = model.columns, model.channel
+    weights, n_slots = _weights(model.sources), columns.n_slots
     gram = weights.conj()[:, :, None] * columns.gram(problem.link) * weights[:, None]
     at_tx, at_rx = columns.correlations(channel)
     cross = torch.cat([-at_tx, at_rx], dim=1) * weights[:, None]
     turned = _of_unknowns(cross.imag, cross.real, n_slots)
     link_power = (channel.real.square() + channel.imag.square()).sum(-1)
-    tx_block, rx_block = torch.diag_embed(link_power.sum(2)), torch.diag_embed(link_power.sum(1))
-    nodes = torch.cat([torch.cat([tx_block, -link_power], 2), torch.cat([-link_power.mT, rx_block], 2)], 1)
+    nodes = laplacian(link_power)
     value, slopes = slice(None, n_slots), slice(n_slots, None)
     rows = [
         _of_unknowns(gram.real[:, slopes], -gram.imag[:, slopes], n_slots),
@@ -54,15 +45,16 @@ def normal_matrix(sources: Sources, problem: Problem, columns: PointColumns, cha
     return torch.cat([torch.cat([image, turned.mT], dim=2), torch.cat([turned, nodes], dim=2)], dim=1)
 
 
-def jacobian(sources: Sources, problem: Problem, columns: PointColumns, channel: Tensor) -> Tensor:
-    """The Jacobian itself, for those who project it, links and subcarriers flattened: [B, n_tx * n_rx * K, P]."""
-    image = columns.written_out(problem.link).movedim(1, 3) * _weights(sources)[:, None, None, None]
+def jacobian(model: Model, problem: Problem) -> Tensor:
+    """The Jacobian itself, for projections of it, links and subcarriers flattened: [B, n_tx * n_rx * K, P]."""
+    columns, weights = model.columns, _weights(model.sources)
+    image = columns.written_out(problem.link).movedim(1, 3) * weights[:, None, None, None]
     image = _of_unknowns(image, 1j * image, columns.n_slots)
-    return torch.cat([image, turns(channel)], dim=-1).flatten(1, 3)
+    return torch.cat([image, phase_jacobian(model.channel)], dim=-1).flatten(1, 3)
 
 
-def turns(channel: Tensor) -> Tensor:
-    """Derivatives of the modelled channel [B, n_tx, n_rx, K] by the phases of Tx and of Rx: [B, n_tx, n_rx, K, nodes].
+def phase_jacobian(channel: Tensor) -> Tensor:
+    """Derivatives of the modelled channel [B, n_tx, n_rx, K] by the node phases: [B, n_tx, n_rx, K, nodes], Tx first.
 
     As `normal_matrix` has them: phases turn the CSI, which is the channel but for its noise.
     """
@@ -71,39 +63,11 @@ def turns(channel: Tensor) -> Tensor:
     return torch.cat([turned * tx[:, None, None], -turned * rx[:, None]], dim=-1)
 
 
-def unknowns_in_play(sources: Sources, move_phases: Tensor) -> Tensor:
-    """Which unknowns move, bool [B, P]: positions, real and imaginary reflectivities, Tx phases, Rx phases."""
+def free_unknowns(sources: Sources, free_phases: Tensor) -> Tensor:
+    """Which unknowns move, bool [B, P]: those of used slots, and node phases in the scenes `free_phases` [B]."""
     used, dimension = sources.used, sources.position.shape[-1]
     nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
-    return torch.cat([used.repeat(1, dimension + 2), move_phases[:, None].expand(-1, nodes)], dim=1)
-
-
-def solve(matrix: Tensor, gradient: Tensor, moving: Tensor, damping: Tensor) -> Tensor:
-    """Solution [B, P] of the damped normal equations, zero where an unknown does not move."""
-    system, scale = scaled(matrix, moving, damping)
-    factor, info = torch.linalg.cholesky_ex(system)
-    failed = info[:, None] > 0  # their factor is left out of the gradients of the others, too
-    factor = torch.where(failed[..., None], torch.eye(system.shape[1]).to(system), factor)
-    change = torch.cholesky_solve((scale * gradient)[..., None], factor)[..., 0]
-    return torch.where(failed, 0, change) * scale
-
-
-def scaled(matrix: Tensor, moving: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
-    """The matrix scaled to a unit diagonal and damped, the identity for what does not move; and the scale [B, P].
-
-    Metres, radians and reflectivities then weigh alike. Damping also holds what cannot be observed: the common phase
-    of the nodes, and that of Tx against the reflectivities.
-    """
-    diagonal = matrix.diagonal(dim1=1, dim2=2)
-    moving = moving & (diagonal > 0)
-    scale = torch.where(moving, diagonal, torch.ones_like(diagonal)).rsqrt() * moving
-    unit = scale[:, :, None] * matrix * scale[:, None]
-    return plus_diagonal(unit, damping[:, None] + (~moving).to(damping)), scale
-
-
-def plus_diagonal(matrix: Tensor, value: Tensor) -> Tensor:
-    """The matrix [B, P, P] with values [B, P] added to its diagonal."""
-    return torch.diagonal_scatter(matrix, matrix.diagonal(dim1=1, dim2=2) + value, dim1=1, dim2=2)
+    return torch.cat([used.repeat(1, dimension + 2), free_phases[:, None].expand(-1, nodes)], dim=1)
 
 
 def _weights(sources: Sources) -> Tensor:
@@ -113,5 +77,5 @@ def _weights(sources: Sources) -> Tensor:
 
 
 def _of_unknowns(value: Tensor, turned: Tensor, n_slots: int) -> Tensor:
-    """PointColumns [..., (1 + D) S] in the order of the unknowns [..., (D + 2) S]; `turned` is j times as much."""
+    """Columns [..., (1 + D) S] in the order of the unknowns [..., (D + 2) S]; `turned` is j times as much."""
     return torch.cat([value[..., n_slots:], value[..., :n_slots], turned[..., :n_slots]], dim=-1)

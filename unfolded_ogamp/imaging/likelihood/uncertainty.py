@@ -1,4 +1,8 @@
-"""What the curvature of the likelihood says of how certain every estimate is, with everything else unknown too."""
+"""How certain positions, amplitudes and node phases are, from the curvature of the joint likelihood.
+
+What message passing itself thinks of its offsets takes the node phases for known, and is far too small: the image
+shifts while all node phases tilt, and only the joint curvature shows it.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,12 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.estimate import Scatterers
-from unfolded_ogamp.imaging.likelihood.normal_equations import normal_matrix, residual, scaled, unknowns_in_play
+from unfolded_ogamp.imaging.likelihood.normal_equations import free_unknowns, normal_matrix
+from unfolded_ogamp.imaging.model import Correction, Model, evaluate
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.imaging.sources import Sources, columns_of
+from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.inference import least_squares
 from unfolded_ogamp.records import Record, choose
 
 GAUGE_DAMPING = 1e-10  # holds what cannot be observed, and is small beside what can hardly be
@@ -36,17 +42,15 @@ class Uncertainty(Record):
     rx_phase: Tensor
 
 
-def uncertainty(sources: Sources, problem: Problem) -> Uncertainty:
-    """What the curvature of the likelihood says of every estimate; infinite where it says nothing."""
-    columns = columns_of(sources, problem)
-    matrix = normal_matrix(sources, problem, columns, residual(sources, problem, columns)[1])
-    moving = unknowns_in_play(sources, torch.ones_like(sources.used.any(1)))
-    system, scale = scaled(matrix, moving, torch.full_like(matrix[:, 0, 0], GAUGE_DAMPING))
-    # complex noise of variance sigma^2 has the Fisher matrix 2 J^H J / sigma^2
-    factor, info = torch.linalg.cholesky_ex(system)
-    failed = info[:, None, None] > 0
-    inverse = torch.cholesky_inverse(torch.where(failed, torch.eye(system.shape[1]).to(system), factor))
-    covariance = inverse * scale[:, :, None] * scale[:, None] / 2
+def uncertainty(model: Model, problem: Problem) -> Uncertainty:
+    """Inverse Fisher information of sources and node phases at the model; infinite where it says nothing.
+
+    Corrections are taken for known. Amplitudes are differentiated, too, see `bounds.imaging`.
+    """
+    sources, matrix = model.sources, normal_matrix(model, problem)
+    moving = free_unknowns(sources, torch.ones_like(sources.used.any(1)))
+    inverse, failed = least_squares.inverse(matrix, GAUGE_DAMPING, moving)
+    covariance = inverse / 2  # complex noise of variance sigma^2 has the Fisher matrix 2 J^H J / sigma^2
     n_slots, dimension = sources.position.shape[1:]
     first, second, third = n_slots * dimension, n_slots * (dimension + 1), n_slots * (dimension + 2)
 
@@ -55,7 +59,7 @@ def uncertainty(sources: Sources, problem: Problem) -> Uncertainty:
 
     diagonal = covariance.diagonal(dim1=1, dim2=2)
     mixed = covariance[:, first:second, second:third].diagonal(dim1=1, dim2=2)
-    direction = sources.reflectivity / sources.reflectivity.abs().clamp(min=torch.finfo(scale.dtype).tiny)
+    direction = sources.reflectivity / sources.reflectivity.abs().clamp(min=torch.finfo(covariance.dtype).tiny)
     amplitude = (
         direction.real.square() * diagonal[:, first:second] + direction.imag.square() * diagonal[:, second:third]
     )
@@ -64,7 +68,7 @@ def uncertainty(sources: Sources, problem: Problem) -> Uncertainty:
     phase = _observable_variance(covariance[:, third:, third:], problem.link[..., 0])
     tx_phase, rx_phase = phase.split([sources.tx_phase.shape[1], sources.rx_phase.shape[1]], dim=1)
     result = Uncertainty(position, amplitude.clamp(min=0), tx_phase, rx_phase)
-    return choose(info > 0, result.map(lambda value: torch.full_like(value, torch.inf)), result)
+    return choose(failed, result.map(lambda value: torch.full_like(value, torch.inf)), result)
 
 
 def _observable_variance(covariance: Tensor, link: Tensor) -> Tensor:
@@ -115,7 +119,7 @@ def with_joint_std(
                 rx_phase=phases.rx[scene : scene + 1, :, 0].double(),
             )
             noise = residual[scene].double() / (1 - unknowns / measurements)
-            known = uncertainty(sources, one)
+            known = uncertainty(evaluate(sources, one, Correction.none(one)), one)
             found = replace(found, covariance=(known.position[0] * noise).to(found.position.dtype))
             tx_std[scene] = (known.tx_phase[0] * noise).sqrt().to(tx_std.dtype)
             rx_std[scene] = (known.rx_phase[0] * noise).sqrt().to(rx_std.dtype)

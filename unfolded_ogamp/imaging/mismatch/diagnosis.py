@@ -1,8 +1,8 @@
-"""What the CSI itself shows of a model that does not fit it: targets with size, links and nodes with their own gain.
+"""Signs that the model does not fit the CSI: extended targets, and links and nodes with a gain of their own.
 
-Two signs need no noise level. Targets with size are covered by several points each: more of these lie next to one
-another than points spread over the region would. What misfit leaves adds up differently at every node: a scatterer that
-is there is seen by all of them, and one that is invented is not. A third one needs it: the residual exceeds the noise.
+Two signs need no noise level. Several points cover an extended target: more of them lie close together than points
+spread over the region would. And what a misfit leaves adds up differently at every node: all nodes see a scatterer that
+is there, and not one that is invented. The third sign needs the noise level: the residual exceeds it.
 """
 
 from __future__ import annotations
@@ -12,52 +12,52 @@ import warnings
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.likelihood import normal_equations
+from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.imaging.sources import Sources, columns_of
+from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.physics import distances
 
 LEAST_REST = 1e-6  # share of the energy that the other nodes must hold
 
 
 class MismatchWarning(UserWarning):
-    """CSI that is not what points, the line of sight as told and noise make."""
+    """CSI that point scatterers, the assumed line of sight and noise do not explain."""
 
 
-def tell(sized: Tensor, near: Tensor, ratio: Tensor, misfit: Tensor) -> None:
-    """Warn in one line of what was found out about a batch.
+def warn_of_mismatch(model: Model, ratio: Tensor, misfit: Tensor) -> None:
+    """Warn in one line of the mismatches that were found in a batch.
 
     Args:
-        sized: scenes in which targets have size, bool [B].
-        near: scenes in which the line of sight is not that of free space, bool [B].
+        model: with the corrections that the CSI asked for.
         ratio: residual over noise [B].
-        misfit: scenes in which the residual is more than noise, bool [B].
+        misfit: scenes whose residual exceeds the noise, bool [B].
     """
+    extended, near_field = model.correction.extended, model.correction.near_field
     found = []
-    if sized.any():
-        found.append("targets have size, and what echoes next to one is taken for part of it")
-    if near.any():
+    if extended.any():
+        found.append("targets are extended, and echoes next to one are counted as part of it")
+    if near_field.any():
         found.append("the line of sight is not that of free space")
     if misfit.any():
         found.append(f"the residual is {float(ratio[misfit].max()):.2g} times the noise, and its variance is raised")
     if found:
-        scenes = int((sized | near | misfit).sum())
-        where = "" if len(sized) == 1 else f" in {scenes} of {len(sized)} scenes"
+        scenes = int((extended | near_field | misfit).sum())
+        where = "" if len(misfit) == 1 else f" in {scenes} of {len(misfit)} scenes"
         warnings.warn(
-            f"the CSI is not that of points and noise{where}: {'; '.join(found)}", MismatchWarning, stacklevel=2
+            f"points and noise do not explain the CSI{where}: {'; '.join(found)}", MismatchWarning, stacklevel=2
         )
 
 
-def companions(sources: Sources, strength: Tensor, radius: Tensor) -> Tensor:
-    """Sources within `radius` [B] [m] of a stronger one that is no companion itself, by `strength` [B, S]: bool [B, S].
+def companions(sources: Sources, power: Tensor, radius: Tensor) -> Tensor:
+    """Sources within `radius` [B] [m] of one of more `power` [B, S] that is no companion itself: bool [B, S].
 
-    There, a weak source cannot be told from what the strong one leaves because it is no point.
+    There, a weak source cannot be told from what a strong one leaves because it is no point.
     """
-    left = sources.used
+    left, position = sources.used, sources.position
     companion = torch.zeros_like(left)
-    distance = distances(sources.position, sources.position)
+    distance = distances(position, position)
     for _ in range(left.shape[1]):
-        strongest = torch.where(left, strength, -torch.inf).argmax(1, keepdim=True)
+        strongest = torch.where(left, power, -torch.inf).argmax(1, keepdim=True)
         near = distance.gather(1, strongest[..., None].expand(-1, -1, left.shape[1]))[:, 0] < radius[:, None]
         left = left & ~torch.zeros_like(left).scatter(1, strongest, True)
         companion = companion | (left & near)
@@ -85,18 +85,17 @@ def clustered(sources: Sources, companion: Tensor, problem: Problem, radius: Ten
     return surprising & (fraction > share)
 
 
-def node_noise(sources: Sources, problem: Problem) -> Tensor:
+def node_noise(model: Model, problem: Problem) -> Tensor:
     """Noise variance along the column of each source [B, S] that leaving out one node at a time shows.
 
     The jackknife variance of the reflectivity, times the power of the column, of Tx or of Rx, whichever is larger: it
     holds for noise that differs between nodes and links or is correlated at a node.
     """
-    columns = columns_of(sources, problem)
-    difference, _ = normal_equations.residual(sources, problem, columns)
+    columns = model.columns
     energy = columns.energy(problem.link)
     tiny = torch.finfo(energy.dtype).tiny
     sides = columns.node_energies(problem.link)
-    scores = (score[..., : columns.n_slots] for score in columns.correlations(difference))
+    scores = (score[..., : columns.n_slots] for score in columns.correlations(model.residual))
     found = []
     for score, part in zip(scores, sides, strict=True):
         # without a node the rest has the share 1 - h of the energy, and its estimate moves by score / (1 - h)

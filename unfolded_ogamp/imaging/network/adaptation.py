@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.estimate import Estimate
-from unfolded_ogamp.imaging.likelihood.normal_equations import power
+from unfolded_ogamp.imaging.model import power
 from unfolded_ogamp.imaging.network.unfolded import Posed, UnfoldedOGAMP
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
+from unfolded_ogamp.settings import Settings, at_least, positive
 
 
 @dataclass(frozen=True)
-class AdaptationSettings:
+class AdaptationSettings(Settings):
     """How a network is adapted.
 
     Attributes:
@@ -23,14 +25,8 @@ class AdaptationSettings:
         learning_rate: of Adam.
     """
 
-    steps: int = 10
-    learning_rate: float = 0.01
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps must be at least 1, got {self.steps}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+    steps: Annotated[int, at_least(1)] = 10
+    learning_rate: Annotated[float, positive] = 0.01
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,7 @@ def adapted(
 def unexplained(network: UnfoldedOGAMP, posed: Posed) -> Tensor:
     """Share of the power of the CSI of one scene that all blocks and the first joint refinement leave: scalar."""
     *_, state = network.states(posed.problem, posed.search_grid, posed.phases)
-    left = network.refinement(state, posed.problem, posed.search_grid).cost
+    left = network.refinement(state, posed.problem, posed.search_grid).model.cost
     return (left / power(posed.problem.csi))[0]
 
 

@@ -11,12 +11,13 @@ from torch import nn
 from unfolded_ogamp.imaging.greedy import detection
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState
+from unfolded_ogamp.imaging.model import Correction, evaluate
 from unfolded_ogamp.imaging.network.layers import ImagingLayer, JointLayer, SynchronisationLayer
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
-from unfolded_ogamp.imaging.ogamp import alternating, screening
+from unfolded_ogamp.imaging.ogamp import screening
 from unfolded_ogamp.imaging.ogamp.screening import ScreenedState
 from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters
-from unfolded_ogamp.imaging.phases.refinement import NodePhases
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, observe
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.operators.search_grid import SearchGrid
 
@@ -28,7 +29,7 @@ class Block(nn.Module):
         super().__init__()
         self.settings = settings
         self.imaging = nn.ModuleList(ImagingLayer(settings.imaging) for _ in range(settings.layers))
-        self.synchronisation = SynchronisationLayer(settings.synchronisation)
+        self.synchronisation = SynchronisationLayer(settings.synchronisation, settings.greedy.step.phase_count)
 
     def parameters_of_layers(self) -> list[ImagingParameters]:
         """What each imaging layer is tuned by."""
@@ -43,44 +44,45 @@ class Block(nn.Module):
             state = screening.init(problem, search_grid, phases, first, settings.imaging, settings.screening)
         else:
             state = screening.screen(state, problem, search_grid, first, settings.imaging, settings.screening)
-        observation = alternating.observe(problem, state.phases)
+        observation = observe(problem, state.phases)
         for layer in self.imaging:
             state = layer(state, problem, observation)
         return cast(ScreenedState, self.synchronisation(state, problem))
 
 
 class Refinement(nn.Module):
-    """Joint layers on the active candidates, a look at what is left unexplained, and joint layers on all of them."""
+    """Joint layers on the active candidates, a detection pass over the residual, and joint layers on all sources."""
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.thresholds = replace(settings.greedy, false_alarm=settings.false_alarms)
-        lengths = (settings.joint_layers, settings.joint_layers if settings.looks else 0, settings.final_layers)
-        self.first, self.look, self.final = (
-            nn.ModuleList(JointLayer(settings.greedy) for _ in range(length)) for length in lengths
+        self.detection = replace(settings.greedy.detection, false_alarm=settings.false_alarms)
+        further = settings.joint_layers if settings.detection_passes else 0
+        self.first, self.further, self.final = (
+            nn.ModuleList(JointLayer(settings.greedy.step) for _ in range(length))
+            for length in (settings.joint_layers, further, settings.final_layers)
         )
 
     @property
     def layers(self) -> list[JointLayer]:
         """All joint layers, in order."""
-        return [cast(JointLayer, layer) for stage in (self.first, self.look, self.final) for layer in stage]
+        return [cast(JointLayer, layer) for stage in (self.first, self.further, self.final) for layer in stage]
 
     def forward(self, state: ScreenedState, problem: Problem, search_grid: SearchGrid) -> JointState:
         """Sources that have converged, before any is taken out for good."""
-        start = joint_step.init(screening.active_sources(state), problem)
-        return self.again(self._run(self.first, start, problem), problem, search_grid)
+        model = evaluate(screening.active_sources(state), problem, Correction.none(problem))
+        return self.again(self._run(self.first, joint_step.init(model), problem), problem, search_grid)
 
     def again(self, state: JointState, problem: Problem, search_grid: SearchGrid) -> JointState:
-        """What becomes of sources after another look."""
-        if self.settings.looks:
-            limit = torch.full_like(state.cost, self.settings.additions).long()
-            points = torch.zeros_like(limit, dtype=torch.bool)  # no target has size
-            grown = detection.add(state.sources, problem, points, search_grid, self.thresholds, limit)
-            state = self._run(self.look, joint_step.init(grown, problem), problem)
+        """What becomes of sources after another detection pass."""
+        if self.settings.detection_passes:
+            limit = torch.full_like(state.model.cost, self.settings.additions).long()
+            grown = detection.add(state.model, problem, search_grid, self.detection, limit)
+            model = evaluate(grown, problem, state.model.correction)
+            state = self._run(self.further, joint_step.init(model), problem)
         return self._run(self.final, state, problem)
 
     def _run(self, stage: nn.ModuleList, state: JointState, problem: Problem) -> JointState:
         for layer in stage:
             state = layer(state, problem)
-        return detection.tidied(state, problem, self.thresholds)
+        return joint_step.init(detection.cleaned(state.model, problem, self.detection))

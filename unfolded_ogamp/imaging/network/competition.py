@@ -7,15 +7,15 @@ from torch import Tensor, nn
 
 from unfolded_ogamp.imaging.greedy import pruning
 from unfolded_ogamp.imaging.greedy.pruning import Evidence
-from unfolded_ogamp.imaging.likelihood.joint_step import JointState
+from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.network.layers import bounded
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.physics import distances
 
 REACH = 2.0  # wavelengths within which sources compete
-LARGEST_LOG_ODDS = 10.0  # of the criterion: no model is surer than that of itself
+LARGEST_LOG_ODDS = 10.0  # of the criterion: no model is more certain than that of itself
 MOST = 1e9  # of the evidence, in units of the noise
-LARGEST_CORRECTION = 3.0  # what the criterion is sure of it decides alone
+LARGEST_CORRECTION = 3.0  # beyond this log-odds the criterion decides alone
 
 
 class Competition(nn.Module):
@@ -35,14 +35,14 @@ class Competition(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def forward(self, state: JointState, problem: Problem, found: Evidence) -> Tensor:
+    def forward(self, model: Model, problem: Problem, found: Evidence) -> Tensor:
         """Log-odds [B, S]; of unused slots they mean nothing."""
-        prior = bounded(pruning.log_odds(found, state.sources, problem), LARGEST_LOG_ODDS)
-        return prior + bounded(self.correction(state, problem, found, prior), LARGEST_CORRECTION)
+        prior = bounded(pruning.log_odds(found, model, problem), LARGEST_LOG_ODDS)
+        return prior + bounded(self.correction(model, problem, found, prior), LARGEST_CORRECTION)
 
-    def correction(self, state: JointState, problem: Problem, found: Evidence, prior: Tensor) -> Tensor:
+    def correction(self, model: Model, problem: Problem, found: Evidence, prior: Tensor) -> Tensor:
         """What is learned of it [B, S]."""
-        used, position = state.sources.used, state.sources.position.detach()
+        used, position = model.sources.used, model.sources.position.detach()
         alone, beside = (0.1 * torch.log1p(power.clamp(max=MOST)) for power in (found.alone, found.beside_others))
         distance = distances(position, position) / problem.array.wavelength[:, None, None]
         level = torch.log1p(found.alone)

@@ -10,13 +10,14 @@ import math
 import torch
 from torch import Tensor, nn
 
-from unfolded_ogamp.imaging.greedy.settings import GreedySettings
-from unfolded_ogamp.imaging.likelihood import joint_step, model_selection
+from unfolded_ogamp.imaging.greedy.rounds import free_phases
+from unfolded_ogamp.imaging.greedy.settings import StepSettings
+from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.likelihood.joint_step import JointParameters, JointState
 from unfolded_ogamp.imaging.ogamp import screening
 from unfolded_ogamp.imaging.ogamp.screening import ScreenedState
 from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters, ImagingSettings
-from unfolded_ogamp.imaging.phases.refinement import SynchronisationSettings
+from unfolded_ogamp.imaging.phases.refinement import RefinementParameters, SynchronisationSettings
 from unfolded_ogamp.imaging.problem import Problem
 
 LARGEST_FACTOR = 4.0
@@ -53,7 +54,7 @@ class ImagingLayer(nn.Module):
         self.recentring_step = nn.Parameter(torch.zeros(()))
 
     def values(self) -> ImagingParameters:
-        """The parameters this layer hands to the analytic step."""
+        """The parameters with which this layer calls the analytic step."""
         start = ImagingParameters.of(self.settings)
         damping = torch.as_tensor(start.damping, dtype=self.damping.dtype)
         return ImagingParameters(
@@ -77,23 +78,22 @@ class SynchronisationLayer(nn.Module):
     `phase_step` deviates by a bounded factor, `momentum` by a bounded difference.
     """
 
-    def __init__(self, settings: SynchronisationSettings) -> None:
+    def __init__(self, settings: SynchronisationSettings, least_active: int) -> None:
         super().__init__()
-        self.settings = settings
+        self.settings, self.least_active = settings, least_active
         self.phase_step = nn.Parameter(torch.zeros(()))
         self.momentum = nn.Parameter(torch.zeros(()))
 
-    def values(self) -> dict[str, Tensor]:
-        """The phase step and the momentum this layer hands to the analytic step."""
-        return {
-            "phase_step": self.settings.phase_step * bounded_factor(self.phase_step),
-            "momentum": self.settings.momentum + bounded(self.momentum, 1.0),
-        }
+    def values(self) -> RefinementParameters:
+        """The parameters with which this layer calls the analytic step."""
+        return RefinementParameters(
+            phase_step=self.settings.phase_step * bounded_factor(self.phase_step),
+            momentum=self.settings.momentum + bounded(self.momentum, 1.0),
+        )
 
     def forward(self, state: ScreenedState, problem: Problem) -> ScreenedState:
         """Refine the node phases on what imaging predicts, see `screening.synchronise`."""
-        values = self.values()
-        return screening.synchronise(state, problem, self.settings, values["phase_step"], values["momentum"])
+        return screening.synchronise(state, problem, self.settings, self.values(), self.least_active)
 
 
 class JointLayer(nn.Module):
@@ -103,7 +103,7 @@ class JointLayer(nn.Module):
     would raise the cost, prior included, stays where it is.
     """
 
-    def __init__(self, settings: GreedySettings) -> None:
+    def __init__(self, settings: StepSettings) -> None:
         super().__init__()
         self.settings = settings
         self.damping = nn.Parameter(torch.zeros(()))
@@ -111,12 +111,12 @@ class JointLayer(nn.Module):
         self.prior = nn.Parameter(torch.zeros(()))
 
     def values(self) -> JointParameters:
-        """The parameters this layer hands to the analytic step."""
+        """The parameters with which this layer calls the analytic step."""
         return JointParameters(
             damping=bounded_factor(self.damping), step=bounded_factor(self.step), prior=bounded_factor(self.prior)
         )
 
     def forward(self, state: JointState, problem: Problem) -> JointState:
         """One joint step, see `joint_step.step`."""
-        free = model_selection.phases_free(state.sources, problem, self.settings)
+        free = free_phases(state.model, problem, self.settings)
         return joint_step.step(state, problem, free, self.settings.largest_move, self.values())

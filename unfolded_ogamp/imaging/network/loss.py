@@ -8,23 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from unfolded_ogamp.imaging.likelihood import uncertainty
-from unfolded_ogamp.imaging.likelihood.joint_step import JointState
-from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty
+from unfolded_ogamp.bounds.imaging import joint_bound
+from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.ogamp.iteration import estimated_shift
 from unfolded_ogamp.imaging.ogamp.screening import ScreenedState
-from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.physics import Scene, distances, link_phase, link_phase_error
+from unfolded_ogamp.settings import Settings, not_negative, positive
 
 
 @dataclass(frozen=True)
-class LossSettings:
+class LossSettings(Settings):
     """Weights and scales of the loss.
 
     Attributes:
@@ -39,25 +38,17 @@ class LossSettings:
             to be learned but to find nothing at all.
     """
 
-    growth: float = 1.6
-    phase: float = 1.0
-    position: float = 1.0
-    detection: float = 2.0
-    false_alarm: float = 0.2
-    refinement: float = 1.0
-    competition: float = 1.0
-    phase_floor: float = 0.05
-    position_floor: float = 0.02
-    gate: float = 0.1
-    saturation: float = 3.0
-
-    def __post_init__(self) -> None:
-        for name in ("growth", "phase_floor", "position_floor", "gate", "saturation"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("phase", "position", "detection", "false_alarm", "refinement", "competition"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+    growth: Annotated[float, positive] = 1.6
+    phase: Annotated[float, not_negative] = 1.0
+    position: Annotated[float, not_negative] = 1.0
+    detection: Annotated[float, not_negative] = 2.0
+    false_alarm: Annotated[float, not_negative] = 0.2
+    refinement: Annotated[float, not_negative] = 1.0
+    competition: Annotated[float, not_negative] = 1.0
+    phase_floor: Annotated[float, positive] = 0.05
+    position_floor: Annotated[float, positive] = 0.02
+    gate: Annotated[float, positive] = 0.1
+    saturation: Annotated[float, positive] = 3.0
 
 
 @dataclass(frozen=True)
@@ -127,37 +118,25 @@ def block_errors(state: ScreenedState, scene: Scene, settings: LossSettings) -> 
     return BlockErrors(phase_loss(phases.tx, phases.rx, scene, settings.phase_floor), position, detection)
 
 
-@torch.no_grad()
-def bound_of(scene: Scene, problem: Problem) -> Uncertainty:
-    """The joint Cramer-Rao bound of every scene, from its true scatterers and phases."""
-    exact = problem.to(dtype=torch.float64)
-    assert exact.noise_variance is not None
-    noise = exact.noise_variance
-    return uncertainty.uncertainty(Sources.of_scene(scene, exact), exact).map(
-        lambda value: value * noise.reshape(-1, *[1] * (value.ndim - 1))
-    )
-
-
-def refinement_loss(state: JointState, scene: Scene, bound: Uncertainty, settings: LossSettings) -> Tensor:
+def refinement_loss(model: Model, scene: Scene, settings: LossSettings) -> Tensor:
     """Logarithmic errors [B] of positions and phases over the joint bound, of the scatterers that are found."""
-    sources = state.sources
-    distance = torch.where(sources.used[:, None], distances(scene.position, sources.position.detach()), torch.inf)
+    sources, bounds = model.sources, [joint_bound(scene, index) for index in range(len(scene.position))]
+    phase_bound = scene.position.new_tensor([bound.phase_rms for bound in bounds])
+    phase = phase_loss(sources.tx_phase[..., None], sources.rx_phase[..., None], scene, phase_bound)
     if sources.used.shape[1] == 0:  # nothing was found in any scene
-        floor = (bound.tx_phase.mean(1) + bound.rx_phase.mean(1)).sqrt().to(distance.dtype)
-        return phase_loss(sources.tx_phase[..., None], sources.rx_phase[..., None], scene, floor)
+        return phase
+    distance = torch.where(sources.used[:, None], distances(scene.position, sources.position.detach()), torch.inf)
     nearest = distance.argmin(2)
     found = distance.amin(2) < settings.gate * scene.array.wavelength[:, None]
     position = sources.position.gather(1, nearest[..., None].expand(-1, -1, scene.position.shape[2]))
     error = torch.where(found, (position - scene.position).square().sum(-1), 0)
-    least = bound.position.diagonal(dim1=2, dim2=3).sum(2).sqrt().to(error.dtype)
-    position_loss = (found * log_error(error, least)).sum(1) / found.sum(1).clamp(min=1)
-    floor = (bound.tx_phase.mean(1) + bound.rx_phase.mean(1)).sqrt().to(error.dtype)
-    return position_loss + phase_loss(sources.tx_phase[..., None], sources.rx_phase[..., None], scene, floor)
+    position_bound = torch.stack([bound.position_std.norm(dim=1) for bound in bounds]).to(error)
+    return (found * log_error(error, position_bound)).sum(1) / found.sum(1).clamp(min=1) + phase
 
 
-def competition_loss(log_odds: Tensor, state: JointState, scene: Scene, settings: LossSettings) -> Tensor:
+def competition_loss(log_odds: Tensor, model: Model, scene: Scene, settings: LossSettings) -> Tensor:
     """Mean cross-entropy [B] of log-odds [B, S] that a source is the nearest one of a scatterer, within the gate."""
-    sources = state.sources
+    sources = model.sources
     if sources.used.shape[1] == 0:
         return log_odds.sum(1)
     distance = distances(scene.position, sources.position.detach()) / scene.array.wavelength[:, None, None]

@@ -3,76 +3,60 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
 from unfolded_ogamp.imaging.ogamp.presets import screened_imaging
 from unfolded_ogamp.imaging.ogamp.screening import ScreeningSettings
 from unfolded_ogamp.imaging.ogamp.settings import ImagingSettings
 from unfolded_ogamp.imaging.phases.refinement import SynchronisationSettings
+from unfolded_ogamp.settings import Settings, at_least, require, within
 
 SYNCHRONISATION = SynchronisationSettings(
     method="alignment", alignment_iterations=10, node_phase="common", phase_step=1.7
 )
-KINDS = {
-    "imaging": ImagingSettings,
-    "synchronisation": SynchronisationSettings,
-    "screening": ScreeningSettings,
-    "greedy": GreedySettings,
-}
 
 
 @dataclass(frozen=True)
-class NetworkSettings:
+class NetworkSettings(Settings):
     """What is fixed when the network is built; geometry, grid and all counts are inputs.
 
     Attributes:
         blocks: number of imaging blocks, each ending with a synchronisation layer.
-        first_exit: blocks after which scenes leave whose refined estimate leaves no more than noise.
+        first_exit: blocks after which scenes leave whose residual is consistent with the noise.
         layers: imaging layers in a block.
-        looks: times the residual is searched for further scatterers after imaging; all but the first for scenes that
-            are not settled.
-        additions: largest number of scatterers that a look adds.
+        detection_passes: times the residual is searched for further scatterers after imaging; all but the first for
+            scenes whose residual exceeds the noise.
+        additions: largest number of scatterers that a detection pass adds.
         false_alarms: upper bound of the number of echoes that noise adds to a scene; the competition takes them out.
-        joint_layers: joint layers after imaging, and right after a look; joint steps after a pruning.
+        joint_layers: joint layers after imaging, and right after a detection pass; joint steps after a pruning.
         final_layers: joint layers after those, before the competition.
-        prunings: times the competition takes out what it does not believe in.
+        prunings: times the competition takes out improbable sources.
         width: of the competition's hidden layers; 0 leaves the decision to the information criterion.
-        starts: largest number of node phases to start from; all but the first for scenes that are not settled.
-        hand_over: whether scenes that are still not settled go to the greedy estimator.
+        starts: largest number of node phases to start from; all but the first for scenes whose residual exceeds
+            the noise.
+        fallback: whether scenes whose residual still exceeds the noise go to the greedy estimator.
         imaging, synchronisation, screening, greedy: settings of the analytic steps that the layers call.
     """
 
-    blocks: int = 8
-    first_exit: int = 2
-    layers: int = 2
-    looks: int = 3
-    additions: int = 6
-    false_alarms: float = 1.0
-    joint_layers: int = 2
-    final_layers: int = 3
-    prunings: int = 4
-    width: int = 16
-    starts: int = 4
-    hand_over: bool = True
+    blocks: Annotated[int, at_least(1)] = 8
+    first_exit: Annotated[int, at_least(1)] = 2
+    layers: Annotated[int, at_least(1)] = 2
+    detection_passes: Annotated[int, at_least(0)] = 3
+    additions: Annotated[int, at_least(1)] = 6
+    false_alarms: Annotated[float, within("(0, 1]")] = 1.0
+    joint_layers: Annotated[int, at_least(1)] = 2
+    final_layers: Annotated[int, at_least(1)] = 3
+    prunings: Annotated[int, at_least(0)] = 4
+    width: Annotated[int, at_least(0)] = 16
+    starts: Annotated[int, at_least(1)] = 4
+    fallback: bool = True
     imaging: ImagingSettings = field(default_factory=screened_imaging)
     synchronisation: SynchronisationSettings = SYNCHRONISATION
     screening: ScreeningSettings = field(default_factory=ScreeningSettings)
     greedy: GreedySettings = field(default_factory=GreedySettings)
 
     def __post_init__(self) -> None:
-        for name in ("blocks", "first_exit", "layers", "additions", "joint_layers", "final_layers", "starts"):
-            _check_count(name, getattr(self, name), least=1)
-        for name in ("looks", "prunings", "width"):
-            _check_count(name, getattr(self, name), least=0)
-        for name, kind in KINDS.items():
-            if not isinstance(getattr(self, name), kind):
-                raise ValueError(f"{name} must be {kind.__name__}, got {getattr(self, name)!r}")
-        if not 0 < self.false_alarms <= 1:
-            raise ValueError(f"false_alarms must be in (0, 1], got {self.false_alarms}")
-        if self.first_exit > self.blocks:
-            raise ValueError(f"first_exit must be at most blocks = {self.blocks}, got {self.first_exit}")
-
-
-def _check_count(name: str, value: object, least: int) -> None:
-    if type(value) is not int or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        super().__post_init__()
+        exists = self.first_exit <= self.blocks
+        require(exists, f"first_exit must be at most blocks = {self.blocks}, got {self.first_exit}")

@@ -10,24 +10,28 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from unfolded_ogamp.imaging import assemble
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.greedy import pruning, restarts
-from unfolded_ogamp.imaging.greedy.estimator import conclude, first_phases, take_over
-from unfolded_ogamp.imaging.greedy.rounds import GreedyState
-from unfolded_ogamp.imaging.likelihood import model_selection
+from unfolded_ogamp.imaging.greedy.estimator import fall_back
+from unfolded_ogamp.imaging.greedy.rounds import GreedyState, free_phases
+from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState
+from unfolded_ogamp.imaging.likelihood.model_selection import consistent
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty
+from unfolded_ogamp.imaging.mismatch.correction import refit
+from unfolded_ogamp.imaging.model import Correction, Model, evaluate
 from unfolded_ogamp.imaging.network.blocks import Block, Refinement
 from unfolded_ogamp.imaging.network.competition import Competition
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.ogamp.screening import ScreenedState
 from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters
-from unfolded_ogamp.imaging.phases.refinement import NodePhases
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, first_phases
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.imaging.subcarriers import coherent
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
-from unfolded_ogamp.records import choose, place
+from unfolded_ogamp.system import Network
 
 EXPECTED_SCATTERERS = 20  # sets the first scale of reflectivities alone, which adapts to the CSI
 
@@ -49,12 +53,15 @@ class Posed:
     phases: NodePhases
 
 
-class UnfoldedOGAMP(nn.Module):
+class UnfoldedOGAMP(Network):
     """OG-AMP alternating with synchronisation refinement, and joint refinement of what it finds, unfolded into layers.
 
     Parameters are real and do not depend on geometry, grid, or the numbers of nodes, frequencies, pixels or dimensions:
     one set of weights serves all. Before training every layer is the analytic step that it calls.
     """
+
+    system = "imaging"
+    settings: NetworkSettings
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
@@ -72,11 +79,14 @@ class UnfoldedOGAMP(nn.Module):
             yield state
 
     def run(self, problem: Problem, search_grid: SearchGrid, phases: NodePhases) -> GreedyState:
-        """One start from node phases [B, n, 1] to its end; only scenes that are not settled go through all blocks."""
+        """One start from node phases [B, n, 1] to its end.
+
+        Only scenes whose residual exceeds the noise go through all blocks.
+        """
         first_exit = self.settings.first_exit
         state = next(islice(self.states(problem, search_grid, phases), first_exit - 1, None))
         refined = self.refine(state, problem, search_grid)
-        scenes = (~restarts.settled(refined, problem, self.settings.greedy)).nonzero()[:, 0]
+        scenes = self._exceeding(refined, problem)
         if len(scenes) == 0 or first_exit == self.settings.blocks:
             return refined
         state, part, around = state[scenes], problem[scenes], search_grid[scenes]
@@ -86,87 +96,102 @@ class UnfoldedOGAMP(nn.Module):
 
     def refine(self, state: ScreenedState, problem: Problem, search_grid: SearchGrid) -> GreedyState:
         """Joint refinement of the active candidates and the competition, again where that is not enough."""
-        refined = self.compete(self.refinement(state, problem, search_grid), problem)
-        everywhere = torch.ones_like(refined.cost, dtype=torch.bool)
-        best = GreedyState(refined, running=everywhere, sized=~everywhere)
-        for _ in range(1, self.settings.looks):
-            scenes = (~restarts.settled(best, problem, self.settings.greedy)).nonzero()[:, 0]
+        best = self._ended(self.compete(self.refinement(state, problem, search_grid), problem))
+        for _ in range(1, self.settings.detection_passes):
+            scenes = self._exceeding(best, problem)
             if len(scenes) == 0:
                 break
             part = problem[scenes]
             further = self.compete(self.refinement.again(best[scenes].joint, part, search_grid[scenes]), part)
-            best = restarts.better(best, replace(best[scenes], joint=further), scenes, problem)[0]
+            best = restarts.better(best, self._ended(further), scenes, problem)[0]
         return best
 
     def compete(self, state: JointState, problem: Problem) -> JointState:
-        """Take out what the competition does not believe in, of sources that are close to one another one at a time.
+        """Take out improbable sources, of those that are close to one another one at a time.
 
         Without a competition the information criterion has the last word on every one of them.
         """
-        settings, doubted = self.settings, torch.ones_like(state.cost, dtype=torch.bool)
-        for _ in range(settings.prunings):
-            scenes = doubted.nonzero()[:, 0]
-            part, around = state[scenes], problem[scenes]
-            pruned, fewer = pruning.prune(
-                part, around, self.log_odds(part, around), settings.greedy, settings.joint_layers
-            )
-            if self.competition is None:
-                fewer = fewer & (model_selection.criterion(pruned, around) < model_selection.criterion(part, around))
-            if not fewer.any():
-                break
-            state = place(choose(fewer, pruned, part), scenes, state)
-            doubted = doubted.index_put((scenes,), fewer)
-        return state
+        settings = self.settings.greedy
 
-    def log_odds(self, state: JointState, problem: Problem, known: Uncertainty | None = None) -> Tensor:
+        def refit(fewer: JointState, part: Problem) -> JointState:
+            free = free_phases(fewer.model, part, settings.step)
+            for _ in range(self.settings.joint_layers):
+                fewer = joint_step.step(fewer, part, free, settings.step.largest_move)
+            return fewer
+
+        def score(model: Model, part: Problem, scenes: Tensor) -> Tensor:  # noqa: ARG001 (a `pruning.Score`)
+            return self.log_odds(model, part)
+
+        return pruning.drop_weak(
+            state,
+            problem,
+            score,
+            pruning.weakest_nearby(settings.detection.separation),
+            refit,
+            keep_needed=self.competition is None,
+            rounds=self.settings.prunings,
+        )
+
+    def log_odds(self, model: Model, problem: Problem, known: Uncertainty | None = None) -> Tensor:
         """Log-odds [B, S] that the sources are scatterers of their own; `known` is their uncertainty, if at hand."""
-        known = pruning.exact_uncertainty(state.sources, problem) if known is None else known
-        found = pruning.evidence(state, problem, known)
+        known = pruning.exact_uncertainty(model, problem) if known is None else known
+        found = pruning.evidence(model, problem, known)
         if self.competition is None:
-            return pruning.log_odds(found, state.sources, problem)
-        return cast(Tensor, self.competition(state, problem, found))
+            return pruning.log_odds(found, model, problem)
+        return cast(Tensor, self.competition(model, problem, found))
 
     def pose(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Posed:
         """What the network works on, in the precision of `grid`."""
+        dtype = grid.centre.dtype
         full = pose(csi, array, grid, torch.full_like(grid.pixel, EXPECTED_SCATTERERS)).to(dtype=torch.float64)
-        problem, phases = coherent(full).to(dtype=grid.centre.dtype), first_phases(full)
-        return Posed(
-            full, problem, problem.search_grid(self.settings.screening.spacing), phases.to(dtype=grid.centre.dtype)
-        )
+        problem, phases = coherent(full).to(dtype=dtype), first_phases(full).to(dtype=dtype)
+        return Posed(full, problem, problem.search_grid(self.settings.screening.spacing), phases)
 
     def forward(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate:
         """Estimate scatterers and node phases of a batch of scenes.
 
         Raises:
             ValueError: if shapes do not fit one another.
-        """
-        settings, posed = self.settings, self.pose(csi, array, grid)
-        problem, given = posed.problem, posed.phases
-
-        def second(scenes: Tensor) -> tuple[NodePhases, Tensor]:
-            begin, part = given[scenes], problem[scenes]
-            focused = restarts.focused_phases(part, begin, settings.greedy)
-            return focused, restarts.apart(begin, focused, part.link[..., 0] > 0) > settings.greedy.jitter
-
-        first = self.run(problem, posed.search_grid, given)
-        best = restarts.search(first, problem, posed.search_grid, second, self.run, settings.greedy, settings.starts)
-        return self.conclude(best, posed, grid.centre.dtype)
-
-    def conclude(self, state: GreedyState, posed: Posed, dtype: torch.dtype) -> Estimate:
-        """The estimate, on all subcarriers, that the end of a start stands for.
 
         Warns:
             MismatchWarning: if the model does not fit the CSI.
         """
-        thresholds, given = self.settings.greedy, posed.phases.to(dtype=torch.float64)
-        state, full = state.to(dtype=torch.float64), posed.full
-        if self.settings.hand_over:
-            state, full = take_over(state, full, given, thresholds)
+        posed, settings = self.pose(csi, array, grid), self.settings.greedy.restarts
+        problem, given = posed.problem, posed.phases
 
-        def decide(state: JointState, problem: Problem, known: Uncertainty) -> Tensor:
-            return self.log_odds(state.to(dtype=dtype), problem.to(dtype=dtype), known).sigmoid()
+        def second(scenes: Tensor) -> tuple[NodePhases, Tensor]:
+            begin, part = given[scenes], problem[scenes]
+            focused = restarts.focused_phases(part, begin, settings)
+            return focused, restarts.phase_difference(begin, focused, part.link[..., 0] > 0) > settings.jitter
 
-        return conclude(state, full, thresholds, dtype, decide)
+        def run(part: Problem, around: SearchGrid, phases: NodePhases, _: Correction) -> GreedyState:
+            return self.run(part, around, phases)
+
+        first, none = self.run(problem, posed.search_grid, given), Correction.none(problem)
+        limited = replace(settings, starts=self.settings.starts)
+        best = restarts.search(first, problem, posed.search_grid, second, none, run, limited)
+        return self.conclude(best, posed, grid.centre.dtype)
+
+    def conclude(self, state: GreedyState, posed: Posed, dtype: torch.dtype) -> Estimate:
+        """The estimate, on all subcarriers, that the end of a start stands for."""
+        settings, given, full = self.settings.greedy, posed.phases.to(dtype=torch.float64), posed.full
+        sources = state.model.sources.to(dtype=torch.float64)
+        state = self._ended(joint_step.init(evaluate(sources, full, Correction.none(full))))
+        if self.settings.fallback:
+            state = fall_back(state, full, given, settings)
+
+        def decide(model: Model, problem: Problem, known: Uncertainty) -> Tensor:
+            return self.log_odds(model.to(dtype=dtype), problem.to(dtype=dtype), known).sigmoid()
+
+        return assemble.of_model(refit(state.model, full), full, settings.restarts.margin, dtype, decide)
+
+    def _exceeding(self, state: GreedyState, problem: Problem) -> Tensor:
+        """Which scenes have a residual that exceeds the noise, as an index."""
+        return (~consistent(state.model, problem, self.settings.greedy.restarts.margin)).nonzero()[:, 0]
+
+    @staticmethod
+    def _ended(state: JointState) -> GreedyState:
+        return GreedyState(state, torch.ones_like(state.model.cost, dtype=torch.bool))
 
     def curves(self) -> dict[str, Tensor]:
         """Value of every learned scalar along the layers, for figures."""
@@ -174,7 +199,7 @@ class UnfoldedOGAMP(nn.Module):
         layers = [values for block in blocks for values in block.parameters_of_layers()]
         result = {f.name: torch.stack([getattr(v, f.name).detach() for v in layers]) for f in fields(ImagingParameters)}
         for name in ("phase_step", "momentum"):
-            result[name] = torch.stack([block.synchronisation.values()[name].detach() for block in blocks])
+            result[name] = torch.stack([getattr(block.synchronisation.values(), name).detach() for block in blocks])
         steps = [layer.values() for layer in self.refinement.layers]
         for name in ("damping", "step", "prior"):
             result[f"joint_{name}"] = torch.stack([getattr(values, name).detach() for values in steps])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -16,14 +17,15 @@ from unfolded_ogamp.imaging.ogamp.iteration import ImagingState
 from unfolded_ogamp.imaging.ogamp.listing import ListSettings, list_scatterers
 from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters, ImagingSettings
 from unfolded_ogamp.imaging.phases import refinement
-from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings
-from unfolded_ogamp.imaging.problem import Problem, phasor, pose
-from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings, observe
+from unfolded_ogamp.imaging.problem import Problem, pose
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, link_phasor
 from unfolded_ogamp.records import Record, choose
+from unfolded_ogamp.settings import Settings, at_least, not_negative
 
 
 @dataclass(frozen=True)
-class AlternatingSettings:
+class AlternatingSettings(Settings):
     """Settings of the alternation; the defaults are the paper's.
 
     Attributes:
@@ -43,23 +45,15 @@ class AlternatingSettings:
 
     imaging: ImagingSettings = field(default_factory=ImagingSettings)
     synchronisation: SynchronisationSettings = field(default_factory=SynchronisationSettings)
-    blocks: int = 10
-    iterations: int = 60
-    tolerance: float = 1e-4
-    phase_tolerance: float = 0.0
+    blocks: Annotated[int, at_least(1)] = 10
+    iterations: Annotated[int, at_least(1)] = 60
+    tolerance: Annotated[float, not_negative] = 1e-4
+    phase_tolerance: Annotated[float, not_negative] = 0.0
     warm_start: bool = False
-    largest_rise: float = 0.0
-    search_blocks: int = 0
+    largest_rise: Annotated[float, not_negative] = 0.0
+    search_blocks: Annotated[int, at_least(0)] = 0
     unit_reflectivity: bool = True
     listing: ListSettings = field(default_factory=ListSettings)
-
-    def __post_init__(self) -> None:
-        for name in ("blocks", "iterations"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("tolerance", "phase_tolerance", "largest_rise", "search_blocks"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -90,20 +84,12 @@ def pose_problem(csi: Csi, array: NodeArray, grid: PixelGrid, settings: Alternat
 
 def init(problem: Problem, parameters: ImagingParameters, settings: AlternatingSettings) -> AlternatingState:
     """Zero phases, or where there is a trusted line of sight the phases that fit it; imaging at its prior."""
-    batch, *_, n_frequencies = problem.csi.shape
-    zero = NodePhases.zero(problem.link, settings.synchronisation.n_phases(n_frequencies))
-    coarse = replace(settings.synchronisation, method="alignment", alignment_iterations=20)
-    fitted = refinement.step(problem.csi, problem.los, problem.trusted, zero, coarse, phase_step=1.0, momentum=0.0)
-    phases = NodePhases(fitted.tx, fitted.rx, zero.tx_move, zero.rx_move)
-    running = torch.ones(batch, dtype=torch.bool, device=problem.csi.device)
+    fitted = refinement.first_phases(problem, settings.synchronisation.node_phase)
+    phases = NodePhases.at_rest(fitted.tx, fitted.rx)
+    running = torch.ones_like(problem.grid.pixel, dtype=torch.bool)
     imaging = iteration.init(problem, observe(problem, phases), parameters, settings.imaging)
     residual = torch.full_like(problem.grid.pixel, torch.inf)
     return AlternatingState(imaging, phases, residual, running, running)
-
-
-def observe(problem: Problem, phases: NodePhases) -> Tensor:
-    """NLOS observation (29): phases taken out, ideal line of sight subtracted; [B, n_tx, n_rx, K]."""
-    return problem.csi * phasor(phases.tx, phases.rx) - problem.los
 
 
 def begin_block(
@@ -126,8 +112,6 @@ def end_block(
     before: AlternatingState,
     problem: Problem,
     settings: AlternatingSettings,
-    phase_step: Tensor | float,
-    momentum: Tensor | float,
 ) -> AlternatingState:
     """Synchronisation refinement on the channel that imaging predicts, line of sight included.
 
@@ -136,18 +120,15 @@ def end_block(
         before: the state before the block, to which a block that has diverged returns.
         problem: geometry and CSI.
         settings: settings of the alternation.
-        phase_step, momentum: see `refinement.step`.
     """
     messages = state.imaging.messages
     reference = messages.prediction() + problem.los
-    phases = refinement.step(
-        problem.csi, reference, problem.link, state.phases, settings.synchronisation, phase_step, momentum
-    )
-    turn = phasor(phases.tx_move, phases.rx_move)
+    phases = refinement.step(problem.csi, reference, problem.link, state.phases, settings.synchronisation)
+    turn = link_phasor(phases.tx_move, phases.rx_move)
     imaging = replace(state.imaging, messages=replace(messages, score=messages.score * turn))
     if settings.imaging.adapt_prior:
         imaging = iteration.adapt_amplitude(imaging)
-    residual = problem.mean_power(problem.csi * phasor(phases.tx, phases.rx) - reference)
+    residual = problem.mean_power(problem.csi * link_phasor(phases.tx, phases.rx) - reference)
     ended = accept(replace(state, imaging=imaging, phases=phases, residual=residual), state)
     if settings.largest_rise == 0:
         return ended
@@ -230,8 +211,7 @@ class AlternatingEstimator:
             state, observation = begin_block(state, problem, parameters, settings, block)
             state = self._image(state, problem, observation, parameters, entries)
             state = replace(state, running=before.running & state.finite)
-            tuned = settings.synchronisation
-            state = end_block(state, before, problem, settings, tuned.phase_step, tuned.momentum)
+            state = end_block(state, before, problem, settings)
             largest = torch.cat([state.phases.tx_move, state.phases.rx_move], dim=1).abs().amax((1, 2))
             state = replace(state, running=state.running & (largest > settings.phase_tolerance))
             yield state

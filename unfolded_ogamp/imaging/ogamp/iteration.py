@@ -11,7 +11,8 @@ from torch import Tensor
 from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters, ImagingSettings
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.inference import message_passing
-from unfolded_ogamp.inference.message_passing import Prior
+from unfolded_ogamp.inference.message_passing import BernoulliGaussian, MessageState, SparsePosterior
+from unfolded_ogamp.operators import Operator
 from unfolded_ogamp.operators.multistatic import MultistaticOperator
 from unfolded_ogamp.operators.off_grid import OffGridOperator
 from unfolded_ogamp.records import Record
@@ -27,22 +28,25 @@ class ImagingState(Record):
         amplitude: scale of the reflectivity prior in problem units [B].
     """
 
-    messages: message_passing.MessageState
+    messages: MessageState[SparsePosterior]
     offset: Tensor
     amplitude: Tensor
 
 
-def prior_of(problem: Problem, amplitude: Tensor, parameters: ImagingParameters, off_grid: bool) -> Prior:
+def prior_of(
+    problem: Problem, amplitude: Tensor, parameters: ImagingParameters, settings: ImagingSettings
+) -> BernoulliGaussian:
     """Prior (32)-(34) of (x, s_1, ..., s_D) in problem units, offsets in metres."""
     ones = torch.ones_like(amplitude)[:, None, None]
     amplitude = amplitude[:, None, None]
-    dimension = problem.grid.centre.shape[-1] if off_grid else 0
+    dimension = problem.grid.centre.shape[-1] if settings.off_grid else 0
     shift_std = amplitude * problem.grid.pixel[:, None, None] * parameters.offset_std
     shifts = ones.expand(-1, dimension, -1)
-    return Prior(
+    return BernoulliGaussian(
         log_odds=ones * parameters.activity,
         mean=torch.cat([amplitude * parameters.reflectivity_mean, 0 * shifts], dim=1).to(problem.csi.dtype),
         variance=torch.cat([(amplitude * parameters.reflectivity_std).square(), shift_std.square() * shifts], dim=1),
+        shared_activity=settings.shared_activity,
     )
 
 
@@ -52,9 +56,9 @@ def init(
     """Step 1 of Algorithm 1 on the pixel centres; `observation` is the CSI to explain [B, n_tx, n_rx, K]."""
     amplitude = torch.ones_like(problem.grid.pixel)
     offset = torch.zeros_like(problem.grid.centre)
-    prior = prior_of(problem, amplitude, parameters, settings.off_grid)
-    operator = expand(problem, offset, settings)
-    messages = message_passing.init(operator, prior, observation, offset.shape[1], settings.all_active)
+    prior = prior_of(problem, amplitude, parameters, settings)
+    posterior = prior.initial(len(offset), offset.shape[1], settings.all_active)
+    messages = message_passing.init(expand(problem, offset, settings), posterior, observation)
     return ImagingState(messages, offset, amplitude)
 
 
@@ -85,15 +89,15 @@ def step(
         noise_variance = problem.noise_variance
     else:
         raise ValueError("known_noise needs CSI with a noise variance, got CSI without one")
-    prior = prior_of(problem, state.amplitude, parameters, settings.off_grid)
+    prior = prior_of(problem, state.amplitude, parameters, settings)
     messages = message_passing.step(
-        state.messages, observation, problem.link, prior, noise_variance, parameters.damping, settings.shared_activity
+        state.messages, observation, problem.link, prior, noise_variance, parameters.damping
     )
     state = replace(state, messages=messages)
     return recentre(state, problem, parameters, settings) if recentring and settings.off_grid else state
 
 
-def expand(problem: Problem, offset: Tensor, settings: ImagingSettings) -> message_passing.Operator:
+def expand(problem: Problem, offset: Tensor, settings: ImagingSettings) -> Operator:
     """The dictionary expanded at `offset` [B, N, D] [m] from the pixel centres."""
     kind = OffGridOperator if settings.off_grid else MultistaticOperator
     return kind.at(problem.array, problem.grid.centre + offset, problem.dictionary_scale)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -10,10 +11,11 @@ from torch import Tensor
 from unfolded_ogamp.imaging.estimate import Scatterers
 from unfolded_ogamp.imaging.ogamp.iteration import ImagingState, estimated_shift
 from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.settings import Settings, not_negative, within
 
 
 @dataclass(frozen=True)
-class ListSettings:
+class ListSettings(Settings):
     """How active pixels become a list of scatterers; by default every one is reported, as in the paper.
 
     Attributes:
@@ -25,17 +27,10 @@ class ListSettings:
             weak companion cannot be told from what the model of the strong one leaves over.
     """
 
-    threshold: float = 0.5
-    merge_radius: float = 0.0
-    shadow_radius: float = 0.0
-    shadow_ratio: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.threshold < 1:
-            raise ValueError(f"threshold must lie between 0 and 1, got {self.threshold}")
-        for name in ("merge_radius", "shadow_radius", "shadow_ratio"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+    threshold: Annotated[float, within("(0, 1)")] = 0.5
+    merge_radius: Annotated[float, not_negative] = 0.0
+    shadow_radius: Annotated[float, not_negative] = 0.0
+    shadow_ratio: Annotated[float, not_negative] = 0.0
 
 
 @torch.no_grad()

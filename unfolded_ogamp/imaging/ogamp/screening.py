@@ -9,28 +9,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.ogamp import alternating, iteration
+from unfolded_ogamp.imaging.ogamp import iteration
 from unfolded_ogamp.imaging.ogamp.iteration import ImagingState
 from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters, ImagingSettings
 from unfolded_ogamp.imaging.phases import refinement
-from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings
-from unfolded_ogamp.imaging.problem import Problem, phasor
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, RefinementParameters, SynchronisationSettings
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources, compact
-from unfolded_ogamp.inference.message_passing import Posterior
+from unfolded_ogamp.inference.message_passing import SparsePosterior
 from unfolded_ogamp.operators.search_grid import SearchGrid
-from unfolded_ogamp.physics import PixelGrid, distances
+from unfolded_ogamp.physics import PixelGrid, distances, link_phasor
 from unfolded_ogamp.records import Record, choose
+from unfolded_ogamp.settings import Settings, positive
 
-LEAST_ACTIVE = 3  # scatterers without which node phases are not fitted
 CONSIDERED = 4  # times as many strongest positions as there are candidates are looked through for peaks
 
 
 @dataclass(frozen=True)
-class ScreeningSettings:
+class ScreeningSettings(Settings):
     """Which positions are in play; lengths are in carrier wavelengths.
 
     Attributes:
@@ -41,15 +42,10 @@ class ScreeningSettings:
         guard: least distance of a peak from a position that holds a scatterer already.
     """
 
-    candidates: float = 2.0
-    spacing: float = 0.25
-    separation: float = 0.3
-    guard: float = 0.15
-
-    def __post_init__(self) -> None:
-        for name in ("candidates", "spacing", "separation", "guard"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+    candidates: Annotated[float, positive] = 2.0
+    spacing: Annotated[float, positive] = 0.25
+    separation: Annotated[float, positive] = 0.3
+    guard: Annotated[float, positive] = 0.15
 
     def count(self, problem: Problem) -> int:
         """Number of candidates M in every scene of a batch."""
@@ -85,7 +81,7 @@ def init(
     screening: ScreeningSettings,
 ) -> ScreenedState:
     """The strongest peaks of the image at the given node phases, nothing known of any."""
-    observation = alternating.observe(problem, phases)
+    observation = refinement.observe(problem, phases)
     position, _ = peaks(search_grid, search_grid.back_project(observation), problem, screening)
     return _on(position, problem, observation, phases, parameters, settings, screening)
 
@@ -102,7 +98,7 @@ def screen(
 
     These start inactive, and all messages anew: scores that were made for other candidates would throw everything off.
     """
-    observation = alternating.observe(problem, state.phases)
+    observation = refinement.observe(problem, state.phases)
     messages, wavelength = state.imaging.messages, problem.array.wavelength
     position, response = peaks(
         search_grid, search_grid.back_project(observation - messages.prediction()), problem, screening
@@ -125,7 +121,7 @@ def screen(
         return torch.where(kept, old.gather(2, index.expand(-1, old.shape[1], -1)), new)
 
     old, new = messages.posterior, fresh.imaging.messages.posterior
-    posterior = Posterior(
+    posterior = SparsePosterior(
         log_odds=carried(old.log_odds, new.log_odds),
         mean=carried(old.mean, new.mean),
         variance=carried(old.variance, torch.zeros_like(new.variance)),
@@ -154,8 +150,8 @@ def synchronise(
     state: ScreenedState,
     problem: Problem,
     settings: SynchronisationSettings,
-    phase_step: Tensor | float,
-    momentum: Tensor | float,
+    parameters: RefinementParameters,
+    least_active: int,
 ) -> ScreenedState:
     """Node phases refined on the channel that imaging predicts, and the scale of reflectivities adapted to it.
 
@@ -164,11 +160,11 @@ def synchronise(
     """
     messages = state.imaging.messages
     reference = messages.prediction() + problem.los
-    fitted = refinement.step(problem.csi, reference, problem.link, state.phases, settings, phase_step, momentum)
+    fitted = refinement.step(problem.csi, reference, problem.link, state.phases, settings, parameters)
     active = (messages.posterior.log_odds[:, 0] > 0).sum(1)
     held = replace(state.phases, tx_move=0 * fitted.tx_move, rx_move=0 * fitted.rx_move)
-    phases = choose((active >= LEAST_ACTIVE) | problem.has_los, fitted, held)
-    turn = phasor(phases.tx_move, phases.rx_move)
+    phases = choose((active >= least_active) | problem.has_los, fitted, held)
+    turn = link_phasor(phases.tx_move, phases.rx_move)
     imaging = replace(state.imaging, messages=replace(messages, score=messages.score * turn))
     return replace(state, imaging=iteration.adapt_amplitude(imaging), phases=phases)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.settings import Settings, at_least, positive, within
+
 
 @dataclass(frozen=True)
-class ImagingSettings:
+class ImagingSettings(Settings):
     """Settings of imaging; the defaults are the paper's.
 
     Attributes:
@@ -33,32 +36,19 @@ class ImagingSettings:
 
     off_grid: bool = True
     shared_activity: bool = True
-    sparsity: float = 0.03
+    sparsity: Annotated[float, within("(0, 1)")] = 0.03
     reflectivity_mean: float = 1.0
-    reflectivity_std: float = 0.1
-    offset_std: float = 0.5
+    reflectivity_std: Annotated[float, positive] = 0.1
+    offset_std: Annotated[float, positive] = 0.5
     known_noise: bool = True
-    noise_share: float = 1.0
-    damping: float = 0.5
-    recentre_every: int = 5
-    recentring_step: float = 1.0
-    offset_limit: float = 0.5
-    oversampling: int = 1
+    noise_share: Annotated[float, positive] = 1.0
+    damping: Annotated[float, within("[0, 1)")] = 0.5
+    recentre_every: Annotated[int, at_least(0)] = 5
+    recentring_step: Annotated[float, positive] = 1.0
+    offset_limit: Annotated[float, positive] = 0.5
+    oversampling: Annotated[int, at_least(1)] = 1
     adapt_prior: bool = False
     all_active: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0 < self.sparsity < 1:
-            raise ValueError(f"sparsity must lie between 0 and 1, got {self.sparsity}")
-        if not 0 <= self.damping < 1:
-            raise ValueError(f"damping must lie in [0, 1), got {self.damping}")
-        for name in ("reflectivity_std", "offset_std", "noise_share", "recentring_step", "offset_limit"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.recentre_every < 0:
-            raise ValueError(f"recentre_every must not be negative, got {self.recentre_every}")
-        if self.oversampling < 1:
-            raise ValueError(f"oversampling must be at least 1, got {self.oversampling}")
 
 
 @dataclass(frozen=True)

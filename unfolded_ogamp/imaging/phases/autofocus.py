@@ -10,19 +10,22 @@ locks on to false ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.phases import refinement
 from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings
-from unfolded_ogamp.imaging.problem import Problem, phasor
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.operators.search_grid import SearchGrid
+from unfolded_ogamp.physics import link_phasor
 from unfolded_ogamp.records import choose
+from unfolded_ogamp.settings import Settings, at_least, positive, within
 
 
 @dataclass(frozen=True)
-class AutofocusSettings:
+class AutofocusSettings(Settings):
     """Settings of autofocus.
 
     Attributes:
@@ -34,18 +37,12 @@ class AutofocusSettings:
         alignment_iterations: alternations between Tx and Rx in a step.
     """
 
-    spacing: float = 0.35
-    steps: int = 30
-    tolerance: float = 0.1
-    phase_step: float = 1.7
-    momentum: float = 0.5
-    alignment_iterations: int = 5
-
-    def __post_init__(self) -> None:
-        for name in ("spacing", "steps", "tolerance"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        _ = self.synchronisation
+    spacing: Annotated[float, positive] = 0.35
+    steps: Annotated[int, at_least(1)] = 30
+    tolerance: Annotated[float, positive] = 0.1
+    phase_step: Annotated[float, within("(0, 2)")] = 1.7
+    momentum: Annotated[float, within("[0, 1)")] = 0.5
+    alignment_iterations: Annotated[int, at_least(1)] = 5
 
     @property
     def synchronisation(self) -> SynchronisationSettings:
@@ -88,7 +85,7 @@ def focus(
 
 def image_of(problem: Problem, phases: NodePhases, search_grid: SearchGrid) -> Tensor:
     """Normalised image [B, Q] of the CSI at the given phases, of the links without a line of sight."""
-    return search_grid.back_project(problem.csi * phasor(phases.tx, phases.rx) * scattered(problem))
+    return search_grid.back_project(problem.csi * link_phasor(phases.tx, phases.rx) * scattered(problem))
 
 
 def scattered(problem: Problem) -> Tensor:
@@ -102,7 +99,7 @@ def step(problem: Problem, phases: NodePhases, search_grid: SearchGrid, settings
     The slope has no scale of its own; it takes that of the CSI.
     """
     link = scattered(problem)
-    observation = problem.csi * phasor(phases.tx, phases.rx) * link
+    observation = problem.csi * link_phasor(phases.tx, phases.rx) * link
     image = search_grid.back_project(observation)
     slope = search_grid.channel(image * image.abs()).to(observation.dtype) * link
     power = (slope.real.square() + slope.imag.square()).sum((1, 2, 3)).clamp(min=torch.finfo(slope.real.dtype).tiny)
@@ -113,6 +110,4 @@ def step(problem: Problem, phases: NodePhases, search_grid: SearchGrid, settings
         problem.link,
         phases,
         settings.synchronisation,
-        settings.phase_step,
-        settings.momentum,
     )

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.inference.node_phases import align, laplacian, middle_offsets, score, unit
-from unfolded_ogamp.physics import link_phase, wrap
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.inference.node_phases import align, fisher_scoring, normalized, subcarrier_offsets
+from unfolded_ogamp.physics import laplacian, link_phasor, wrap
 from unfolded_ogamp.records import Record
+from unfolded_ogamp.settings import Settings, at_least, require, within
 
-NODE_PHASES = ("per_frequency", "common", "with_delay")
+PhaseModel = Literal["per_frequency", "common", "with_delay"]
 SCORING_STEPS = 2
 
 
 @dataclass(frozen=True)
-class SynchronisationSettings:
+class SynchronisationSettings(Settings):
     """Settings of the refinement.
 
     Attributes:
@@ -31,29 +34,20 @@ class SynchronisationSettings:
             crawl along images that are shifted while all node phases tilt.
     """
 
-    method: str = "least_squares"
-    alignment_iterations: int = 10
-    node_phase: str = "per_frequency"
-    phase_step: float = 0.3
-    momentum: float = 0.0
+    method: Literal["least_squares", "alignment"] = "least_squares"
+    alignment_iterations: Annotated[int, at_least(1)] = 10
+    node_phase: PhaseModel = "per_frequency"
+    phase_step: Annotated[float, within("(0, 2)")] = 0.3
+    momentum: Annotated[float, within("[0, 1)")] = 0.0
 
     def n_phases(self, n_frequencies: int) -> int:
         """K', the phases that a node has on K frequencies."""
         return 1 if self.node_phase == "common" else n_frequencies
 
     def __post_init__(self) -> None:
-        if self.method not in ("least_squares", "alignment"):
-            raise ValueError(f'method must be "least_squares" or "alignment", got "{self.method}"')
-        if self.node_phase not in NODE_PHASES:
-            raise ValueError(f"node_phase must be one of {', '.join(NODE_PHASES)}, got {self.node_phase!r}")
-        if self.node_phase == "with_delay" and self.method != "alignment":
-            raise ValueError(f'method must be "alignment" for node phases with a delay, got "{self.method}"')
-        if self.alignment_iterations < 1:
-            raise ValueError(f"alignment_iterations must be at least 1, got {self.alignment_iterations}")
-        if not 0 < self.phase_step < 2:
-            raise ValueError(f"phase_step must lie between 0 and 2, got {self.phase_step}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must lie in [0, 1), got {self.momentum}")
+        super().__post_init__()
+        aligned = self.node_phase != "with_delay" or self.method == "alignment"
+        require(aligned, f'method must be "alignment" for node phases with a delay, got "{self.method}"')
 
 
 @dataclass(frozen=True)
@@ -71,10 +65,34 @@ class NodePhases(Record):
     rx_move: Tensor
 
     @classmethod
+    def at_rest(cls, tx: Tensor, rx: Tensor) -> NodePhases:
+        """Phases [B, n_tx, K'], [B, n_rx, K'] [rad] that have not moved."""
+        return cls(tx, rx, torch.zeros_like(tx), torch.zeros_like(rx))
+
+    @classmethod
     def zero(cls, like: Tensor, n_phases: int) -> NodePhases:
         """No phases and no move yet, for links like [B, n_tx, n_rx, 1]."""
         tx, rx = like.new_zeros(*like.shape[:2], n_phases), like.new_zeros(like.shape[0], like.shape[2], n_phases)
-        return cls(tx, rx, torch.zeros_like(tx), torch.zeros_like(rx))
+        return cls.at_rest(tx, rx)
+
+
+@dataclass(frozen=True)
+class RefinementParameters:
+    """What one refinement is tuned by: numbers for the classic estimators, learned scalars for a layer.
+
+    The names and units are those of `SynchronisationSettings`.
+    """
+
+    phase_step: Tensor | float
+    momentum: Tensor | float
+
+    @classmethod
+    def of(cls, settings: SynchronisationSettings) -> RefinementParameters:
+        """The parameters that `settings` ask for."""
+        return cls(settings.phase_step, settings.momentum)
+
+
+ALIGNMENT = SynchronisationSettings(method="alignment", alignment_iterations=20, node_phase="common", phase_step=1.0)
 
 
 def correlation(csi: Tensor, reference: Tensor, link: Tensor) -> Tensor:
@@ -114,8 +132,7 @@ def step(
     link: Tensor,
     phases: NodePhases,
     settings: SynchronisationSettings,
-    phase_step: Tensor | float,
-    momentum: Tensor | float,
+    parameters: RefinementParameters | None = None,
 ) -> NodePhases:
     """One refinement (25)-(28) of the node phases.
 
@@ -125,11 +142,11 @@ def step(
         link: weight of the links [B, n_tx, n_rx, 1].
         phases: node phases so far.
         settings: which fit.
-        phase_step: share k_phi of the correction that is applied (erratum 3).
-        momentum: share of the last move that is added.
+        parameters: share k_phi of the correction that is applied (erratum 3), and share of the last move that is
+            added; those of `settings` by default.
     """
-    phase = link_phase(phases.tx, phases.rx)
-    product = correlation(csi, reference, link) * torch.complex(phase.cos(), phase.sin())
+    parameters = RefinementParameters.of(settings) if parameters is None else parameters
+    product = correlation(csi, reference, link) * link_phasor(phases.tx, phases.rx)
     if settings.node_phase != "per_frequency":
         every, product = product, product.sum(-1, keepdim=True)
     if settings.method == "least_squares":
@@ -139,9 +156,21 @@ def step(
     if settings.node_phase == "with_delay":
         power = reference.real.square() + reference.imag.square()
         d_tx, d_rx = with_delays(every, (power * link).mean(-1), d_tx, d_rx)
-    tx_move = phase_step * d_tx + momentum * phases.tx_move
-    rx_move = phase_step * d_rx + momentum * phases.rx_move
+    tx_move = parameters.phase_step * d_tx + parameters.momentum * phases.tx_move
+    rx_move = parameters.phase_step * d_rx + parameters.momentum * phases.rx_move
     return NodePhases(wrap(phases.tx + tx_move), wrap(phases.rx + rx_move), tx_move, rx_move)
+
+
+def observe(problem: Problem, phases: NodePhases) -> Tensor:
+    """NLOS observation (29): phases taken out, the assumed line of sight subtracted; [B, n_tx, n_rx, K]."""
+    return problem.csi * link_phasor(phases.tx, phases.rx) - problem.los
+
+
+def first_phases(problem: Problem, node_phase: PhaseModel = "common") -> NodePhases:
+    """Node phases to start from: those that fit the trusted line of sight, zero where there is none."""
+    fit = replace(ALIGNMENT, node_phase=node_phase)
+    zero = NodePhases.zero(problem.link, fit.n_phases(problem.csi.shape[-1]))
+    return step(problem.csi, problem.los, problem.trusted, zero, fit)
 
 
 def align_phases(correlation: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
@@ -150,7 +179,7 @@ def align_phases(correlation: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
     The common one changes nothing, but could wrap them.
     """
     tx, rx = align(correlation, torch.ones_like(correlation[:, :, 0]), torch.ones_like(correlation[:, 0]), iterations)
-    common = unit(tx.sum(1, keepdim=True) + rx.sum(1, keepdim=True)).conj()
+    common = normalized(tx.sum(1, keepdim=True) + rx.sum(1, keepdim=True)).conj()
     return (tx * common).angle(), (rx * common).angle()
 
 
@@ -163,6 +192,6 @@ def with_delays(correlation: Tensor, weight: Tensor, tx: Tensor, rx: Tensor) -> 
         tx, rx: phases without delays [B, n_tx, 1], [B, n_rx, 1], [rad], from which the likelihood is climbed.
     """
     phases = torch.cat([tx, rx], dim=1)[..., 0]
-    delays, phases = score(correlation, weight, torch.zeros_like(phases), phases, SCORING_STEPS)
-    every = delays[..., None] * middle_offsets(correlation) + phases[..., None]
+    delays, phases = fisher_scoring(correlation, weight, torch.zeros_like(phases), phases, SCORING_STEPS)
+    every = delays[..., None] * subcarrier_offsets(correlation) + phases[..., None]
     return every[:, : tx.shape[1]], every[:, tx.shape[1] :]

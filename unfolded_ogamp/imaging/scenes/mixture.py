@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import torch
 
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.physics import Csi, Scene
+from unfolded_ogamp.settings import Check, Settings, positive, require
 
 COUNT_RANGES = ("nodes", "side")
 VALUE_RANGES = (
@@ -22,9 +24,11 @@ VALUE_RANGES = (
     "reflectivity_spread",
 )
 
+not_empty = Check("hold at least one component", lambda components: len(components) > 0)
+
 
 @dataclass(frozen=True)
-class Component:
+class Component(Settings):
     """One part of a mixture: a scenario of which some fields are drawn anew for every batch.
 
     Attributes:
@@ -36,28 +40,26 @@ class Component:
     """
 
     scenario: Scenario
-    weight: float = 1.0
+    weight: Annotated[float, positive] = 1.0
     ranges: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.weight) and self.weight > 0):
-            raise ValueError(f"weight must be positive, got {self.weight}")
+        super().__post_init__()
         allowed = COUNT_RANGES + VALUE_RANGES
         for name in self.ranges:
-            if name not in allowed:
-                raise ValueError(f"ranges must name some of {', '.join(allowed)}, got {name!r}")
+            require(name in allowed, f"ranges must name some of {', '.join(allowed)}, got {name!r}")
         # In the order of `allowed`, so that the order in a file does not change what is drawn.
         ranges = {name: tuple(self.ranges[name]) for name in allowed if name in self.ranges}
         object.__setattr__(self, "ranges", ranges)
         for name, limits in ranges.items():
-            if len(limits) != 2 or not limits[0] <= limits[1]:
-                raise ValueError(f"range of {name} must be (lowest, highest), got {limits}")
-            if name in COUNT_RANGES and not all(isinstance(limit, int) for limit in limits):
-                raise ValueError(f"range of {name} must be two integers, got {limits}")
+            in_order = len(limits) == 2 and limits[0] <= limits[1]
+            require(in_order, f"range of {name} must be (lowest, highest), got {limits}")
+            whole = name not in COUNT_RANGES or all(type(limit) is int for limit in limits)
+            require(whole, f"range of {name} must be two integers, got {limits}")
         for corner in itertools.product(*ranges.values()):
             self._with(dict(zip(ranges, corner, strict=True)))  # a Scenario refuses what cannot be drawn
 
-    def draw(self, generator: torch.Generator) -> Scenario:
+    def draw_scenario(self, generator: torch.Generator) -> Scenario:
         """Draw all ranges once."""
         values: dict[str, float] = {}
         for name, (low, high) in self.ranges.items():
@@ -78,24 +80,17 @@ class Component:
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """A weighted mixture of components; one is drawn for every batch, so that a batch has one size.
+class Mixture(Settings):
+    """A weighted mixture of components; one is drawn for every batch, so that a batch has one size."""
 
-    In a YAML file for Hydra it needs `_convert_: all`, as OmegaConf wraps dataclasses that it finds in a list.
-    """
+    components: Annotated[Sequence[Component], not_empty]
 
-    components: Sequence[Component]
+    def draw(self, batch: int, generator: torch.Generator) -> tuple[Scene, Csi]:
+        """Draw a scenario, then `batch` scenes of it and one noisy measurement of each, in float64."""
+        return self.draw_scenario(generator).draw(batch, generator)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "components", tuple(self.components))
-        if not self.components:
-            raise ValueError("a Mixture must have at least one component, got none")
-        for component in self.components:
-            if not isinstance(component, Component):
-                raise TypeError(f"components must be of type Component, got {type(component).__name__}")
-
-    def draw(self, generator: torch.Generator) -> Scenario:
+    def draw_scenario(self, generator: torch.Generator) -> Scenario:
         """Draw the scenario of the next batch."""
         weights = torch.tensor([component.weight for component in self.components], dtype=torch.float64)
         index = int(torch.multinomial(weights, 1, generator=generator))
-        return self.components[index].draw(generator)
+        return self.components[index].draw_scenario(generator)

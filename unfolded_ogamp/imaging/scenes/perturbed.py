@@ -12,6 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.physics import Csi, Scene, distances, measure, noise_variance_at
 from unfolded_ogamp.scenes import counter_seed, evaluation_scenes
@@ -45,7 +46,7 @@ def two_in_a_pixel(scene: Scene, generator: torch.Generator) -> Scene:
     """Every fifth scatterer, the first one included, has an equally strong neighbour in its pixel.
 
     Raises:
-        ValueError: if pixels are too small for two.
+        InputError: if pixels are too small for two.
     """
     first = scene.position[:, ::EVERY]
     least = APART * scene.array.wavelength[:, None]
@@ -60,7 +61,7 @@ def two_in_a_pixel(scene: Scene, generator: torch.Generator) -> Scene:
         second = torch.where(near[..., None], centre + offset * scene.grid.pixel[:, None, None], second)
     else:
         found = float(scene.grid.pixel.min())
-        raise ValueError(f"pixels must hold two scatterers {float(least.max()):.3g} m apart, got pixels of {found:g} m")
+        raise InputError(f"pixels must hold two scatterers {float(least.max()):.3g} m apart, got pixels of {found:g} m")
     return replace(
         scene,
         position=torch.cat([scene.position, second], 1),
@@ -79,7 +80,7 @@ def mismatched(scene: Scene, mismatch: Mismatch, generator: torch.Generator) -> 
     """Scenes that are measured in place of `scene`, with its ratio of signal to noise, and told as `scene` is."""
     other = mismatch(scene, generator)
     noise_variance = scene.noise_variance * _scattered_power(other) / _scattered_power(scene)
-    return replace(other, noise_variance=noise_variance, told=scene.array)
+    return replace(other, noise_variance=noise_variance, assumed=scene.array)
 
 
 def mismatched_scenes(
@@ -88,10 +89,10 @@ def mismatched_scenes(
     """What becomes of the first `n_scenes` scenes of the test split, one at a time.
 
     Raises:
-        ValueError: if the scenario has a bandwidth: coarse synchronisation comes before a mismatch here.
+        InputError: if the scenario has a bandwidth: coarse synchronisation comes before a mismatch here.
     """
     if scenario.bandwidth is not None:
-        raise ValueError(f"a mismatch needs a scenario without bandwidth, got {scenario.bandwidth:g} Hz")
+        raise InputError(f"a mismatch needs a scenario without bandwidth, got {scenario.bandwidth:g} Hz")
     scenes = enumerate(evaluation_scenes(scenario, n_scenes, 1, seed, torch.float64))
     return (
         _measured(scene, mismatch, counter_seed(seed, "test", OTHER_EPOCH, index), dtype)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.coarse.clocks import CoarseSettings, synchronise
-from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.physics import (
     Csi,
     NodeArray,
@@ -20,12 +21,16 @@ from unfolded_ogamp.physics import (
     draw_time_offsets,
     draw_uniform_phases,
     is_connected,
-    link_phase,
+    link_phasor,
     measure,
     noise_variance_at,
+    phasor,
     regular_grid,
     wrap,
 )
+
+if TYPE_CHECKING:
+    from unfolded_ogamp.imaging.scenes.scenario import Scenario
 
 MAX_REDRAWS = 1000
 
@@ -131,7 +136,7 @@ def draw_links(scenario: Scenario, batch: int, generator: torch.Generator) -> Te
         count = int(broken.sum())
         missing = _draw_subset(n_tx * n_rx, scenario.n_missing_links, count, generator)
         link[broken] = ~missing.reshape(count, n_tx, n_rx)
-    raise RuntimeError(f"no connected network in {MAX_REDRAWS} draws with missing_links = {scenario.missing_links}")
+    raise InputError(f"no connected network in {MAX_REDRAWS} draws with missing_links = {scenario.missing_links}")
 
 
 def draw_los(scenario: Scenario, link: Tensor, generator: torch.Generator) -> Tensor:
@@ -166,8 +171,7 @@ def coarsely_synchronised(scene: Scene, csi: Csi, n_subcarriers: int, subtract_l
     chosen = slice(first, first + n_subcarriers)
     array = replace(scene.array, frequency=scene.array.frequency[:, chosen])
     tx_phase, rx_phase = synchronise(csi, scene.array, CoarseSettings()).phases_at(array.frequency)
-    phase = link_phase(tx_phase, rx_phase)
-    value = csi.value[..., chosen] * torch.complex(phase.cos(), phase.sin())
+    value = csi.value[..., chosen] * link_phasor(tx_phase, rx_phase)
     los, los_channel = csi.los, csi.los_channel[..., chosen]
     if subtract_los:
         value, los = value - los_channel * los[..., None], torch.zeros_like(los)
@@ -186,6 +190,6 @@ def without_common_phase(tx_phase: Tensor, rx_phase: Tensor, los: Tensor) -> tup
     """
     phase = torch.cat([tx_phase, rx_phase], dim=1)
     seen = torch.cat([los.any(2), los.any(1)], dim=1)[..., None]
-    common = (torch.complex(phase.cos(), phase.sin()) * seen).sum(1, keepdim=True).angle()
+    common = (phasor(phase) * seen).sum(1, keepdim=True).angle()
     tx_left, rx_left = wrap(phase - common).split([tx_phase.shape[1], rx_phase.shape[1]], dim=1)
     return tx_left, rx_left

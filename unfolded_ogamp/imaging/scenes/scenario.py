@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
 
-PHASE_MODELS = ("residual", "uniform", "blocked", "clocks")
+from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.physics import Csi, Scene
+from unfolded_ogamp.settings import Check, Settings, at_least, not_negative, positive, require, within
+
+counts = Check("be 2 or 3 counts of at least 1", lambda pixels: len(pixels) in (2, 3) and min(pixels) >= 1)
 
 
 @dataclass(frozen=True)
-class Scenario:
+class Scenario(Settings):
     """Everything that determines the distribution of a scene.
 
     Attributes:
@@ -45,72 +50,51 @@ class Scenario:
     """
 
     name: str = "paper"
-    n_tx: int = 30
-    n_rx: int = 30
-    pixels: tuple[int, ...] = (25, 25)
-    pixel: float = 0.2
+    n_tx: Annotated[int, at_least(1)] = 30
+    n_rx: Annotated[int, at_least(1)] = 30
+    pixels: Annotated[tuple[int, ...], counts] = (25, 25)
+    pixel: Annotated[float, positive] = 0.2
     node_radius: tuple[float, float] = (0.75, 1.25)
-    carrier_frequency: float = 1e9
-    n_subcarriers: int = 2
-    subcarrier_spacing: float = 120e3
-    sparsity: float = 0.03
+    carrier_frequency: Annotated[float, positive] = 1e9
+    n_subcarriers: Annotated[int, at_least(1)] = 2
+    subcarrier_spacing: Annotated[float, positive] = 120e3
+    sparsity: Annotated[float, within("[0, 1]")] = 0.03
     off_grid: bool = True
-    reflectivity_std: float = 0.1
-    reflectivity_spread: float = 0.0
+    reflectivity_std: Annotated[float, not_negative] = 0.1
+    reflectivity_spread: Annotated[float, not_negative] = 0.0
     snr_db: float = 25.0
-    phase_model: str = "residual"
-    phase_std: float = 0.2 * math.pi
-    blocked_share: float = 0.3
-    missing_links: float = 0.0
+    phase_model: Literal["residual", "uniform", "blocked", "clocks"] = "residual"
+    phase_std: Annotated[float, not_negative] = 0.2 * math.pi
+    blocked_share: Annotated[float, within("[0, 1]")] = 0.3
+    missing_links: Annotated[float, not_negative] = 0.0
     los: bool = False
-    blocked_los: float = 0.0
-    bandwidth: float | None = None
+    blocked_los: Annotated[float, within("[0, 1]")] = 0.0
+    bandwidth: Annotated[float, positive] | None = None
     subtract_los: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "pixels", tuple(self.pixels))
-        object.__setattr__(self, "node_radius", tuple(self.node_radius))
-        for field in ("n_tx", "n_rx", "n_subcarriers"):
-            _require(getattr(self, field) >= 1, f"{field} must be at least 1, got {getattr(self, field)}")
-        for field in ("pixel", "carrier_frequency", "subcarrier_spacing"):
-            _require(getattr(self, field) > 0, f"{field} must be positive, got {getattr(self, field)}")
-        for field in ("reflectivity_std", "reflectivity_spread", "phase_std"):
-            _require(getattr(self, field) >= 0, f"{field} must not be negative, got {getattr(self, field)}")
-        for field in ("sparsity", "blocked_share", "blocked_los"):
-            _require(0 <= getattr(self, field) <= 1, f"{field} must lie in [0, 1], got {getattr(self, field)}")
-        _require(math.isfinite(self.snr_db), f"snr_db must be finite, got {self.snr_db}")
-        _require(
-            len(self.pixels) in (2, 3) and min(self.pixels) >= 1,
-            f"pixels must be 2 or 3 counts of at least 1, got {self.pixels}",
-        )
+        super().__post_init__()
         corner = math.hypot(*self.pixels) / (2 * max(self.pixels))
-        _require(
-            len(self.node_radius) == 2 and corner < self.node_radius[0] <= self.node_radius[1],
-            f"node_radius must be (inner, outer) with {corner:.4g} < inner <= outer, got {self.node_radius}",
+        inner, outer = self.node_radius
+        outside = corner < inner <= outer
+        require(outside, f"node_radius must be (inner, outer) with {corner:.4g} < inner <= outer, got {(inner, outer)}")
+        n_links, least = self.n_tx * self.n_rx, self.n_tx + self.n_rx - 1
+        require(
+            n_links - self.n_missing_links >= least,
+            f"missing_links must leave at least n_tx + n_rx - 1 = {least} of the {n_links} links, "
+            f"got {self.missing_links}",
         )
-        _require(
-            self.phase_model in PHASE_MODELS,
-            f"phase_model must be one of {', '.join(PHASE_MODELS)}, got {self.phase_model!r}",
-        )
-        _require(
-            self.missing_links >= 0 and self.n_tx * self.n_rx - self.n_missing_links >= self.n_tx + self.n_rx - 1,
-            f"missing_links must leave at least n_tx + n_rx - 1 = {self.n_tx + self.n_rx - 1} of the "
-            f"{self.n_tx * self.n_rx} links, got {self.missing_links}",
-        )
-        _require(self.los or self.bandwidth is None, "bandwidth needs los, which synchronises over it, got los = False")
-        _require(
-            self.bandwidth is None or (math.isfinite(self.bandwidth) and self.n_band > 2 * self.n_subcarriers),
-            f"bandwidth must hold more than twice the {self.n_subcarriers} subcarriers, got {self.bandwidth}",
-        )
-        _require(self.los or self.blocked_los == 0, f"blocked_los needs los, got blocked_los = {self.blocked_los}")
-        _require(
-            self.bandwidth is not None or self.phase_model != "clocks",
-            'phase_model "clocks" needs a bandwidth to synchronise over, got None',
-        )
-        _require(
-            self.bandwidth is not None or not self.subtract_los,
-            "subtract_los needs a bandwidth to synchronise over, got None",
-        )
+        require(self.los or self.blocked_los == 0, f"blocked_los needs los, got blocked_los = {self.blocked_los}")
+        if self.bandwidth is None:
+            clocks = self.phase_model == "clocks"
+            require(not clocks, 'phase_model "clocks" needs a bandwidth to synchronise over, got None')
+            require(not self.subtract_los, "subtract_los needs a bandwidth to synchronise over, got None")
+        else:
+            require(self.los, "bandwidth needs los, which synchronises over it, got los = False")
+            require(
+                self.n_band > 2 * self.n_subcarriers,
+                f"bandwidth must hold more than twice the {self.n_subcarriers} subcarriers, got {self.bandwidth}",
+            )
 
     @property
     def dimension(self) -> int:
@@ -137,11 +121,6 @@ class Scenario:
         """Number of links that are never measured."""
         return round(self.missing_links * self.n_tx * self.n_rx)
 
-    def draw(self, generator: torch.Generator) -> Scenario:  # noqa: ARG002 (the call that a Mixture shares)
-        """The scenario of the next batch: this one."""
-        return self
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
+    def draw(self, batch: int, generator: torch.Generator) -> tuple[Scene, Csi]:
+        """Draw `batch` scenes and one noisy measurement of each, in float64."""
+        return draw(self, batch, generator)

@@ -1,6 +1,6 @@
-"""What coarse synchronisation leaves, against bandwidth, noise and blocked lines of sight, beside the 0.2 pi assumed.
+"""Link phase error after coarse synchronisation, over bandwidth, noise and blocked lines of sight.
 
-Section VI of the paper draws link phases with sigma_phi = 0.2 pi in its place.
+Section VI of the paper assumes a standard deviation sigma_phi of 0.2 pi instead.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STYLES = {LINKS: (COLOURS[0], "-"), NODES: (COLOURS[1], "-"), NOISE: (COLOURS[1]
 
 @dataclass(frozen=True)
 class Sweep:
-    """One field of the scenario that changes: its values, and the title and unit of its axis."""
+    """Values of one field of the scenario, and the title and unit of its axis."""
 
     title: str
     unit: float
@@ -54,12 +54,11 @@ def measure(size: Size, seed: int, _: Estimator, on_progress: OnProgress | None 
     """A row per point and curve: sweep, value, curve, median, quantile_95, within and n.
 
     The residual of a scene is the root mean square of its link phases in the middle of the band, gauge removed [rad],
-    over links between nodes that have a line of sight; `quantile_95` is what 95 % of the scenes stay below, `within`
-    the share of scenes that stay below 0.2 pi.
+    over links between nodes that have a line of sight. `within` is the share of scenes below 0.2 pi.
 
     Args:
-        size: scenes at each point; those of two points differ in nothing but the point.
-        seed: of the scenes, which are those that estimators are judged on.
+        size: scenes at each point; the scenes of two points differ only in the value of the field.
+        seed: of the scenes, which are those of the evaluation.
         on_progress: called with the numbers of scenes done and to do.
     """
     points = [(name, value) for name, sweep in SWEEPS.items() for value in sweep.values]
@@ -90,14 +89,14 @@ def scene_residuals(scenario: Scenario, seed: int) -> dict[str, float]:
 
 
 def link_residual(scene: Scene, csi: Csi) -> float:
-    """What (19)-(20) leave on the links with a line of sight if each keeps its own phase, [rad]."""
+    """Error of (19)-(20) on the links with a line of sight, each with a phase of its own, [rad]."""
     arrival = earliest_arrival(csi.value, subcarrier_spacing(scene.array.frequency), CoarseSettings().gate)
     observed = -(arrival * csi.los_channel.conj()).angle()
     return _middle_rms(observed, scene, scene.los)
 
 
 def node_residual(scene: Scene, csi: Csi) -> float:
-    """What the fit of all nodes leaves on the links between nodes that have a line of sight, [rad]."""
+    """Error of the fit of all nodes on the links between nodes that have a line of sight, [rad]."""
     found = synchronise(csi, scene.array, CoarseSettings()).phases_at(scene.array.frequency)
     tx, rx = (~isolated_nodes(scene.los)).split(list(scene.los.shape[1:]), dim=1)
     return _middle_rms(link_phase(*found), scene, scene.link & tx[:, :, None] & rx[:, None])
@@ -115,7 +114,7 @@ def summary(residuals: Sequence[float]) -> Row:
 
 
 def draw(rows: Sequence[Row]) -> Figure:
-    """A panel per sweep: medians, and up to what 95 % of the scenes leave."""
+    """A panel per sweep: medians, and the range up to the 95 % quantile."""
     figure = Figure(figsize=(16.5, 6.4), layout="constrained", facecolor="white")
     panels = figure.subplots(1, len(SWEEPS), sharey=True)
     for axes, (name, sweep) in zip(panels, SWEEPS.items(), strict=True):
@@ -126,12 +125,13 @@ def draw(rows: Sequence[Row]) -> Figure:
                 [value / sweep.unit for value in sweep.values], [f"{v / sweep.unit:g}" for v in sweep.values]
             )
             axes.minorticks_off()
-    panels[0].set_ylabel("residual link phase, rms [rad]", fontsize=MIDDLE)
+    panels[0].set_ylabel("link phase error, rms [rad]", fontsize=MIDDLE)
     panels[0].set_yscale("log")
     handles, _ = panels[0].get_legend_handles_labels()
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=SMALL + 1, frameon=False)
     count = max(int(row["n"]) for row in rows)
-    figure.suptitle(f"What coarse synchronisation leaves ({count} scenes; shaded: up to 95 % of them)", fontsize=LARGE)
+    band = "lines: median, shaded: up to the 95 % quantile"
+    figure.suptitle(f"Link phase error after coarse synchronisation, {count} scenes ({band})", fontsize=LARGE)
     return figure
 
 

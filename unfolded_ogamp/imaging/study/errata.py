@@ -1,4 +1,4 @@
-"""What the paper's formulas give as printed, and as they are read here: one number each, computed."""
+"""The errata of the paper: what each formula gives as printed, and as it is read here."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.evaluation.point_sets import chamfer_distance, pairwise_distance
+from unfolded_ogamp.evaluation.tables import markdown
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.sampler import draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.score import chamfer_distance, pairwise_distance
 from unfolded_ogamp.imaging.study.sweep import OnProgress, Row, Size
-from unfolded_ogamp.imaging.study.tables import markdown
 from unfolded_ogamp.physics import Scene, link_phase, los_channel, nlos_channel, path_loss, propagation_gain, wrap
 
 SIZES = {"tiny": Size(4), "quick": Size(50), "full": Size(200)}
@@ -54,11 +54,6 @@ def table(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     return markdown(["", "quantity", "as printed", "as read here"], lines)
-
-
-def _number(value: float | str) -> str:
-    """Three digits, and no rounding errors, which differ from machine to machine."""
-    return "< 1e-12" if 0 <= float(value) < 1e-12 else f"{value:.3g}"
 
 
 def gradient(scene: Scene) -> Evidence:
@@ -149,3 +144,8 @@ def _relative(value: Tensor, exact: Tensor) -> float:
 
 def _rms(value: Tensor) -> float:
     return float(value.square().mean().sqrt())
+
+
+def _number(value: float | str) -> str:
+    """Three digits, and no rounding errors, which differ from machine to machine."""
+    return "< 1e-12" if 0 <= float(value) < 1e-12 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""Figure 5: the toy example, panel by panel, over many draws and as a picture of the first one."""
+"""Figure 5: the toy example in panels, as a picture of its first scene and as statistics over many scenes."""
 
 from __future__ import annotations
 
@@ -15,21 +15,27 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from unfolded_ogamp.evaluation.compare import CONFIDENCE, compare, statistic_of
+from unfolded_ogamp.evaluation.compare import compare
+from unfolded_ogamp.evaluation.statistics import CONFIDENCE, statistic_of
 from unfolded_ogamp.evaluation.style import COLOURS, FRAME, LARGE, MIDDLE, SMALL, soft_frame
+from unfolded_ogamp.evaluation.tables import markdown
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.figures.panels import HEAT
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator, AlternatingSettings
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.study.drawing import GREEDY, NETWORK, paper_settings, phases_known
+from unfolded_ogamp.imaging.score import SCORING
+from unfolded_ogamp.imaging.study.curves import GREEDY, NETWORK, paper_settings, phases_known
 from unfolded_ogamp.imaging.study.sweep import BATCH, METRICS, OnProgress, Row, Size
-from unfolded_ogamp.imaging.study.tables import markdown
 from unfolded_ogamp.scenes import evaluation_scenes
 
 TOY = Scenario(name="toy", n_tx=10, n_rx=10, pixels=(10, 10), sparsity=0.05)
 SIZES = {"tiny": Size(3), "quick": Size(50), "full": Size(200)}
+
+CROSS, RING, BOX = "#D62728", COLOURS[1], "#9CC3DD"  # true or printed, estimated or median, middle half
+N_COLUMNS = 4
+SMALLEST = 5e-4  # where the axis of distances begins, [m]
 
 
 @dataclass(frozen=True)
@@ -38,10 +44,10 @@ class Panel:
 
     Attributes:
         letter: the paper's for (a) to (h).
-        title: what is estimated how.
+        title: scenes and estimator in words.
         scenario: what its scenes are drawn from.
         estimator: of the image.
-        printed: chamfer distance that the paper prints under it [m]; None for panels that it does not have.
+        printed: chamfer distance in the paper [m]; None for panels that it does not have.
     """
 
     letter: str
@@ -93,7 +99,7 @@ def measure(size: Size, seed: int, network: Estimator, on_progress: OnProgress |
 
         labels: Row = {"panel": panel.letter, "title": panel.title}
         scenes = evaluation_scenes(panel.scenario, size.n_scenes, 5 * BATCH, seed)
-        measured = compare({panel.title: panel.estimator}, scenes, TOY.name, advance)
+        measured = compare({panel.title: panel.estimator}, scenes, TOY.name, SCORING, advance)
         for metric in METRICS:
             printed: Row = {} if panel.printed is None or metric != "chamfer" else {"printed": panel.printed}
             value = np.array([row.value(metric) for row in measured])
@@ -103,7 +109,7 @@ def measure(size: Size, seed: int, network: Estimator, on_progress: OnProgress |
 
 
 def table(rows: Sequence[Row]) -> str:
-    """A line per panel: what the paper prints beside the median over the draws."""
+    """A line per panel: the number printed in the paper beside the statistics of the draws."""
     header = ["", "panel", "paper's CD [m]", "CD, median [m]", "CD, mean [m]", "squared CD (64), median [m^2]", "mean"]
     statistic = {(row["panel"], row["metric"]): row for row in rows if "n" in row}
     lines = []
@@ -117,8 +123,38 @@ def table(rows: Sequence[Row]) -> str:
     return markdown([count, *header[1:], "success [%]"], lines)
 
 
+def draw(rows: Sequence[Row]) -> Figure:
+    """The first scene on the left, chamfer distances of all scenes on the right."""
+    shown = list(dict.fromkeys((str(row["panel"]), str(row["title"])) for row in rows))
+    figure = Figure(figsize=(18.0, 8.8), layout="constrained", facecolor="white")
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[10.4, 7.6])[0]
+    axes = left.subplots(-(-len(shown) // N_COLUMNS), N_COLUMNS, squeeze=False, sharex=True, sharey=True)
+    for panel, (letter, title) in zip(axes.flat, shown, strict=True):
+        _draw_picture(panel, [row for row in rows if row["panel"] == letter])
+        panel.set_title(f"({letter}) {title}", fontsize=SMALL - 2)
+    left.supxlabel("x [m]", fontsize=MIDDLE)
+    left.supylabel("y [m]", fontsize=MIDDLE)
+    mark: dict[str, Any] = {"linestyle": "none", "markeredgewidth": 2}
+    handles = [
+        Line2D([], [], color=CROSS, marker="x", markersize=8, label="true", **mark),
+        Line2D([], [], color=RING, marker="o", markersize=9, markerfacecolor="none", label="estimated", **mark),
+        Patch(facecolor=HEAT(1.0), label="pixel probability (dark: 1)"),
+    ]
+    left.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=MIDDLE, frameon=False)
+    chamfer = [row for row in rows if row["metric"] == "chamfer"]
+    _draw_distances(right.subplots(), chamfer)
+    handles = [
+        Line2D([], [], color=CROSS, marker="X", linestyle="none", markersize=11, label="printed in the paper"),
+        Line2D([], [], color=RING, marker="o", linewidth=3, label="median, 95 % interval"),
+        Patch(facecolor=BOX, label="middle half"),
+    ]
+    right.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=SMALL, frameon=False)
+    figure.suptitle(f"Figure 5: one scene, and the chamfer distances of {chamfer[0]['n']}", fontsize=LARGE)
+    return figure
+
+
 def distribution(value: NDArray[np.float64]) -> Row:
-    """Statistic of the draws, the quartiles, and the order statistics that hold the median at 95 % confidence."""
+    """Statistic of the scenes, quartiles, and the 95 % confidence interval of the median from order statistics."""
     statistic, ordered = statistic_of(value), np.sort(value[~np.isnan(value)])
     if statistic.n == 0:
         return {"n": 0}
@@ -150,46 +186,6 @@ def _picture(panel: Panel, seed: int) -> list[Row]:
     ]
 
 
-def _interval(row: Row, middle: str) -> str:
-    low, high = ("median_low", "median_high") if middle == "median" else ("low", "high")
-    return f"{row[middle]:.4f} [{row[low]:.4f}, {row[high]:.4f}]"
-
-
-CROSS, RING, BOX = "#D62728", COLOURS[1], "#9CC3DD"
-N_COLUMNS = 4
-SMALLEST = 5e-4  # where the axis of distances begins, [m]
-
-
-def draw(rows: Sequence[Row]) -> Figure:
-    """Pictures of the first draw on the left, chamfer distances of all draws on the right."""
-    shown = list(dict.fromkeys((str(row["panel"]), str(row["title"])) for row in rows))
-    figure = Figure(figsize=(18.0, 8.8), layout="constrained", facecolor="white")
-    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[10.4, 7.6])[0]
-    axes = left.subplots(-(-len(shown) // N_COLUMNS), N_COLUMNS, squeeze=False, sharex=True, sharey=True)
-    for panel, (letter, title) in zip(axes.flat, shown, strict=True):
-        _draw_picture(panel, [row for row in rows if row["panel"] == letter])
-        panel.set_title(f"({letter}) {title}", fontsize=SMALL)
-    left.supxlabel("x [m]", fontsize=MIDDLE)
-    left.supylabel("y [m]", fontsize=MIDDLE)
-    mark: dict[str, Any] = {"linestyle": "none", "markeredgewidth": 2}
-    handles = [
-        Line2D([], [], color=CROSS, marker="x", markersize=8, label="true", **mark),
-        Line2D([], [], color=RING, marker="o", markersize=9, markerfacecolor="none", label="estimated", **mark),
-        Patch(facecolor=HEAT(1.0), label="pixel held active"),
-    ]
-    left.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=MIDDLE, frameon=False)
-    chamfer = [row for row in rows if row["metric"] == "chamfer"]
-    _draw_distances(right.subplots(), chamfer)
-    handles = [
-        Line2D([], [], color=CROSS, marker="X", linestyle="none", markersize=11, label="printed in the paper"),
-        Line2D([], [], color=RING, marker="o", linewidth=3, label="median, 95 % interval"),
-        Patch(facecolor=BOX, label="middle half"),
-    ]
-    right.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=SMALL, frameon=False)
-    figure.suptitle(f"Figure 5: one draw, and what {chamfer[0]['n']} draws say", fontsize=LARGE)
-    return figure
-
-
 def _draw_picture(axes: Axes, rows: Sequence[Row]) -> None:
     x, y, value = _columns(rows, "pixel")
     columns, rows_of_pixels = np.unique(x.round(6)), np.unique(y.round(6))
@@ -208,7 +204,7 @@ def _draw_picture(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _draw_distances(axes: Axes, rows: Sequence[Row]) -> None:
-    """A line per panel: box of the quartiles, median with its interval, and a cross where the paper's number is."""
+    """A line per panel: box of the quartiles, median with its interval, and the paper's number as a cross."""
     for number, row in enumerate(rows):
         low, high, middle = (float(row[key]) for key in ("lower_quartile", "upper_quartile", "median"))
         low = max(low, SMALLEST)
@@ -231,3 +227,8 @@ def _columns(rows: Sequence[Row], metric: str) -> list[np.ndarray]:
     """x [m], y [m] and value of one kind of row."""
     chosen = [row for row in rows if row["metric"] == metric]
     return [np.array([row[key] for row in chosen], float) for key in ("x", "y", "value")]
+
+
+def _interval(row: Row, middle: str) -> str:
+    low, high = ("median_low", "median_high") if middle == "median" else ("low", "high")
+    return f"{row[middle]:.4f} [{row[low]:.4f}, {row[high]:.4f}]"

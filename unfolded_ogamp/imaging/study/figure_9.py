@@ -1,19 +1,17 @@
-"""Figure 9: convergence of the imaging iterations t (a) and of the alternations T (b), (c)."""
+"""Figure 9: convergence over the imaging iterations t (a) and over the alternations T (b), (c)."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from unfolded_ogamp.bounds.imaging import joint_bound
-from unfolded_ogamp.evaluation.compare import statistic_of
-from unfolded_ogamp.evaluation.style import FRAME, LARGE, MIDDLE, SMALL, TRUTH, soft_frame
+from unfolded_ogamp.evaluation.statistics import statistic_of
+from unfolded_ogamp.evaluation.style import LARGE, MIDDLE, SMALL, TRUTH
 from unfolded_ogamp.imaging.estimate import Estimate, History
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
@@ -22,9 +20,9 @@ from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator, Alter
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import SceneMetrics, scene_metrics
-from unfolded_ogamp.imaging.study.drawing import (
-    AXIS_TITLES,
+from unfolded_ogamp.imaging.study.curves import (
     GREEDY,
+    INTERVAL,
     NETWORK,
     PAPER,
     PAPER_FIXED,
@@ -33,23 +31,36 @@ from unfolded_ogamp.imaging.study.drawing import (
     TUNED,
     TUNED_IDEAL,
     draw_curve,
+    log_axis,
     paper_settings,
     phases_known,
 )
-from unfolded_ogamp.imaging.study.sweep import BATCH, JOINT, Curve, OnProgress, Point, Row, Size, statistic_rows, sweep
-from unfolded_ogamp.imaging.study.tables import curve_table
+from unfolded_ogamp.imaging.study.figures_6_to_8 import AXIS_TITLES
+from unfolded_ogamp.imaging.study.sweep import (
+    BATCH,
+    JOINT,
+    Curve,
+    OnProgress,
+    Point,
+    Row,
+    Size,
+    curve_table,
+    statistic_rows,
+    sweep,
+)
 from unfolded_ogamp.physics import Csi, Scene
 from unfolded_ogamp.scenes import evaluation_scenes
 
 ITERATIONS = 100
 PAPER_BLOCKS, TUNED_BLOCKS = 40, 100
+STOP = 1e-4  # the paper's tolerance of the stop rule
 ALTERNATIONS = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 100.0)
 SIZES = {"tiny": Size(1, (1.0, 2.0)), "quick": Size(4, ALTERNATIONS), "full": Size(50, ALTERNATIONS)}
 
 
 @dataclass
 class Steps:
-    """Scenes done and to do, told to `on_progress`."""
+    """Numbers of scenes done and to do, reported to `on_progress`."""
 
     total: int
     on_progress: OnProgress | None
@@ -89,8 +100,53 @@ def measure(size: Size, seed: int, network: UnfoldedOGAMP, on_progress: OnProgre
     return rows
 
 
+def table(rows: Sequence[Row]) -> str:
+    """Chamfer distance and phase error over T."""
+    chosen = [row for row in rows if row["part"] == "T"]
+    return "\n".join(curve_table(chosen, "iteration", "T", metric) for metric in ("chamfer", "phase_rmse"))
+
+
+def draw(rows: Sequence[Row]) -> Figure:
+    """Residual and change over t, chamfer distance and phase error over T."""
+    figure = Figure(figsize=(15.0, 10.0), layout="constrained", facecolor="white")
+    left, right = figure.subfigures(1, 2, squeeze=False)[0]
+    (residual, change), (chamfer, phase) = (side.subplots(2, 1, sharex=True) for side in (left, right))
+    imaging = [row for row in rows if row["part"] == "t"]
+    for axes, metric, level, title in (
+        (residual, "residual_over_noise", 1.0, "(a) residual over the noise variance (dotted: noise alone)"),
+        (change, "change", STOP, "(a) mean change of the reflectivity (dotted: stop rule of the paper)"),
+    ):
+        for curve in (PAPER_MOVING, PAPER_FIXED, TUNED_IDEAL):
+            draw_curve(axes, imaging, "iteration", curve, metric)
+        axes.axhline(level, color=TRUTH, linewidth=1.4, linestyle=":")
+        log_axis(axes)
+        axes.set_title(title, fontsize=MIDDLE)
+    change.set_xlabel("imaging iteration t, no phase offsets", fontsize=MIDDLE)
+
+    alternations = [row for row in rows if row["part"] == "T"]
+    moving = [row for row in alternations if float(row["iteration"]) > 0]
+    for axes, metric, letter in ((chamfer, "chamfer", "b"), (phase, "phase_rmse", "c")):
+        for curve in (PAPER, TUNED, NETWORK):
+            draw_curve(axes, moving, "iteration", curve, metric)
+        for curve in (GREEDY, JOINT):
+            (row,) = (row for row in alternations if row["curve"] == curve and row["metric"] == metric)
+            colour, _ = STYLES[curve]
+            axes.axhline(float(row["mean"]), color=colour, linewidth=1.8, linestyle="--", label=curve)
+        axes.set_xscale("log")
+        log_axis(axes)
+        axes.set_title(f"({letter}) {AXIS_TITLES[metric]}", fontsize=MIDDLE)
+    phase.set_xlabel(r"alternation T, $\sigma_\phi$ = 0.2 $\pi$", fontsize=MIDDLE)
+    for side, axes, n_columns in ((left, residual, 2), (right, chamfer, 3)):
+        handles, _ = axes.get_legend_handles_labels()
+        side.legend(
+            handles=[*handles, INTERVAL], loc="outside lower center", ncols=n_columns, fontsize=SMALL, frameon=False
+        )
+    figure.suptitle("Figure 9: convergence of the iterations and of the alternations", fontsize=LARGE)
+    return figure
+
+
 def imaging_settings(sparsity: float) -> dict[str, AlternatingSettings]:
-    """What converges over t: one long block of the paper's imaging that no rule stops, and the tuned one."""
+    """Imaging alone: the paper's in one long block without a stop rule, and the tuned one."""
     moving, fixed = (paper_settings(preset, sparsity, 1) for preset in ("og_amp_paper", "og_amp_paper_fixed"))
     return {
         PAPER_MOVING: replace(moving, iterations=ITERATIONS, tolerance=0.0),
@@ -102,7 +158,7 @@ def imaging_settings(sparsity: float) -> dict[str, AlternatingSettings]:
 def after_blocks(
     estimator: AlternatingEstimator | UnfoldedOGAMP, scene: Scene, csi: Csi, counts: Collection[int]
 ) -> Iterator[tuple[int, Estimate]]:
-    """The estimates after some numbers of blocks, all from one run; those of the network once they are refined."""
+    """Estimates after each number of blocks in `counts`, all from one run; those of the network are refined first."""
     if isinstance(estimator, UnfoldedOGAMP):
         yield from _after_network_blocks(estimator, scene, csi, counts)
         return
@@ -123,12 +179,6 @@ def _after_network_blocks(
         if count in counts:
             refined = network.refine(state, posed.problem, posed.search_grid)
             yield count, network.conclude(refined, posed, scene.grid.centre.dtype)
-
-
-def table(rows: Sequence[Row]) -> str:
-    """Chamfer distance and phase error over T."""
-    chosen = [row for row in rows if row["part"] == "T"]
-    return "\n".join(curve_table(chosen, "iteration", "T", metric) for metric in ("chamfer", "phase_rmse"))
 
 
 def _over_iterations(
@@ -170,55 +220,3 @@ def _over_alternations(
         statistics = {name: statistic_of([getattr(each, name) for each in metrics]) for name in names}
         rows += statistic_rows({"part": "T", "iteration": float(count), "curve": curve}, statistics)
     return rows
-
-
-STOP = 1e-4  # the paper's tolerance of the stop rule
-
-
-def draw(rows: Sequence[Row]) -> Figure:
-    """Residual and change over t, chamfer distance and phase error over T."""
-    figure = Figure(figsize=(15.0, 10.0), layout="constrained", facecolor="white")
-    left, right = figure.subfigures(1, 2, squeeze=False)[0]
-    (residual, change), (chamfer, phase) = (side.subplots(2, 1, sharex=True) for side in (left, right))
-    imaging = [row for row in rows if row["part"] == "t"]
-    for axes, metric, title in (
-        (residual, "residual_over_noise", "(a) residual over the noise variance"),
-        (change, "change", "(a) mean change of the reflectivity"),
-    ):
-        for curve in (PAPER_MOVING, PAPER_FIXED, TUNED_IDEAL):
-            draw_curve(axes, imaging, "iteration", curve, metric)
-        _finish(axes, title)
-    _reference(residual, 1.0, "noise alone")
-    _reference(change, STOP, "the paper stops here")
-    change.set_xlabel("imaging iteration t, no phase offsets", fontsize=MIDDLE)
-
-    alternations = [row for row in rows if row["part"] == "T"]
-    moving = [row for row in alternations if float(row["iteration"]) > 0]
-    for axes, metric, letter in ((chamfer, "chamfer", "b"), (phase, "phase_rmse", "c")):
-        for curve in (PAPER, TUNED, NETWORK):
-            draw_curve(axes, moving, "iteration", curve, metric)
-        for curve in (GREEDY, JOINT):
-            (row,) = (row for row in alternations if row["curve"] == curve and row["metric"] == metric)
-            colour, _ = STYLES[curve]
-            axes.axhline(float(row["mean"]), color=colour, linewidth=1.8, linestyle="--", label=curve)
-        axes.set_xscale("log")
-        _finish(axes, f"({letter}) {AXIS_TITLES[metric]}")
-    phase.set_xlabel(r"alternation T, $\sigma_\phi$ = 0.2 $\pi$", fontsize=MIDDLE)
-    for side, axes, n_columns in ((left, residual, 2), (right, chamfer, 3)):
-        handles, _ = axes.get_legend_handles_labels()
-        side.legend(handles=handles, loc="outside lower center", ncols=n_columns, fontsize=SMALL, frameon=False)
-    figure.suptitle("Figure 9: what converges, and where to", fontsize=LARGE)
-    return figure
-
-
-def _finish(axes: Axes, title: str) -> None:
-    axes.set_yscale("log")
-    axes.set_title(title, fontsize=MIDDLE)
-    axes.grid(True, color=FRAME, alpha=0.35, linewidth=0.8)
-    soft_frame(axes)
-
-
-def _reference(axes: Axes, level: float, text: str) -> None:
-    axes.axhline(level, color=TRUTH, linewidth=1.4, linestyle=":")
-    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (0, 3), "textcoords": "offset points"}
-    axes.annotate(text, (0.99, level), **place, ha="right", fontsize=SMALL, color=TRUTH)

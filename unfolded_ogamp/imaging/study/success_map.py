@@ -1,4 +1,4 @@
-"""Success against the numbers of nodes and of scatterers, beside the line where unknowns outnumber equations."""
+"""Success over the numbers of nodes and of scatterers, and the line beyond which unknowns outnumber equations."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from unfolded_ogamp.evaluation.compare import compare, summarise
 from unfolded_ogamp.evaluation.style import COLOURS, LARGE, MIDDLE, SMALL, soft_frame
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
-from unfolded_ogamp.imaging.greedy.settings import GreedySettings
+from unfolded_ogamp.imaging.greedy.settings import GreedySettings, RestartSettings, StepSettings
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.score import SCORING
 from unfolded_ogamp.imaging.study.sweep import BATCH, OnProgress, Row, Size
 from unfolded_ogamp.scenes import evaluation_scenes
 
@@ -29,8 +30,8 @@ SIZES = {
         100, (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0), (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
     ),
 }
-# the given phases, never fitted: no number of scatterers is enough for that, and none is hazy enough
-KNOWN = GreedySettings(phase_count=10**6, haze=math.inf, starts=1)
+# phases are held at their given values: the number of scatterers never suffices to fit them
+KNOWN = GreedySettings(step=StepSettings(phase_count=10**6), restarts=RestartSettings(focus_gain=math.inf, starts=1))
 COLOUR_MAP = "cividis"
 
 
@@ -54,9 +55,9 @@ CASES: Mapping[str, Case] = {
 def most_scatterers(n_nodes: float, dimension: int, phases_known: bool) -> float:
     """Number of scatterers S at which unknowns are as many as equations, for `n_nodes` Tx and as many Rx.
 
-    Each link is one complex equation, however many subcarriers it has: 120 kHz apart they say the same twice. A
-    scatterer has D coordinates and a complex reflectivity, a node its phase; two phases, that of all nodes and that of
-    all Tx against all reflectivities, are no unknowns, since nothing depends on them.
+    A link is one complex equation: subcarriers 120 kHz apart are redundant. A scatterer has D coordinates and a complex
+    reflectivity, a node one phase. Two phases are unobservable: a common one of all nodes, and one between all Tx and
+    all reflectivities.
     """
     phases = 0 if phases_known else 2 * n_nodes - 2
     return (2 * n_nodes**2 - phases) / (dimension + 2)
@@ -77,7 +78,7 @@ def measure(size: Size, seed: int, _: Estimator, on_progress: OnProgress | None 
         sparsity = count / math.prod(REGION.pixels)
         scenario = replace(case.scenario, n_tx=int(nodes), n_rx=int(nodes), sparsity=sparsity)
         scenes = evaluation_scenes(scenario, size.n_scenes, BATCH, seed)
-        (summary,) = summarise(compare({"greedy": GreedyEstimator(case.settings)}, scenes, name))
+        (summary,) = summarise(compare({"greedy": GreedyEstimator(case.settings)}, scenes, name, SCORING))
         success = summary.statistics["success"]
         labels: Row = {"phases": name, "n_nodes": nodes, "n_scatterers": count, "metric": "success"}
         rows.append({**labels, "mean": success.mean, "low": success.low, "high": success.high, "n": success.n})
@@ -96,7 +97,8 @@ def draw(rows: Sequence[Row]) -> Figure:
     bar = figure.colorbar(ScalarMappable(Normalize(0, 100), COLOUR_MAP), ax=list(panels), pad=0.01, aspect=30)
     bar.set_label("success [%]", fontsize=MIDDLE)
     bar.ax.tick_params(labelsize=SMALL)
-    figure.suptitle("Every scatterer found, none invented: how many, with how many nodes", fontsize=LARGE)
+    figure.legend(handles=panels[0].lines, loc="outside lower center", fontsize=MIDDLE, frameon=False)
+    figure.suptitle("Success: every scatterer found, none false", fontsize=LARGE)
     return figure
 
 
@@ -109,13 +111,14 @@ def _draw_map(axes: Axes, rows: Sequence[Row], case: Case) -> None:
     for (level, place), value in np.ndenumerate(image):
         colour = "black" if value > 50 else "white"
         axes.text(place, level, f"{value:.0f}", ha="center", va="center", fontsize=SMALL, color=colour)
-    # Cells are equally wide whatever they stand for: between them the line is drawn on logarithmic scales.
-    fine = np.linspace(nodes[0], nodes[-1], 200)
-    limit = np.array([most_scatterers(n, REGION.dimension, case.phases_known) for n in fine])
+    # All cells have one size; between their centres, numbers of scatterers are interpolated logarithmically.
+    place = np.linspace(-0.5, len(nodes) - 0.5, 200)
+    limit = np.array(
+        [most_scatterers(n, REGION.dimension, case.phases_known) for n in np.interp(place, range(len(nodes)), nodes)]
+    )
     step = math.log(counts[-1] / counts[-2]) if len(counts) > 1 else 1.0
     beyond = np.log(np.maximum(limit / counts[-1], 1.0)) / step
     level = np.interp(np.log(limit), np.log(counts), range(len(counts))) + beyond
-    place = np.interp(fine, nodes, range(len(nodes)))
     axes.plot(place, level, color=COLOURS[0], linewidth=3, label="unknowns = equations")
     axes.set_xticks(range(len(nodes)), [f"{n:g} + {n:g}" for n in nodes])
     axes.set_yticks(range(len(counts)), [f"{count:g}" for count in counts])
@@ -123,5 +126,4 @@ def _draw_map(axes: Axes, rows: Sequence[Row], case: Case) -> None:
     axes.set_ylim(-0.5, len(counts) - 0.5)
     axes.set_xlabel("nodes, Tx + Rx", fontsize=MIDDLE)
     axes.set_title(case.title, fontsize=MIDDLE)
-    axes.legend(loc="upper left", fontsize=SMALL)
     soft_frame(axes)

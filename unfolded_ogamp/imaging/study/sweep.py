@@ -1,18 +1,23 @@
-"""Curves over a changing scenario: every curve at every point on the same scenes, and the bounds of these scenes."""
+"""Curves over a changing scenario as rows and tables: all curves are measured on the same scenes, with their bounds."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Annotated
 
 import torch
 
 from unfolded_ogamp.bounds.imaging import Bound, joint_bound
-from unfolded_ogamp.evaluation.compare import Statistic, compare, statistic_of, summarise
+from unfolded_ogamp.evaluation.compare import compare, summarise
+from unfolded_ogamp.evaluation.statistics import Statistic, statistic_of
+from unfolded_ogamp.evaluation.tables import Column, markdown
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.score import COLUMNS, SCORING
 from unfolded_ogamp.scenes import evaluation_scenes
+from unfolded_ogamp.settings import Settings, at_least
 
 BATCH = 10
 METRICS = ("chamfer", "chamfer_squared", "phase_rmse", "success")
@@ -23,7 +28,7 @@ OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Size:
+class Size(Settings):
     """How much a figure measures.
 
     Attributes:
@@ -32,18 +37,14 @@ class Size:
         levels: where the vertical axis is sampled, in maps.
     """
 
-    n_scenes: int
+    n_scenes: Annotated[int, at_least(1)]
     values: tuple[float, ...] = ()
     levels: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.n_scenes < 1:
-            raise ValueError(f"n_scenes must be at least 1, got {self.n_scenes}")
 
 
 @dataclass(frozen=True)
 class Curve:
-    """An estimator under the name it has in a figure; `ideal` curves get the scenes without their phase offsets."""
+    """An estimator and its name in a figure; `ideal` curves get the scenes without phase offsets."""
 
     name: str
     estimator: Estimator
@@ -52,7 +53,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Point:
-    """A place in a figure: the labels that its rows carry, the scenario there and the curves that go through it."""
+    """A point of a figure: the labels of its rows, its scenario and its curves."""
 
     labels: Row
     scenario: Scenario
@@ -67,7 +68,7 @@ def sweep(points: Sequence[Point], n_scenes: int, seed: int, on_progress: OnProg
     Args:
         points: where to measure.
         n_scenes: scenes at each point.
-        seed: of the scenes; those of two points differ in nothing but what their scenarios differ in.
+        seed: of the scenes; the scenes of two points differ only where their scenarios do.
         on_progress: called with the numbers of estimates done and to do, after every batch.
     """
     total, done = n_scenes * sum(len(point.curves) for point in points), 0
@@ -78,16 +79,16 @@ def sweep(points: Sequence[Point], n_scenes: int, seed: int, on_progress: OnProg
             estimators = {curve.name: curve.estimator for curve in point.curves if curve.ideal == ideal}
             if not estimators:
                 continue
-            seen = dict.fromkeys(estimators, 0)
+            counted = dict.fromkeys(estimators, 0)
 
-            def advance(name: str, count: int, seen: dict[str, int] = seen) -> None:
+            def advance(name: str, count: int, counted: dict[str, int] = counted) -> None:
                 nonlocal done
-                done, seen[name] = done + count - seen[name], count
+                done, counted[name] = done + count - counted[name], count
                 if on_progress is not None:
                     on_progress(done, total)
 
             scenes = evaluation_scenes(scenario, n_scenes, BATCH, seed)
-            for summary in summarise(compare(estimators, scenes, scenario.name, advance)):
+            for summary in summarise(compare(estimators, scenes, scenario.name, SCORING, advance)):
                 chosen = {metric: summary.statistics[metric] for metric in METRICS}
                 rows += statistic_rows({**point.labels, "curve": summary.estimator}, chosen)
         rows += _bound_rows(point, n_scenes, seed)
@@ -100,12 +101,30 @@ def statistic_rows(labels: Row, statistics: Mapping[str, Statistic]) -> list[Row
 
 
 def expected_chamfer(position_std: torch.Tensor) -> float:
-    """Chamfer distance [m] to expect of errors with standard deviations [S, 2], [m], and nothing missed or invented.
+    """Expected chamfer distance [m] of errors with standard deviations [S, 2], [m], nothing missed and nothing false.
 
-    Both directed distances are then the mean length of the errors, taken as round: for a Gaussian of root mean square
-    length r in the plane it is r sqrt(pi) / 2.
+    Both directed distances are then the mean length of the errors. It is r sqrt(pi) / 2 for a circular Gaussian error
+    of root mean square length r, for which every error is taken.
     """
     return 2 * float((math.pi / 4 * position_std.square().sum(-1)).sqrt().mean())
+
+
+def plain_table(rows: Sequence[Row]) -> str:
+    """All rows as they are, numbers with four digits."""
+    header = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [[_cell(row.get(key, "")) for key in header] for row in rows]
+    return markdown(header, cells)
+
+
+def curve_table(rows: Sequence[Row], x: str, heading: str, metric: str) -> str:
+    """A line per curve, a column per value of the label `x`: mean [low, high]."""
+    chosen = [row for row in rows if row["metric"] == metric]
+    values = sorted({row[x] for row in chosen})
+    curves = dict.fromkeys(str(row["curve"]) for row in chosen)
+    cells = {(row["curve"], row[x]): _interval(COLUMNS[metric], row) for row in chosen}
+    count = ", ".join(sorted({f"{row['n']}" for row in chosen}))
+    header = [f"{COLUMNS[metric].heading}, n = {count}", *(f"{heading} {value:g}" for value in map(float, values))]
+    return markdown(header, [[curve, *(cells.get((curve, value), "-") for value in values)] for curve in curves])
 
 
 def _bound_rows(point: Point, n_scenes: int, seed: int) -> list[Row]:
@@ -121,3 +140,11 @@ def _bound_rows(point: Point, n_scenes: int, seed: int) -> list[Row]:
     for name, metric, value in values:
         rows += statistic_rows({**point.labels, "curve": name}, {metric: statistic_of([value(b) for b in bounds])})
     return rows
+
+
+def _interval(column: Column, row: Row) -> str:
+    return column.interval(*(float(row[key]) for key in ("mean", "low", "high")))
+
+
+def _cell(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"

@@ -1,0 +1,168 @@
+"""What a user can get wrong ends in one line on stderr and exit status 2, in every command, and leaves no file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from places import CONF, SCRIPTS
+from small_network import export_small_network
+
+from unfolded_ogamp.commands.main import status
+from unfolded_ogamp.imaging.files.csi import save_csi
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+
+COMMANDS = sorted(path.stem for path in CONF.glob("*.yaml"))
+
+# What each command needs before anything else can be wrong; {} is the folder of the fixture.
+NEEDED = {
+    "check_csi": ["input={}/scene.npz"],
+    "estimate": ["input={}/scene.npz", "output={}/out"],
+    "export": ["checkpoint={}/none.ckpt", "output={}/out"],
+    "own_data": ["folder={}", "estimators=[greedy]"],
+    "reproduce": ["figure=6", "size=tiny"],
+    "tune": ["estimator=matched_filter", "n_scenes=1", "n_draws=1"],
+}
+
+ANY = ["moon=1", "moon", "=", "--multirun", "-m", "+moon=1", "moon.x=1", "output=[", "system=moon", "hydra=moon", "@=1"]
+SCENARIO = [
+    "scenario=moon",
+    "scenario.moon=1",
+    "scenario=[]",
+    "scenario.name=3",
+    *("scenario.n_tx=0", "scenario.n_tx=few", "scenario.n_tx=1.5", "scenario.n_rx=null", "scenario.n_rx=true"),
+    *(
+        "scenario.pixels=7",
+        "scenario.pixels=[0,0]",
+        "scenario.pixels=[5]",
+        "scenario.pixels=[5,x]",
+        "scenario.pixel=-1",
+    ),
+    *("scenario.node_radius=[0.1,0.2]", "scenario.node_radius=[1]", "scenario.carrier_frequency=0"),
+    *("scenario.phase_std=inf", "scenario.phase_std=nan", "scenario.phase_std=-1", "scenario.phase_model=moon"),
+    *("scenario.snr_db=inf", "scenario.snr_db=loud", "scenario.sparsity=2", "scenario.missing_links=0.95"),
+    *("scenario.bandwidth=1e8", "scenario.blocked_los=0.5", "scenario.subtract_los=true", "scenario.los=3"),
+]
+SEED = ["seed=-1", "seed=1.5", "seed=x", "seed=null"]
+SCENES = ["n_scenes=0", "n_scenes=few", "n_scenes=2.5", "n_scenes=[1]", *SEED]
+EVALUATION = [*SCENES, "batch_size=0", "batch_size=few", "device=moon", "device=3"]
+THREADS = ["threads=0", "threads=two"]
+NETWORK = [f"checkpoint={{}}/{name}" for name in ("none", "empty", "foreign", "truncated", "empty_config", "scene.npz")]
+OUTPUT = ["output={}/scene.npz", "output={}/scene.npz/below", "output=null", "output={{a: 1}}"]
+ESTIMATORS = [
+    *("estimators=[]", "estimators=moon", "estimators=[moon]", "estimators=[greedy,greedy]", "estimators=[null]"),
+    *("estimators=[{{name: greedy, blocks: 3}}]", "estimators=[{{blocks: 3}}]", "estimators=[[]]"),
+    *("estimators=[{{name: gamp, blocks: 0}}]", "estimators=[{{name: unfolded, checkpoint: {}/none}}]"),
+]
+SCENARIOS = ["scenarios=[moon]", "scenarios=paper", "scenarios=[[paper]]", "scenarios=[3]"]
+RUN = [
+    *(
+        "run.epochs=0",
+        "run.epochs=x",
+        "run.clip=0",
+        "run.averaging=1",
+        "run.devices=0",
+        "run.moon=1",
+        "run.epochs=null",
+    ),
+    *("data.seed=-1", "data.batch_size=0", "data.workers=-1", "data.batches_per_epoch=x", "data=3"),
+    *("optimiser.learning_rate=0", "optimiser.learning_rate=inf", "optimiser.warm_up=-1", "optimiser=null"),
+    *("network.blocks=0", "network.blocks=x", "network.first_exit=9", "network.moon=1", "network.greedy.starts=0"),
+    *("network.greedy=3", "loss.growth=0", "loss.moon=1"),
+]
+
+WRONG = {
+    "ablate": [*SCENARIO, *EVALUATION, *THREADS, *NETWORK, *OUTPUT],
+    "adaptation": [
+        *(*SCENARIO, *SCENES, *THREADS, *NETWORK, *OUTPUT, "device=moon", "hand_over=3", "adaptation=3"),
+        *("adaptation.steps=0", "adaptation.learning_rate=0", "adaptation.moon=1", "scenario=end_to_end"),
+    ],
+    "check_csi": [
+        f"input={{}}/{name}" for name in ("none.npz", "empty.npz", "text.npz", "broken.npz", "empty", "big.npy")
+    ],
+    "demo": [*SCENARIO, *EVALUATION, *NETWORK, "picture={}/scene.npz/below.png", "picture=null"],
+    "estimate": [
+        *(f"input={{}}/{name}" for name in ("none.npz", "empty.npz", "text.npz", "broken.npz", "empty", "loud.npz")),
+        *(*OUTPUT, *NETWORK, "estimator=moon", "estimator=[]", "adapt=-1", "adapt=x", "adapt=1.5", "input=null"),
+    ],
+    "evaluate": [*EVALUATION, *THREADS, *OUTPUT, *ESTIMATORS, *SCENARIOS],
+    "export": [
+        f"checkpoint={{}}/{name}"
+        for name in ("none.ckpt", "empty.ckpt", "text.npz", "foreign.ckpt", "cut.ckpt", "empty")
+    ],
+    "own_data": [*ESTIMATORS, *OUTPUT, "folder={}/none", "folder={}/empty", "folder=null", "files=3", "files=[none]"],
+    "reproduce": [*SEED, *THREADS, *NETWORK, *OUTPUT, "figure=4", "figure=moon", "figure=[]", "size=huge", "size=3"],
+    "simulate": [*SCENARIO, *SCENES, *OUTPUT],
+    "train": [
+        *RUN,
+        *(argument.replace("scenario", "validation") for argument in SCENARIO if "." in argument),
+        *("scenario@validation=moon", "mixture=moon", "mixture=3", "classic=moon", "experiment=moon"),
+        *("run.resume={}/none.ckpt", "run.accelerator=moon", "run.output={}/scene.npz", "run.resume={}/text.npz"),
+    ],
+    "transfer": [
+        *(*EVALUATION, *THREADS, *SCENARIOS, "scenarios=[toy,toy]", "mixture=moon", "recipe=3"),
+        *(f"recipe.{argument}" for argument in RUN if "first_exit" not in argument),
+        "recipe.run.output={}/scene.npz",
+    ],
+    "tune": [
+        *(*SCENARIO, *SCENES, "n_draws=0", "n_draws=x", "estimator=moon", "estimator=greedy", "ranges=3"),
+        *("+ranges.matched_filter.moon={{low: 1.0, high: 2.0}}", "ranges.matched_filter=3"),
+        *("ranges.matched_filter={{imager.spacing: {{low: 2.0, high: 1.0}}}}", "ranges.matched_filter={{imager: 3}}"),
+        "ranges.matched_filter={{imager.spacing: {{low: -2.0, high: -1.0}}}}",
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Good files, and files that are empty, cut off, of another kind, or lead to numbers that are not finite."""
+    folder = tmp_path_factory.mktemp("failures")
+    scene = Scenario(n_tx=6, n_rx=5, pixels=(5, 5)).draw(1, torch.Generator().manual_seed(0))
+    save_csi(folder / "scene.npz", *scene)
+    arrays = dict(np.load(folder / "scene.npz"))
+    np.savez(folder / "broken.npz", **arrays | {"rx": arrays["rx"][1:]})
+    np.savez(folder / "loud.npz", **arrays | {"tx_gain": np.full(6, 1e-297)})
+    np.save(folder / "big.npy", np.zeros(3))
+    (folder / "text.npz").write_text("nothing of the kind")
+    network = export_small_network(folder / "network")
+    for name in ("foreign", "truncated", "empty_config"):
+        shutil.copytree(network, folder / name)
+    (folder / "empty").mkdir()
+    (folder / "foreign" / "config.json").write_text(json.dumps({"a": 1}))
+    (folder / "empty_config" / "config.json").write_text("")
+    weights = folder / "truncated" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    for name in ("empty.npz", "empty.ckpt"):
+        (folder / name).touch()
+    torch.save({"a": 1}, folder / "foreign.ckpt")
+    (folder / "cut.ckpt").write_bytes((folder / "foreign.ckpt").read_bytes()[:200])
+    return folder
+
+
+def refused(command: str, wrong: list[str], folder: Path, capfd: pytest.CaptureFixture[str]) -> str:
+    """What a command writes to stderr, all of it."""
+    arguments = [argument.format(folder) for argument in (*NEEDED.get(command, []), *wrong)]
+    threads = torch.get_num_threads()
+    found = status(command, arguments)
+    torch.set_num_threads(threads)
+    error = capfd.readouterr().err
+    assert (found, error.count("\n")) == (2, 1), error
+    assert len(error.strip()) > 10
+    return error
+
+
+def test_every_command_is_tried() -> None:
+    assert sorted(WRONG) == COMMANDS == sorted(path.stem for path in SCRIPTS.glob("*.py"))
+
+
+@pytest.mark.parametrize(("command", "wrong"), [(c, w) for c in COMMANDS for w in (*ANY, *WRONG[c])])
+def test_refused_in_one_line(command, wrong, folder, tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(folder.rglob("*"))
+    refused(command, [wrong], folder, capfd)
+    assert sorted(folder.rglob("*")) == before
+    assert list(tmp_path.iterdir()) == []

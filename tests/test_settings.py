@@ -1,0 +1,307 @@
+"""Settings refuse what their fields cannot hold: every field of every class, by a table written by hand."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import pkgutil
+import typing
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Annotated, Any, Literal
+
+import pytest
+from run_script import NEEDED, options_of
+
+import unfolded_ogamp
+from unfolded_ogamp.imaging.network.adaptation import AdaptationSettings
+from unfolded_ogamp.imaging.network.loss import LossSettings
+from unfolded_ogamp.imaging.network.settings import NetworkSettings
+from unfolded_ogamp.imaging.scenes.mixture import Component
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.settings import Settings, SettingsError, at_least, positive, within
+from unfolded_ogamp.training.datamodule import DataSettings
+from unfolded_ogamp.training.module import OptimiserSettings
+from unfolded_ogamp.training.run import RunSettings
+
+FREE = ()  # any value of the type
+POSITIVE, NOT_NEGATIVE = (0.0, -1.0), (-1e-9,)
+COUNT, COUNT_OR_NONE = (0, -1), (-1,)
+BETWEEN = (0.0, 1.0)  # strictly
+SHARE = (0.0, 1.01)  # of something that is there
+OPEN_SHARE = (-0.01, 1.0)  # none, but not all
+PROBABILITY = (-0.01, 1.01)
+
+# Values of the right type that a field must refuse.
+REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
+    "AdaptationSettings": {"steps": COUNT, "learning_rate": POSITIVE},
+    "AlternatingSettings": {
+        **dict.fromkeys(("blocks", "iterations"), COUNT),
+        **dict.fromkeys(("tolerance", "phase_tolerance", "largest_rise"), NOT_NEGATIVE),
+        "search_blocks": COUNT_OR_NONE,
+        **dict.fromkeys(("imaging", "synchronisation", "listing", "warm_start", "unit_reflectivity"), FREE),
+    },
+    "AlternationSettings": {
+        "rounds": (*COUNT, 4),
+        "search_rounds": (*COUNT, 61),
+        "phase_tolerance": NOT_NEGATIVE,
+        "false_alarm": SHARE,
+        **dict.fromkeys(("synchronisation", "listing"), FREE),
+    },
+    "AutofocusSettings": {
+        **dict.fromkeys(("spacing", "tolerance"), POSITIVE),
+        **dict.fromkeys(("steps", "alignment_iterations"), COUNT),
+        "phase_step": (0.0, 2.0),
+        "momentum": OPEN_SHARE,
+    },
+    "CoarseSettings": {"steps": COUNT_OR_NONE, "gate": FREE},
+    "Component": {"weight": POSITIVE, "scenario": FREE, "ranges": ({"moon": (0, 1)}, {"nodes": (4.5, 6)})},
+    "AdaptationStudy": {
+        "n_scenes": COUNT,
+        "seed": COUNT_OR_NONE,
+        "device": ("moon",),
+        **dict.fromkeys(("fallback", "adaptation"), FREE),
+    },
+    "DataSettings": {
+        **dict.fromkeys(("batch_size", "batches_per_epoch", "validation_batches"), COUNT),
+        **dict.fromkeys(("seed", "workers"), COUNT_OR_NONE),
+    },
+    "EvaluationSettings": {"n_scenes": COUNT, "batch_size": COUNT, "seed": COUNT_OR_NONE, "device": ("moon",)},
+    "Fista": {
+        "penalty": SHARE,
+        **dict.fromkeys(("offset_scale", "largest_move"), POSITIVE),
+        **dict.fromkeys(("iterations", "oversampling"), COUNT),
+    },
+    "GateSettings": {"share": BETWEEN, "false_alarm": BETWEEN, "span": NOT_NEGATIVE, "width": COUNT},
+    "ImagingSettings": {
+        "sparsity": BETWEEN,
+        "damping": OPEN_SHARE,
+        **dict.fromkeys(("reflectivity_std", "offset_std", "noise_share", "recentring_step", "offset_limit"), POSITIVE),
+        "recentre_every": COUNT_OR_NONE,
+        "oversampling": COUNT,
+        "reflectivity_mean": FREE,
+        **dict.fromkeys(("off_grid", "shared_activity", "known_noise", "adapt_prior", "all_active"), FREE),
+    },
+    "ListSettings": {
+        "threshold": BETWEEN,
+        **dict.fromkeys(("merge_radius", "shadow_radius", "shadow_ratio"), NOT_NEGATIVE),
+    },
+    "LossSettings": {
+        **dict.fromkeys(("growth", "phase_floor", "position_floor", "gate", "saturation"), POSITIVE),
+        **dict.fromkeys(("phase", "position", "detection", "false_alarm", "refinement", "competition"), NOT_NEGATIVE),
+    },
+    "MatchedFilter": {"spacing": POSITIVE, "threshold": POSITIVE},
+    "Mixture": {"components": ((),)},
+    "NetworkSettings": {
+        **dict.fromkeys(("layers", "additions", "joint_layers", "final_layers", "starts"), COUNT),
+        **dict.fromkeys(("detection_passes", "prunings", "width"), COUNT_OR_NONE),
+        "blocks": (*COUNT, 1),
+        "first_exit": (*COUNT, 9),
+        "false_alarms": SHARE,
+        **dict.fromkeys(("fallback", "imaging", "synchronisation", "screening", "greedy"), FREE),
+    },
+    "OptimiserSettings": {"learning_rate": POSITIVE, "warm_up": COUNT_OR_NONE, "final": SHARE},
+    "OrthogonalMatchingPursuit": {
+        **dict.fromkeys(("spacing", "largest_move"), POSITIVE),
+        "false_alarm": SHARE,
+        "solver_iterations": COUNT,
+        "listing": FREE,
+    },
+    "Prior": dict.fromkeys(("phase_std", "pixel", "reflectivity_std"), (*POSITIVE, math.nan)),
+    "Range": {"low": (3.0,), "high": (0.5,), "log": FREE},
+    "Recipe": dict.fromkeys(("network", "loss", "optimiser", "data", "run"), FREE),
+    "RunSettings": {
+        "epochs": COUNT,
+        "clip": POSITIVE,
+        "averaging": OPEN_SHARE,
+        "resume": ("nowhere.ckpt",),
+        **dict.fromkeys(("output", "accelerator", "devices"), FREE),
+    },
+    "Scenario": {
+        **dict.fromkeys(("n_tx", "n_rx", "n_subcarriers"), COUNT),
+        "pixels": ((5,), (5, 0), (5, 5, 5, 5)),
+        "node_radius": ((1.2, 1.0), (0.5, 1.0)),
+        **dict.fromkeys(("pixel", "carrier_frequency", "subcarrier_spacing"), POSITIVE),
+        **dict.fromkeys(("reflectivity_std", "reflectivity_spread", "phase_std"), NOT_NEGATIVE),
+        **dict.fromkeys(("sparsity", "blocked_share"), PROBABILITY),
+        "missing_links": (*NOT_NEGATIVE, 0.95),
+        "blocked_los": (0.3,),
+        "bandwidth": (-1.0, 100e6),
+        "subtract_los": (True,),
+        "phase_model": ("clocks",),
+        **dict.fromkeys(("name", "off_grid", "snr_db", "los"), FREE),
+    },
+    "ScreeningSettings": dict.fromkeys(("candidates", "spacing", "separation", "guard"), POSITIVE),
+    "Size": {"n_scenes": COUNT, "values": FREE, "levels": FREE},
+    "SparseBayesian": {
+        **dict.fromkeys(("prune", "first_noise", "largest_move"), POSITIVE),
+        **dict.fromkeys(("iterations", "oversampling"), COUNT),
+    },
+    "SynchronisationSettings": {
+        "alignment_iterations": COUNT,
+        "phase_step": (0.0, 2.0),
+        "momentum": OPEN_SHARE,
+        "method": FREE,
+        "node_phase": ("with_delay",),
+    },
+    "TuningSettings": {"n_draws": COUNT, "n_scenes": COUNT, "seed": COUNT_OR_NONE},
+}
+
+# The same for the options of all commands, by name; any value of the type where they are not listed.
+OPTIONS: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("n_scenes", "n_draws", "batch_size", "threads"), COUNT),
+    **dict.fromkeys(("seed", "adapt"), COUNT_OR_NONE),
+    "device": ("moon",),
+}
+
+# Values of fields that have no default.
+REQUIRED: dict[str, dict[str, Any]] = {
+    "AdaptationStudy": {
+        "n_scenes": 1,
+        "seed": 0,
+        "device": "cpu",
+        "hand_over": False,
+        "adaptation": AdaptationSettings(),
+    },
+    "EvaluationSettings": {"n_scenes": 1, "batch_size": 1, "seed": 0, "device": "cpu"},
+    "Range": {"low": 1.0, "high": 2.0},
+    "TuningSettings": {"n_draws": 1, "n_scenes": 1, "seed": 0},
+    "Component": {"scenario": Scenario()},
+    "Mixture": {"components": [Component(Scenario())]},
+    "Recipe": {
+        "network": NetworkSettings(),
+        "loss": LossSettings(),
+        "optimiser": OptimiserSettings(),
+        "data": DataSettings(),
+        "run": RunSettings("outputs", 1),
+    },
+    "RunSettings": {"output": "outputs", "epochs": 1},
+    "Size": {"n_scenes": 1},
+}
+
+
+def all_settings() -> list[type[Settings]]:
+    """Every class of settings in the package; whatever extra a module needs is installed here."""
+    for module in pkgutil.walk_packages(unfolded_ogamp.__path__, "unfolded_ogamp."):
+        importlib.import_module(module.name)
+
+    def below(kind: type) -> Iterator[type[Settings]]:
+        for child in kind.__subclasses__():
+            yield child
+            yield from below(child)
+
+    found = {kind for kind in below(Settings) if kind.__module__.startswith("unfolded_ogamp.")}
+    return sorted(found, key=lambda kind: kind.__name__)
+
+
+KINDS = all_settings()
+FIELDS = [(kind, field.name) for kind in KINDS for field in fields(kind) if field.init]
+
+
+def title(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value.__module__.split('.')[-1]}.{value.__name__}"
+
+
+def example(kind: type[Settings]) -> Settings:
+    if kind.__name__ == "Options":
+        command = kind.__module__.split(".")[-1]
+        return options_of(command, *NEEDED.get(command, []))
+    return kind(**REQUIRED.get(kind.__name__, {}))
+
+
+def refused(kind: type[Settings], name: str) -> tuple[Any, ...]:
+    return OPTIONS.get(name, FREE) if kind.__name__ == "Options" else REFUSED[kind.__name__][name]
+
+
+def of_another_type(kind: type[Settings], name: str) -> tuple[Any, ...]:
+    """Values that a field may not hold, as they are of another type."""
+    hint = typing.get_type_hints(kind)[name]
+    optional = type(None) in typing.get_args(hint)
+    plain = typing.get_args(hint)[0] if optional else hint
+    if plain is Any:
+        return ()
+    values = {
+        float: (True, "1", math.nan, [1.0]),
+        int: (True, 2.5, 2.0, "2", math.inf),
+        bool: (1, "yes"),
+        str: (1, ["a"]),
+    }.get(plain, (object(), 1, "moon"))
+    return values if optional else (*values, None)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=title)
+def test_every_field_is_in_the_table(kind):
+    if kind.__name__ != "Options":
+        assert set(REFUSED[kind.__name__]) == {field.name for field in fields(kind) if field.init}
+
+
+@pytest.mark.parametrize(("kind", "name"), FIELDS, ids=title)
+def test_field_refuses_what_it_cannot_hold(kind, name):
+    settings = example(kind)
+    for value in (*refused(kind, name), *of_another_type(kind, name)):
+        with pytest.raises(SettingsError) as refusal:
+            replace(settings, **{name: value})
+        assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=title)
+def test_defaults_are_of_the_type_that_is_annotated(kind):
+    """No default is changed when it is checked: 1 for a float would be."""
+    for field in fields(kind):
+        if field.default is not MISSING:
+            assert type(getattr(example(kind), field.name)) is type(field.default)
+
+
+@dataclass(frozen=True)
+class Inner(Settings):
+    share: Annotated[float, within("(0, 1]")] = 0.5
+
+
+@dataclass(frozen=True)
+class Example(Settings):
+    steps: Annotated[int, at_least(2)] = 2
+    size: Annotated[float, positive] | None = None
+    method: Literal["fast", "exact"] = "fast"
+    pair: tuple[float, float] = (0.0, 1.0)
+    items: Sequence[Inner] = ()
+    inner: Inner = Inner()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"steps": 1}, "steps must be at least 2, got 1"),
+        ({"steps": True}, "steps must be a whole number, got True"),
+        ({"size": -1}, "size must be positive, got -1.0"),
+        ({"size": math.inf}, "size must be a finite number, got inf"),
+        ({"size": 10**400}, "size must be a finite number, got 1"),
+        ({"method": "slow"}, "method must be one of fast, exact, got 'slow'"),
+        ({"pair": (1.0,)}, "pair must be a list of 2, got (1.0,)"),
+        ({"pair": "ab"}, "pair must be a list, got 'ab'"),
+        ({"pair": (1.0, "b")}, "pair[1] must be a finite number, got 'b'"),
+        ({"items": [Inner(), 3]}, "items[1] must be Inner, got 3"),
+        ({"inner": 0.5}, "inner must be Inner, got 0.5"),
+    ],
+)
+def test_message_names_field_rule_and_value(values, message):
+    with pytest.raises(SettingsError) as refusal:
+        Example(**values)
+    assert str(refusal.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("interval", "inside", "outside"),
+    [
+        ("(0, 1]", (1e-300, 1.0), (0.0, 1.1)),
+        ("[0, 1)", (0.0, 0.9), (-1e-300, 1.0)),
+    ],
+)
+def test_ends_of_an_interval(interval, inside, outside):
+    check = within(interval)
+    assert all(check.holds(value) for value in inside)
+    assert not any(check.holds(value) for value in outside)
+
+
+def test_values_become_what_the_annotation_says():
+    settings = Example(size=3, pair=[1, 2], items=[Inner()])
+    assert (type(settings.size), settings.pair, settings.items) == (float, (1.0, 2.0), (Inner(),))

@@ -1,0 +1,84 @@
+"""Averages over scenes with their intervals, and how often confidence regions hold the truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import chi2, norm
+from torch import Tensor
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+BOOTSTRAP_SEED = 0
+LEVELS = (0.5, 0.9, 0.99)  # of the confidence regions that are checked
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A metric over scenes: mean, median and the 95 % interval [low, high] of the mean; n scenes had a value."""
+
+    mean: float
+    median: float
+    low: float
+    high: float
+    n: int
+
+
+def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+    """Wilson score interval of a proportion at 95 % confidence; nan for n = 0."""
+    if n == 0:
+        return math.nan, math.nan
+    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    share, shrink = successes / n, 1 + z**2 / n
+    middle = (share + z**2 / (2 * n)) / shrink
+    half = z / shrink * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def statistic_of(values: Sequence[float] | NDArray[np.float64]) -> Statistic:
+    """Statistic of numbers, one per scene; nan are left out. The interval is the percentile bootstrap's."""
+    value = np.asarray(values, dtype=np.float64)
+    value = value[~np.isnan(value)]
+    if len(value) == 0:
+        return Statistic(math.nan, math.nan, math.nan, math.nan, 0)
+    generator = np.random.default_rng(BOOTSTRAP_SEED)
+    means = value[generator.integers(len(value), size=(RESAMPLES, len(value)))].mean(1)
+    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Statistic(float(value.mean()), float(np.median(value)), float(low), float(high), len(value))
+
+
+def proportion_of(outcomes: Sequence[float]) -> Statistic:
+    """Statistic of outcomes that are 0 or 1, one per scene, with the Wilson interval."""
+    statistic = statistic_of(outcomes)
+    low, high = wilson_interval(int(math.fsum(outcomes)), len(outcomes))
+    return Statistic(statistic.mean, statistic.median, low, high, statistic.n)
+
+
+def region_level(error: Tensor, covariance: Tensor) -> Tensor:
+    """Probability of the smallest ellipse around an estimate that reaches the truth, for a Gaussian error [P].
+
+    Args:
+        error: of the positions [P, D], [m].
+        covariance: that is claimed for them [P, D, D], [m^2]; 0 is returned where it is infinite, which claims nothing,
+            and 1 where it is no number.
+    """
+    finite = torch.isfinite(covariance).all(-1).all(-1)
+    safe = torch.where(finite[:, None, None], covariance, torch.eye(error.shape[1]).to(covariance))
+    squared = (error * torch.linalg.solve(safe, error[..., None])[..., 0]).sum(-1)
+    level = torch.as_tensor(chi2.cdf(squared.numpy(), error.shape[1]))
+    return torch.where(finite, level, covariance.isnan().any(-1).any(-1).to(level))
+
+
+def interval_level(error: Tensor, std: Tensor) -> Tensor:
+    """Probability of the smallest interval around an estimate that reaches the truth, for a Gaussian error [P]."""
+    return torch.erf(error.abs() / std / 2**0.5)
+
+
+def share_inside(level: Tensor, nominal: float) -> float:
+    """Share of the truths that lie in the region of probability `nominal`; nan of none."""
+    return float((level <= nominal).double().mean())
