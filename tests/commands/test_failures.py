@@ -77,7 +77,13 @@ RUN = [
     ),
     *("data.seed=-1", "data.batch_size=0", "data.workers=-1", "data.batches_per_epoch=x", "data=3"),
     *("optimiser.learning_rate=0", "optimiser.learning_rate=inf", "optimiser.warm_up=-1", "optimiser=null"),
-    *("network.blocks=0", "network.blocks=x", "network.first_exit=9", "network.moon=1", "network.greedy.restarts.starts=0"),
+    *(
+        "network.blocks=0",
+        "network.blocks=x",
+        "network.first_exit=9",
+        "network.moon=1",
+        "network.greedy.restarts.starts=0",
+    ),
     *("network.greedy=3", "loss.growth=0", "loss.moon=1"),
 ]
 
@@ -220,7 +226,11 @@ def test_every_field_of_settings_can_be_set(monkeypatch) -> None:
     """All fields of a scenario, of the network, nested ones too, of loss, optimiser, data and run, without a plus."""
     found = []
     monkeypatch.setattr("unfolded_ogamp.commands.train.fit", lambda *arguments: found.append(arguments) or "last.ckpt")
-    arguments = ["validation.bandwidth=null", "validation.reflectivity_spread=3", "network.greedy.restarts.autofocus.steps=7"]
+    arguments = [
+        "validation.bandwidth=null",
+        "validation.reflectivity_spread=3",
+        "network.greedy.restarts.autofocus.steps=7",
+    ]
     arguments += ["loss.growth=2", "optimiser.final=0.5", "data.workers=1", "run.averaging=0.5", "mixture=toy"]
     assert status("train", arguments) == 0
     ((module, data, _, run),) = found
