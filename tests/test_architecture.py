@@ -13,26 +13,32 @@ from places import ROOT
 PACKAGE = ROOT / "unfolded_ogamp"
 
 # What each part of the package may import of the others. A part is a folder or a module right under the package.
-FLOOR = {"memory", "records", "settings", "files", "fields"}
-GROUND = FLOOR | {"physics", "operators", "inference", "coarse", "bounds", "evaluation", "scenes"}
 ALLOWED: dict[str, set[str]] = {
-    **{part: {"files"} for part in ("records", "settings", "fields")},
-    "memory": set(),
-    "files": {"memory"},
+    **{part: set() for part in ("errors", "records", "fields")},
+    **{part: {"errors"} for part in ("memory", "settings")},
+    "files": {"errors", "memory"},
     "physics": {"memory", "records"},
     "operators": {"memory", "records", "physics"},
     "inference": {"records", "physics", "operators"},
     "coarse": {"records", "settings", "physics", "inference"},
     "bounds": {"settings", "physics"},
-    "scenes": {"records", "physics", "imaging"},
-    "evaluation": {*FLOOR, "physics", "operators", "bounds", "imaging"},
-    "imaging": GROUND | {"pretrained", "commands", "training"},
-    "pretrained": {"settings", "imaging"},
-    "export": {"imaging", "evaluation", "pretrained", "__init__"},
-    "training": GROUND | {"imaging", "pretrained"},
-    "commands": GROUND | {"imaging", "pretrained", "export", "training"},
+    "scenes": {"records"},
+    "provenance": {"__init__"},
+    "evaluation": {"records", "files", "provenance"},
+    "system": {"errors", "evaluation", "scenes"},
+    "pretrained": {"errors", "settings", "files", "provenance", "system"},
+    "catalogue": {"errors", "evaluation", "system", "pretrained"},
+    "export": {"evaluation", "provenance", "system", "pretrained"},
+    "training": {"errors", "records", "settings", "provenance", "evaluation", "scenes", "system", "pretrained"},
     "__init__": {"pretrained"},
 }
+ALLOWED["commands"] = {*ALLOWED["training"], "files", "catalogue", "export", "training"} - {"records"}
+
+# Systems stand above all of this, and next to one another: each may import what is below, none imports another.
+SYSTEMS = sorted(path.parent.name for path in PACKAGE.glob("*/system.py"))
+GENERIC = frozenset(ALLOWED)
+ALLOWED |= {system: set(GENERIC - {"__init__"}) for system in SYSTEMS}
+COMMANDS_OF_A_SYSTEM = {"commands", "training", "export", "catalogue"}  # what only its folder `commands` imports
 
 # Inside the system of imaging, folder by folder; a file right under it is a folder of its own.
 IMAGING_ALLOWED: dict[str, set[str]] = {}
@@ -41,8 +47,13 @@ IMAGING_ALLOWED: dict[str, set[str]] = {}
 BASE = {"torch", "numpy", "scipy", "safetensors"}
 EXTRAS: dict[str, tuple[str, ...]] = {
     "lightning": ("training/",),
-    "rich": ("commands/", "imaging/commands/", "evaluation/report.py"),
-    "matplotlib": ("evaluation/figures.py", "evaluation/style.py", "imaging/figures/", "imaging/study/"),
+    "rich": ("commands/", "imaging/commands/", "imaging/report.py", "evaluation/report.py"),
+    "matplotlib": (
+        *("evaluation/figures.py", "evaluation/style.py", "imaging/figures/", "imaging/study/", "imaging/report.py"),
+        *("system.py", "imaging/system.py"),  # for annotations alone
+    ),
+    "hydra": ("commands/main.py",),
+    "omegaconf": ("commands/main.py",),
     "pylops": ("imaging/baselines/library.py", "imaging/baselines/omp.py"),
     "pyproximal": ("imaging/baselines/fista.py",),
 }
@@ -153,6 +164,19 @@ def test_every_part_is_listed():
     assert parts == ALLOWED.keys()
 
 
+def test_what_is_generic_knows_no_system_and_no_system_another():
+    assert SYSTEMS
+    for part, allowed in ALLOWED.items():
+        assert not allowed & set(SYSTEMS), part
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_only_the_commands_of_a_system_import_what_commands_need(system):
+    for path in (PACKAGE / system).rglob("*.py"):
+        if "commands" not in path.relative_to(PACKAGE).parts:
+            assert not {part_of(module) for module in modules_in(path)} & COMMANDS_OF_A_SYSTEM, path
+
+
 def test_library_needs_no_extras(tmp_path):
     """In a clean interpreter without them: import all but the parts that use them, load a network and estimate."""
     program = f"""
@@ -166,14 +190,16 @@ for part in {sorted(ALLOWED.keys() - {"training", "commands", "__init__"})!r}:
     importlib.import_module("unfolded_ogamp." + part)
 
 import torch
-from unfolded_ogamp.data import Scenario, draw, load_csi, save_csi
 from unfolded_ogamp.export import export_network
-from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
+from unfolded_ogamp.imaging.files.csi import load_csi, save_csi
+from unfolded_ogamp.imaging.network.settings import NetworkSettings
+from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.pretrained import ExportDetails
 torch.set_num_threads(1)
 network = UnfoldedOGAMP(NetworkSettings(blocks=1, first_exit=1, layers=1))
 export_network(network, "network", ExportDetails({{}}, 0, {{"commit": None, "unfolded_ogamp": None}}, 0.0, {{}}))
-save_csi("scene.npz", *draw(Scenario(n_tx=6, n_rx=5, pixels=(6, 6)), 1, torch.Generator().manual_seed(0)))
+save_csi("scene.npz", *Scenario(n_tx=6, n_rx=5, pixels=(6, 6)).draw(1, torch.Generator().manual_seed(0)))
 
 from unfolded_ogamp import load_pretrained
 file = load_csi("scene.npz")
