@@ -194,7 +194,7 @@ def test_estimate_figure_shows_residuals_phases_and_strengths():
     np.testing.assert_allclose(ends.mean(1), estimated)
     np.testing.assert_allclose(np.diff(ends)[:, 0], 4 * std)  # two standard deviations up and down
 
-    strength = scene.reflectivity[0].abs().sort(descending=True).values
+    strength = scene.reflectivity[0].abs().sort(descending=True).values.numpy()
     points = np.array([line.get_xydata()[0] for line in by_label["scatterer number"].lines])
     np.testing.assert_allclose(points[:, 0], 20 * np.log10(strength / strength[0]), atol=1e-12)
     np.testing.assert_array_equal(points[:, 1], [1, 2, 3])
