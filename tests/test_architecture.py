@@ -43,7 +43,7 @@ COMMANDS_OF_A_SYSTEM = {"commands", "training", "export", "catalogue"}  # what o
 # The same inside imaging.
 FITTED = {"problem", "sources", "model", "estimate", "phases", "likelihood", "mismatch", "assemble"}
 IMAGING: dict[str, set[str]] = {
-    **{key: set() for key in ("__init__", "estimate", "problem", "scenes")},
+    **{key: set() for key in ("estimate", "problem", "scenes")},
     **{key: {"problem"} for key in ("phases", "sources", "subcarriers")},
     **{key: {"estimate"} for key in ("files", "measured", "score")},
     "model": {"problem", "sources"},
@@ -63,6 +63,7 @@ IMAGING: dict[str, set[str]] = {
     | {"scenes", "files", "score", "measured", "ogamp", "greedy", "network", "checks"}
     | {"figures", "report"},
     "system": {"estimate", "catalogue", "files", "figures", "network", "report", "scenes", "score", "study"},
+    "__init__": {"estimate", "files", "figures", "greedy", "network", "ogamp", "scenes"},  # the public names
 }
 MOST_FILES, MOST_LINES = 12, 300  # of a folder, and of a file: beyond that it holds more than one idea
 
