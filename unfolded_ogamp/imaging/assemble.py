@@ -18,7 +18,7 @@ from unfolded_ogamp.physics import link_phasor, relative_to_reference
 from unfolded_ogamp.records import concatenate
 
 
-def conclude(
+def from_parts(
     problem: Problem,
     scatterers: list[Scatterers],
     tx_phase: Tensor,
@@ -71,7 +71,7 @@ def conclude(
     )
 
 
-def of_model(
+def from_model(
     model: Model,
     problem: Problem,
     margin: float,
@@ -119,7 +119,7 @@ def of_model(
         (variance * noise[:, None]).nan_to_num(nan=torch.inf, posinf=torch.inf).sqrt()
         for variance in (known.tx_phase, known.rx_phase)
     )
-    return conclude(
+    return from_parts(
         problem.to(dtype=dtype),
         scatterers,
         *(sources.tx_phase[..., None].to(dtype), sources.rx_phase[..., None].to(dtype)),

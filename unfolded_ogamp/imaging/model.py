@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.imaging.sources import Sources, compact, drop, padded, used_first
+from unfolded_ogamp.imaging.sources import Sources, pad, remove, trim, used_first
 from unfolded_ogamp.operators.points import PointColumns
 from unfolded_ogamp.records import Record
 
@@ -75,18 +75,18 @@ def power(value: Tensor) -> Tensor:
     return (value.real.square() + value.imag.square()).sum((1, 2, 3))
 
 
-def without(model: Model, dropped: Tensor, problem: Problem) -> Model:
+def remove_sources(model: Model, dropped: Tensor, problem: Problem) -> Model:
     """The model without the sources in `dropped` [B, S], the others as they are."""
-    return evaluate(drop(model.sources, dropped), problem, model.correction)
+    return evaluate(remove(model.sources, dropped), problem, model.correction)
 
 
-def compacted(model: Model) -> Model:
+def trim_slots(model: Model) -> Model:
     """Used slots first, and no more slots than the fullest scene needs."""
     if bool(model.sources.used.all()):
         return model
-    return replace(model, sources=compact(model.sources), columns=model.columns.slots(used_first(model.sources.used)))
+    return replace(model, sources=trim(model.sources), columns=model.columns.slots(used_first(model.sources.used)))
 
 
-def with_slots(model: Model, n_slots: int) -> Model:
+def pad_slots(model: Model, n_slots: int) -> Model:
     """The same model with `n_slots` slots, the new ones unused."""
-    return replace(model, sources=padded(model.sources, n_slots), columns=model.columns.padded(n_slots))
+    return replace(model, sources=pad(model.sources, n_slots), columns=model.columns.padded(n_slots))

@@ -54,7 +54,7 @@ def used_first(used: Tensor) -> Tensor:
     return order[:, : int(used.sum(1).max())]
 
 
-def compact(sources: Sources) -> Sources:
+def trim(sources: Sources) -> Sources:
     """Used slots first, and no more slots than the fullest scene needs."""
     order = used_first(sources.used)
     used = sources.used.gather(1, order)
@@ -66,13 +66,13 @@ def compact(sources: Sources) -> Sources:
     )
 
 
-def drop(sources: Sources, dropped: Tensor) -> Sources:
+def remove(sources: Sources, dropped: Tensor) -> Sources:
     """The same slots, those in `dropped` [B, S] unused."""
     used = sources.used & ~dropped
     return replace(sources, used=used, reflectivity=torch.where(used, sources.reflectivity, 0))
 
 
-def padded(sources: Sources, n_slots: int) -> Sources:
+def pad(sources: Sources, n_slots: int) -> Sources:
     """The same sources with `n_slots` slots, the new ones unused."""
     batch, old, dimension = sources.position.shape
     return replace(

@@ -16,7 +16,7 @@ from unfolded_ogamp.imaging.likelihood.uncertainty import with_joint_std
 from unfolded_ogamp.imaging.ogamp.listing import ListSettings
 from unfolded_ogamp.imaging.ogamp.presets import tuned
 from unfolded_ogamp.imaging.phases import refinement
-from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings, first_phases, observe
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings, initial_phases, observe
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.settings import Settings, at_least, not_negative, require, within
@@ -87,7 +87,7 @@ class BaselineEstimator:
 
     def _estimate(self, problem: Problem) -> Estimate:
         settings = self.settings
-        points, phases = Points.nothing(problem), first_phases(problem)
+        points, phases = Points.nothing(problem), initial_phases(problem)
         entries = []
         for number in range(settings.rounds):
             search = number < settings.search_rounds
@@ -102,7 +102,7 @@ class BaselineEstimator:
             largest = torch.cat([phases.tx_move, phases.rx_move], dim=1).abs().amax()
             if not search and largest <= settings.phase_tolerance:
                 break
-        return conclude(points.found(), phases, problem, settings, entries)
+        return to_estimate(points.found(), phases, problem, settings, entries)
 
 
 def listed(points: Points, problem: Problem, observation: Tensor, settings: AlternationSettings) -> Points:
@@ -128,7 +128,7 @@ def strength(points: Points, problem: Problem) -> Tensor:
     return power * columns_at(points, problem, derivatives=False).energy(problem.link)
 
 
-def conclude(
+def to_estimate(
     points: Points,
     phases: NodePhases,
     problem: Problem,
@@ -153,7 +153,7 @@ def conclude(
     residuals = torch.stack([entry for entry, _ in entries], dim=1) * problem.unit.square()
     counts = torch.stack([count for _, count in entries], dim=1)
     listed_scatterers, phase_std = with_joint_std([scatterers], phases, problem, residual)
-    return assemble.conclude(
+    return assemble.from_parts(
         problem,
         listed_scatterers,
         *(phases.tx, phases.rx, phase_std),

@@ -12,7 +12,7 @@ from unfolded_ogamp.imaging.greedy.settings import DetectionSettings
 from unfolded_ogamp.imaging.likelihood.model_selection import noise_power, strength
 from unfolded_ogamp.imaging.model import Model, evaluate
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.imaging.sources import Sources, compact
+from unfolded_ogamp.imaging.sources import Sources, trim
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import distances
 
@@ -54,10 +54,10 @@ def add(model: Model, problem: Problem, search_grid: SearchGrid, settings: Detec
             used=torch.cat([sources.used, new[:, None]], dim=1),
         )
         response = response.masked_fill((search_grid.position - position[:, None]).norm(dim=-1) < radius, 0.0)
-    return compact(sources)
+    return trim(sources)
 
 
-def cleaned(model: Model, problem: Problem, settings: DetectionSettings) -> Model:
+def merge_and_prune(model: Model, problem: Problem, settings: DetectionSettings) -> Model:
     """The model with close sources merged, and without those below the threshold or half a pixel outside the region."""
     sources, power = model.sources, strength(model, problem)
     edge = problem.grid.pixel[:, None, None]
@@ -75,5 +75,5 @@ def cleaned(model: Model, problem: Problem, settings: DetectionSettings) -> Mode
     absorbed = absorbed & ~absorbed.gather(1, strongest)
     given = torch.where(absorbed, sources.reflectivity, 0)
     reflectivity = sources.reflectivity.scatter_add(1, strongest, given)
-    kept = compact(replace(sources, reflectivity=reflectivity, used=used & ~absorbed))
+    kept = trim(replace(sources, reflectivity=reflectivity, used=used & ~absorbed))
     return evaluate(kept, problem, model.correction)

@@ -25,7 +25,7 @@ from unfolded_ogamp.imaging.mismatch.correction import refit
 from unfolded_ogamp.imaging.mismatch.line_of_sight import fit_near_field
 from unfolded_ogamp.imaging.model import Correction, evaluate
 from unfolded_ogamp.imaging.phases import autofocus
-from unfolded_ogamp.imaging.phases.refinement import NodePhases, first_phases
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, initial_phases
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
@@ -61,8 +61,8 @@ class GreedyEstimator:
         csi, array, grid = csi.to(dtype=double), array.to(dtype=double), grid.to(dtype=double)
         # the count sets the units alone, so that single precision suffices for the search grid
         problem = pose(csi, array, grid, torch.ones_like(grid.pixel))
-        best = search(problem, first_phases(problem), self.settings)
-        return assemble.of_model(refit(best.model, problem), problem, self.settings.restarts.margin, dtype)
+        best = search(problem, initial_phases(problem), self.settings)
+        return assemble.from_model(refit(best.model, problem), problem, self.settings.restarts.margin, dtype)
 
 
 def search(problem: Problem, given: NodePhases, settings: GreedySettings) -> GreedyState:
@@ -73,7 +73,7 @@ def search(problem: Problem, given: NodePhases, settings: GreedySettings) -> Gre
     focused, gain = autofocus.focus(problem, given, coarse, settings.restarts.autofocus)
     blurred = gain > settings.restarts.focus_gain
     best, from_focused = first_start(problem, search_grid, given, focused, blurred, correction, settings)
-    best = without_needless_near_field(best, problem, settings)
+    best = prune_near_field(best, problem, settings)
     correction = choose(best.model.correction.near_field, correction, Correction.none(problem))
     other = choose(from_focused, given, focused)
     apart = restarts.phase_difference(given, focused, problem.link[..., 0] > 0) > settings.restarts.jitter
@@ -138,7 +138,7 @@ def first_start(
     return state, blurred & ~worthless
 
 
-def without_needless_near_field(best: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
+def prune_near_field(best: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
     """The assumed line of sight after all where, beside the sources, its near field is not worth its coefficients.
 
     Before there were any sources, it may have explained echoes.

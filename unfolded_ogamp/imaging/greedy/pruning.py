@@ -12,7 +12,7 @@ from torch import Tensor
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState, init
 from unfolded_ogamp.imaging.likelihood.model_selection import better, noise_power
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty, uncertainty
-from unfolded_ogamp.imaging.model import Model, evaluate, without
+from unfolded_ogamp.imaging.model import Model, evaluate, remove_sources
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.physics import distances
 from unfolded_ogamp.records import Record, choose, place
@@ -75,7 +75,7 @@ def log_odds(found: Evidence, model: Model, problem: Problem) -> Tensor:
     return (found.beside_others - price[:, None]) / 2
 
 
-def drop_weak(
+def prune(
     state: JointState,
     problem: Problem,
     score: Score,
@@ -110,7 +110,7 @@ def drop_weak(
         if not some.all():
             scenes, part, around, value, weak = scenes[some], part[some], around[some], value[some], weak[some]
         going = select(part.model, around, value, weak)
-        fewer = refit(init(without(part.model, going, around)), around)
+        fewer = refit(init(remove_sources(part.model, going, around)), around)
         if keep_needed:
             taken = better(fewer.model, part.model, around)
             needed = needed.index_copy(0, scenes, needed[scenes] | (going & ~taken[:, None]))

@@ -18,7 +18,7 @@ from unfolded_ogamp.imaging.likelihood.joint_step import JointState
 from unfolded_ogamp.imaging.likelihood.model_selection import noise_power, strength
 from unfolded_ogamp.imaging.likelihood.uncertainty import uncertainty
 from unfolded_ogamp.imaging.mismatch import correction, diagnosis
-from unfolded_ogamp.imaging.model import Correction, Model, compacted, evaluate, with_slots, without
+from unfolded_ogamp.imaging.model import Correction, Model, evaluate, pad_slots, remove_sources, trim_slots
 from unfolded_ogamp.imaging.phases import refinement
 from unfolded_ogamp.imaging.phases.refinement import ALIGNMENT, NodePhases
 from unfolded_ogamp.imaging.problem import Problem
@@ -40,7 +40,7 @@ class GreedyState(Record):
         return self.joint.model
 
 
-def of_model(model: Model) -> GreedyState:
+def all_running(model: Model) -> GreedyState:
     """The state of a model; all scenes go on."""
     return GreedyState(joint_step.init(model), torch.ones_like(model.cost, dtype=torch.bool))
 
@@ -51,15 +51,17 @@ def init(problem: Problem, phases: NodePhases, start: Correction) -> GreedyState
     position, reflectivity = problem.grid.centre.new_zeros(batch, 0, dimension), problem.csi.new_zeros(batch, 0)
     used = torch.zeros(batch, 0, dtype=torch.bool, device=problem.csi.device)
     sources = Sources(position, reflectivity, used, phases.tx[..., 0], phases.rx[..., 0])
-    return of_model(evaluate(sources, problem, start))
+    return all_running(evaluate(sources, problem, start))
 
 
-def detect_all(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
+def detection_pass(
+    state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings
+) -> GreedyState:
     """One detection pass: rounds until nothing exceeds the threshold, converged, without what is not needed."""
-    return finish(grow(state, problem, search_grid, settings), problem, settings)
+    return converge_and_prune(run_rounds(state, problem, search_grid, settings), problem, settings)
 
 
-def grow(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
+def run_rounds(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
     """Rounds until nothing exceeds the threshold in any scene; those that have ended are set aside."""
     whole, scenes = state, torch.arange(len(problem.csi), device=problem.csi.device)
     for _ in range(settings.rounds):
@@ -86,17 +88,17 @@ def step(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings
         return replace(state, running=running)
     model = align(evaluate(grown, problem, model.correction), problem, settings.step)
     model = refine(joint_step.init(model), problem, settings.step, settings.step.steps).model
-    model = detection.cleaned(model, problem, settings.detection)
+    model = detection.merge_and_prune(model, problem, settings.detection)
     companion, clustered = companions(model, problem, settings)
     extended = model.correction.extended
     if (companion & extended[:, None]).any():
-        model = compacted(without(model, companion & extended[:, None], problem))
+        model = trim_slots(remove_sources(model, companion & extended[:, None], problem))
     after = GreedyState(joint_step.init(model), running & (extended | ~clustered))
     before, after = with_equal_slots(replace(state, running=running), after)
     return choose(running, after, before)
 
 
-def finish(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
+def converge_and_prune(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
     """Joint steps to convergence, without what is not needed beside the others; all scenes may go on.
 
     A pair that splits one scatterer is strong each, but neither is certain: only now, with everything fitted, is a
@@ -112,8 +114,8 @@ def finish(state: GreedyState, problem: Problem, settings: GreedySettings) -> Gr
     def refit(fewer: JointState, around: Problem) -> JointState:
         return refine(fewer, around, settings.step, settings.step.final_steps)
 
-    moved = pruning.drop_weak(refit(state.joint, problem), problem, certainty, pruning.weakest, refit, keep_needed=True)
-    return GreedyState(replace(moved, model=compacted(moved.model)), torch.ones_like(state.running))
+    moved = pruning.prune(refit(state.joint, problem), problem, certainty, pruning.weakest, refit, keep_needed=True)
+    return GreedyState(replace(moved, model=trim_slots(moved.model)), torch.ones_like(state.running))
 
 
 def companions(model: Model, problem: Problem, settings: GreedySettings) -> tuple[Tensor, Tensor]:
@@ -167,13 +169,13 @@ def place_scenes(part: GreedyState, scenes: Tensor, whole: GreedyState) -> Greed
     """`whole` with the scenes `scenes` replaced by `part`, whatever their numbers of slots."""
     part, whole = with_equal_slots(part, whole)
     placed = place(part, scenes, whole)
-    return replace(placed, joint=replace(placed.joint, model=compacted(placed.model)))
+    return replace(placed, joint=replace(placed.joint, model=trim_slots(placed.model)))
 
 
 def with_equal_slots(first: GreedyState, second: GreedyState) -> tuple[GreedyState, GreedyState]:
     """The two states with the same number of slots."""
     n_slots = max(state.model.columns.n_slots for state in (first, second))
     first, second = (
-        replace(state, joint=replace(state.joint, model=with_slots(state.model, n_slots))) for state in (first, second)
+        replace(state, joint=replace(state.joint, model=pad_slots(state.model, n_slots))) for state in (first, second)
     )
     return first, second

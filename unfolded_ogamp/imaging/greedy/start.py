@@ -15,7 +15,7 @@ from unfolded_ogamp.imaging.greedy import detection, pruning
 from unfolded_ogamp.imaging.greedy.rounds import (
     GreedyState,
     companions,
-    detect_all,
+    detection_pass,
     init,
     place_scenes,
     refine,
@@ -25,10 +25,10 @@ from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState
 from unfolded_ogamp.imaging.likelihood.model_selection import better, consistent, noise_power, strength
 from unfolded_ogamp.imaging.mismatch import diagnosis
-from unfolded_ogamp.imaging.model import Correction, Model, compacted, evaluate, without
+from unfolded_ogamp.imaging.model import Correction, Model, evaluate, remove_sources, trim_slots
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.imaging.sources import drop
+from unfolded_ogamp.imaging.sources import remove
 from unfolded_ogamp.operators.search_grid import SearchGrid, per_axis
 from unfolded_ogamp.records import choose
 
@@ -39,9 +39,9 @@ def run(
     problem: Problem, search_grid: SearchGrid, phases: NodePhases, correction: Correction, settings: GreedySettings
 ) -> GreedyState:
     """One start from node phases [B, n, 1] and the correction of the line of sight to its end."""
-    state = detect_all(init(problem, phases, correction), problem, search_grid, settings)
+    state = detection_pass(init(problem, phases, correction), problem, search_grid, settings)
     _, clustered = companions(state.model, problem, settings)
-    return resume(with_extended_targets(state, problem, clustered, settings), problem, search_grid, settings)
+    return resume(try_extended_targets(state, problem, clustered, settings), problem, search_grid, settings)
 
 
 def resume(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
@@ -49,18 +49,18 @@ def resume(state: GreedyState, problem: Problem, search_grid: SearchGrid, settin
 
     Another detection pass, and one more where targets turn out to be extended.
     """
-    state = detect_all(state, problem, search_grid, settings)
+    state = detection_pass(state, problem, search_grid, settings)
     companion, _ = companions(state.model, problem, settings)
     before = state.model.correction.extended
-    state = with_extended_targets(state, problem, companion.any(1) & ~before, settings)
+    state = try_extended_targets(state, problem, companion.any(1) & ~before, settings)
     scenes = (state.model.correction.extended & ~before).nonzero()[:, 0]
     if len(scenes) > 0:
-        again = detect_all(state[scenes], problem[scenes], search_grid[scenes], settings)
+        again = detection_pass(state[scenes], problem[scenes], search_grid[scenes], settings)
         state = place_scenes(again, scenes, state)
-    return confirm(state, problem, settings)
+    return prune_by_jackknife(state, problem, settings)
 
 
-def with_extended_targets(state: GreedyState, problem: Problem, trial: Tensor, settings: GreedySettings) -> GreedyState:
+def try_extended_targets(state: GreedyState, problem: Problem, trial: Tensor, settings: GreedySettings) -> GreedyState:
     """One source per target, with a directivity, where in `trial` [B] that explains the CSI better than points do.
 
     Or where points gather although the residual exceeds the noise: targets may be of any shape.
@@ -71,16 +71,16 @@ def with_extended_targets(state: GreedyState, problem: Problem, trial: Tensor, s
     points, problem = state[scenes], problem[scenes]
     companion, clustered = companions(points.model, problem, settings)
     every = replace(points.model.correction, extended=torch.ones_like(clustered))
-    alone = joint_step.init(evaluate(drop(points.model.sources, companion), problem, every))
+    alone = joint_step.init(evaluate(remove(points.model.sources, companion), problem, every))
     alone = refine(alone, problem, settings.step, settings.step.final_steps)
     exceeds = ~consistent(points.model, problem, settings.restarts.margin)
     extended = better(alone.model, points.model, problem) | (clustered & exceeds)
     chosen = choose(extended, alone, points.joint)
-    chosen = replace(chosen, model=compacted(chosen.model))
+    chosen = replace(chosen, model=trim_slots(chosen.model))
     return place_scenes(replace(points, joint=chosen), scenes, state)
 
 
-def confirm(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
+def prune_by_jackknife(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
     """The sources that all nodes agree on, where targets are extended or the residual exceeds the noise.
 
     There a source must exceed the noise that its nodes show, see `diagnosis.node_noise`.
@@ -91,16 +91,16 @@ def confirm(state: GreedyState, problem: Problem, settings: GreedySettings) -> G
         return state
     model, problem = state.model[scenes], problem[scenes]
     # two that are one, of opposite signs, are strong each
-    model = detection.cleaned(model, problem, settings.detection)
+    model = detection.merge_and_prune(model, problem, settings.detection)
     extended = model.correction.extended
     beside = companions(model, problem, settings)[0] & extended[:, None]
 
     def refit(fewer: JointState, around: Problem) -> JointState:
         return refine(fewer, around, settings.step, settings.step.final_steps)
 
-    now = refit(joint_step.init(without(model, beside, problem)), problem)
+    now = refit(joint_step.init(remove_sources(model, beside, problem)), problem)
     # a point among what extended targets leave takes away a share of it, which all nodes agree on
-    share = MISFIT_SHARE * unexplained(now.model, problem) * extended
+    share = MISFIT_SHARE * power_above_noise(now.model, problem) * extended
 
     def margin(model: Model, around: Problem, part: Tensor) -> Tensor:
         chance = (settings.detection.false_alarm / _n_searched(around, settings))[:, None]
@@ -110,11 +110,11 @@ def confirm(state: GreedyState, problem: Problem, settings: GreedySettings) -> G
         least = torch.maximum(white, of_nodes).maximum(share[part][:, None])
         return strength(model, around) - least
 
-    kept = pruning.drop_weak(now, problem, margin, pruning.all_weak, refit, keep_needed=False)
+    kept = pruning.prune(now, problem, margin, pruning.all_weak, refit, keep_needed=False)
     return place_scenes(replace(state[scenes], joint=kept), scenes, state)
 
 
-def unexplained(model: Model, problem: Problem) -> Tensor:
+def power_above_noise(model: Model, problem: Problem) -> Tensor:
     """What the residual holds beside noise [B]; all of it where the noise is not known."""
     if problem.noise_variance is None:
         return model.cost

@@ -67,7 +67,7 @@ def adapted(
         optimiser = torch.optim.Adam(tuned, lr=settings.learning_rate)
         shares, best, kept = [], float("inf"), copied.state_dict()
         for step in range(settings.steps + 1):
-            share = unexplained(copied, posed)
+            share = residual_share(copied, posed)
             shares.append(float(share.detach()))
             if shares[-1] < best:
                 best = shares[-1]
@@ -84,7 +84,7 @@ def adapted(
     return Adapted(copied.eval().requires_grad_(False), before=shares[0], after=best)
 
 
-def unexplained(network: UnfoldedOGAMP, posed: Posed) -> Tensor:
+def residual_share(network: UnfoldedOGAMP, posed: Posed) -> Tensor:
     """Share of the power of the CSI of one scene that all blocks and the first joint refinement leave: scalar."""
     *_, state = network.states(posed.problem, posed.search_grid, posed.phases)
     left = network.refinement(state, posed.problem, posed.search_grid).model.cost

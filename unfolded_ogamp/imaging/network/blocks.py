@@ -85,4 +85,4 @@ class Refinement(nn.Module):
     def _run(self, stage: nn.ModuleList, state: JointState, problem: Problem) -> JointState:
         for layer in stage:
             state = layer(state, problem)
-        return joint_step.init(detection.cleaned(state.model, problem, self.detection))
+        return joint_step.init(detection.merge_and_prune(state.model, problem, self.detection))

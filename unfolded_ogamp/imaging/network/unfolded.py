@@ -26,7 +26,7 @@ from unfolded_ogamp.imaging.network.competition import Competition
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.ogamp.screening import ScreenedState
 from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters
-from unfolded_ogamp.imaging.phases.refinement import NodePhases, first_phases
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, initial_phases
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.imaging.subcarriers import coherent
 from unfolded_ogamp.operators.search_grid import SearchGrid
@@ -96,14 +96,14 @@ class UnfoldedOGAMP(Network):
 
     def refine(self, state: ScreenedState, problem: Problem, search_grid: SearchGrid) -> GreedyState:
         """Joint refinement of the active candidates and the competition, again where that is not enough."""
-        best = self._ended(self.compete(self.refinement(state, problem, search_grid), problem))
+        best = self._greedy_state(self.compete(self.refinement(state, problem, search_grid), problem))
         for _ in range(1, self.settings.detection_passes):
             scenes = self._exceeding(best, problem)
             if len(scenes) == 0:
                 break
             part = problem[scenes]
             further = self.compete(self.refinement.again(best[scenes].joint, part, search_grid[scenes]), part)
-            best = restarts.better(best, self._ended(further), scenes, problem)[0]
+            best = restarts.better(best, self._greedy_state(further), scenes, problem)[0]
         return best
 
     def compete(self, state: JointState, problem: Problem) -> JointState:
@@ -122,7 +122,7 @@ class UnfoldedOGAMP(Network):
         def score(model: Model, part: Problem, scenes: Tensor) -> Tensor:  # noqa: ARG001 (a `pruning.Score`)
             return self.log_odds(model, part)
 
-        return pruning.drop_weak(
+        return pruning.prune(
             state,
             problem,
             score,
@@ -144,7 +144,7 @@ class UnfoldedOGAMP(Network):
         """What the network works on, in the precision of `grid`."""
         dtype = grid.centre.dtype
         full = pose(csi, array, grid, torch.full_like(grid.pixel, EXPECTED_SCATTERERS)).to(dtype=torch.float64)
-        problem, phases = coherent(full).to(dtype=dtype), first_phases(full).to(dtype=dtype)
+        problem, phases = coherent(full).to(dtype=dtype), initial_phases(full).to(dtype=dtype)
         return Posed(full, problem, problem.search_grid(self.settings.screening.spacing), phases)
 
     def forward(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate:
@@ -170,27 +170,27 @@ class UnfoldedOGAMP(Network):
         first, none = self.run(problem, posed.search_grid, given), Correction.none(problem)
         limited = replace(settings, starts=self.settings.starts)
         best = restarts.search(first, problem, posed.search_grid, second, none, run, limited)
-        return self.conclude(best, posed, grid.centre.dtype)
+        return self.to_estimate(best, posed, grid.centre.dtype)
 
-    def conclude(self, state: GreedyState, posed: Posed, dtype: torch.dtype) -> Estimate:
+    def to_estimate(self, state: GreedyState, posed: Posed, dtype: torch.dtype) -> Estimate:
         """The estimate, on all subcarriers, that the end of a start stands for."""
         settings, given, full = self.settings.greedy, posed.phases.to(dtype=torch.float64), posed.full
         sources = state.model.sources.to(dtype=torch.float64)
-        state = self._ended(joint_step.init(evaluate(sources, full, Correction.none(full))))
+        state = self._greedy_state(joint_step.init(evaluate(sources, full, Correction.none(full))))
         if self.settings.fallback:
             state = fall_back(state, full, given, settings)
 
         def decide(model: Model, problem: Problem, known: Uncertainty) -> Tensor:
             return self.log_odds(model.to(dtype=dtype), problem.to(dtype=dtype), known).sigmoid()
 
-        return assemble.of_model(refit(state.model, full), full, settings.restarts.margin, dtype, decide)
+        return assemble.from_model(refit(state.model, full), full, settings.restarts.margin, dtype, decide)
 
     def _exceeding(self, state: GreedyState, problem: Problem) -> Tensor:
         """Which scenes have a residual that exceeds the noise, as an index."""
         return (~consistent(state.model, problem, self.settings.greedy.restarts.margin)).nonzero()[:, 0]
 
     @staticmethod
-    def _ended(state: JointState) -> GreedyState:
+    def _greedy_state(state: JointState) -> GreedyState:
         return GreedyState(state, torch.ones_like(state.model.cost, dtype=torch.bool))
 
     def curves(self) -> dict[str, Tensor]:

@@ -84,7 +84,7 @@ def pose_problem(csi: Csi, array: NodeArray, grid: PixelGrid, settings: Alternat
 
 def init(problem: Problem, parameters: ImagingParameters, settings: AlternatingSettings) -> AlternatingState:
     """Zero phases, or where there is a trusted line of sight the phases that fit it; imaging at its prior."""
-    fitted = refinement.first_phases(problem, settings.synchronisation.node_phase)
+    fitted = refinement.initial_phases(problem, settings.synchronisation.node_phase)
     phases = NodePhases.at_rest(fitted.tx, fitted.rx)
     running = torch.ones_like(problem.grid.pixel, dtype=torch.bool)
     imaging = iteration.init(problem, observe(problem, phases), parameters, settings.imaging)
@@ -162,7 +162,7 @@ def record(old: ImagingState, new: ImagingState, problem: Problem, observation: 
     return History(residual[:, None], change[:, None], active[:, None])
 
 
-def conclude(
+def to_estimate(
     state: AlternatingState, problem: Problem, settings: AlternatingSettings, entries: list[History]
 ) -> Estimate:
     """The estimate that a state stands for, in the units of the CSI."""
@@ -170,7 +170,7 @@ def conclude(
     scatterers = list_scatterers(state.imaging, problem, settings.listing, settings.imaging.offset_limit)
     residual = problem.mean_power(observe(problem, phases) - messages.prediction())
     scatterers, phase_std = with_joint_std(scatterers, phases, problem, residual)
-    return assemble.conclude(
+    return assemble.from_parts(
         problem,
         scatterers,
         *(phases.tx, phases.rx, phase_std),
@@ -198,7 +198,7 @@ class AlternatingEstimator:
         entries: list[History] = []
         for state in self.states(problem, entries):
             last = state
-        return conclude(last, problem, self.settings, entries)
+        return to_estimate(last, problem, self.settings, entries)
 
     @torch.no_grad()
     def states(self, problem: Problem, entries: list[History]) -> Iterator[AlternatingState]:

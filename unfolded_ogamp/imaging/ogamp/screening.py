@@ -20,7 +20,7 @@ from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters, ImagingSett
 from unfolded_ogamp.imaging.phases import refinement
 from unfolded_ogamp.imaging.phases.refinement import NodePhases, RefinementParameters, SynchronisationSettings
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.imaging.sources import Sources, compact
+from unfolded_ogamp.imaging.sources import Sources, trim
 from unfolded_ogamp.inference.message_passing import SparsePosterior
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import PixelGrid, distances, link_phasor
@@ -174,7 +174,7 @@ def active_sources(state: ScreenedState) -> Sources:
     posterior = state.imaging.messages.posterior
     active = posterior.log_odds[:, 0] > 0
     reflectivity = torch.where(active, posterior.active_mean[:, 0], 0)
-    return compact(Sources(state.position, reflectivity, active, state.phases.tx[..., 0], state.phases.rx[..., 0]))
+    return trim(Sources(state.position, reflectivity, active, state.phases.tx[..., 0], state.phases.rx[..., 0]))
 
 
 @torch.no_grad()

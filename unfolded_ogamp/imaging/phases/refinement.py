@@ -166,7 +166,7 @@ def observe(problem: Problem, phases: NodePhases) -> Tensor:
     return problem.csi * link_phasor(phases.tx, phases.rx) - problem.los
 
 
-def first_phases(problem: Problem, node_phase: PhaseModel = "common") -> NodePhases:
+def initial_phases(problem: Problem, node_phase: PhaseModel = "common") -> NodePhases:
     """Node phases to start from: those that fit the trusted line of sight, zero where there is none."""
     fit = replace(ALIGNMENT, node_phase=node_phase)
     zero = NodePhases.zero(problem.link, fit.n_phases(problem.csi.shape[-1]))
