@@ -1,7 +1,7 @@
 """Rounds of the greedy estimator: Newtonised orthogonal matching pursuit on exact atoms, node phases included.
 
-A round looks for the strongest echoes of the residual, adds them, fits the node phases, and lets all positions,
-reflectivities and phases move together. Rounds end when no echo exceeds the false-alarm threshold.
+A round adds the strongest echoes of the residual, fits the node phases, and takes joint steps of all positions,
+reflectivities and phases. Rounds end when no echo exceeds the false-alarm threshold.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from unfolded_ogamp.records import Record, choose, place
 
 @dataclass(frozen=True)
 class GreedyState(Record):
-    """State between two rounds: the joint state, and which scenes go on, bool [B]."""
+    """State between two rounds: the joint state, and the scenes that have not ended, bool [B]."""
 
     joint: JointState
     running: Tensor
 
     @property
     def model(self) -> Model:
-        """What has been found."""
+        """The model found so far."""
         return self.joint.model
 
 
 def all_running(model: Model) -> GreedyState:
-    """The state of a model; all scenes go on."""
+    """The state of a model, with no scene ended."""
     return GreedyState(joint_step.init(model), torch.ones_like(model.cost, dtype=torch.bool))
 
 
 def init(problem: Problem, phases: NodePhases, start: Correction) -> GreedyState:
-    """No scatterer yet; node phases [B, n, 1] and the correction of the line of sight as given."""
+    """The state without scatterers, at given node phases [B, n, 1] and correction of the line of sight."""
     batch, dimension = len(problem.csi), problem.grid.centre.shape[-1]
     position, reflectivity = problem.grid.centre.new_zeros(batch, 0, dimension), problem.csi.new_zeros(batch, 0)
     used = torch.zeros(batch, 0, dtype=torch.bool, device=problem.csi.device)
@@ -57,12 +57,12 @@ def init(problem: Problem, phases: NodePhases, start: Correction) -> GreedyState
 def detection_pass(
     state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings
 ) -> GreedyState:
-    """One detection pass: rounds until nothing exceeds the threshold, converged, without what is not needed."""
+    """One detection pass: rounds until no echo exceeds the threshold, joint steps to convergence, and pruning."""
     return converge_and_prune(run_rounds(state, problem, search_grid, settings), problem, settings)
 
 
 def run_rounds(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
-    """Rounds until nothing exceeds the threshold in any scene; those that have ended are set aside."""
+    """Rounds until no echo exceeds the threshold in any scene; ended scenes leave the batch when half have ended."""
     whole, scenes = state, torch.arange(len(problem.csi), device=problem.csi.device)
     for _ in range(settings.rounds):
         state = step(state, problem, search_grid, settings)
@@ -76,9 +76,9 @@ def run_rounds(state: GreedyState, problem: Problem, search_grid: SearchGrid, se
 
 
 def step(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
-    """One round: detect, fit the phases, move everything, merge and prune.
+    """One round: detect echoes, fit the phases, take joint steps, merge and prune.
 
-    Scenes in which nothing is added end, and so do scenes whose points gather: their targets may be extended.
+    A scene ends when no source is added, or when its sources cluster: its targets may be extended.
     """
     model = correction.refit(state.model, problem)
     count = model.sources.used.sum(1)
@@ -99,12 +99,12 @@ def step(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings
 
 
 def converge_and_prune(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
-    """Joint steps to convergence, without what is not needed beside the others; all scenes may go on.
+    """Joint steps to convergence, and pruning of sources whose amplitude is uncertain; no scene counts as ended.
 
-    A pair that splits one scatterer is strong each, but neither is certain: only now, with everything fitted, is a
-    source measured against the others.
+    Two sources in place of one scatterer are both strong, but neither amplitude is certain beside the other. That shows
+    only after convergence.
     """
-    # an amplitude alone in noise has half the noise for its variance
+    # the variance of an amplitude without other unknowns is half the noise variance
     least = 2 * detection.threshold(problem.grid.centre.shape[1], settings.detection.false_alarm)
 
     def certainty(model: Model, around: Problem, scenes: Tensor) -> Tensor:  # noqa: ARG001 (a `Score`)
@@ -119,7 +119,7 @@ def converge_and_prune(state: GreedyState, problem: Problem, settings: GreedySet
 
 
 def companions(model: Model, problem: Problem, settings: GreedySettings) -> tuple[Tensor, Tensor]:
-    """Sources next to stronger ones [B, S], and the scenes in which there are too many of them [B]."""
+    """Sources next to stronger ones, bool [B, S], and scenes with more of them than chance allows, bool [B]."""
     radius = settings.detection.extent * problem.array.wavelength
     sources, false_alarm = model.sources, settings.detection.false_alarm
     companion = diagnosis.companions(sources, strength(model, problem), radius)
@@ -127,12 +127,12 @@ def companions(model: Model, problem: Problem, settings: GreedySettings) -> tupl
 
 
 def free_phases(model: Model, problem: Problem, settings: StepSettings) -> Tensor:
-    """Scenes whose node phases are fitted: enough scatterers, or a line of sight; bool [B]."""
+    """Scenes whose node phases are fitted: those with enough scatterers or a line of sight; bool [B]."""
     return (model.sources.used.sum(1) >= settings.phase_count) | problem.has_los
 
 
 def refine(state: JointState, problem: Problem, settings: StepSettings, steps: int) -> JointState:
-    """Joint steps, in each scene until it has converged; corrections are refitted in every one."""
+    """Joint steps of each scene until it converges; every step refits the corrections."""
     free = free_phases(state.model, problem, settings)
     scenes = state.model.correction.present.nonzero()[:, 0]
     if len(scenes) > 0:
@@ -152,7 +152,7 @@ def refine(state: JointState, problem: Problem, settings: StepSettings, steps: i
 
 
 def align(model: Model, problem: Problem, settings: StepSettings) -> Model:
-    """Node phases fitted to the modelled channel by power iteration, (24), where they are free."""
+    """The model after a fit of its free node phases to the predicted channel by power iteration, (24)."""
     sources = model.sources
     phases = NodePhases.at_rest(sources.tx_phase[..., None], sources.rx_phase[..., None])
     fitted = refinement.step(problem.csi, model.channel, problem.link, phases, ALIGNMENT)
@@ -166,14 +166,14 @@ def align(model: Model, problem: Problem, settings: StepSettings) -> Model:
 
 
 def place_scenes(part: GreedyState, scenes: Tensor, whole: GreedyState) -> GreedyState:
-    """`whole` with the scenes `scenes` replaced by `part`, whatever their numbers of slots."""
+    """`whole` with the scenes of indices `scenes` replaced by `part`; numbers of slots may differ."""
     part, whole = with_equal_slots(part, whole)
     placed = place(part, scenes, whole)
     return replace(placed, joint=replace(placed.joint, model=trim_slots(placed.model)))
 
 
 def with_equal_slots(first: GreedyState, second: GreedyState) -> tuple[GreedyState, GreedyState]:
-    """The two states with the same number of slots."""
+    """The two states, padded to the same number of slots."""
     n_slots = max(state.model.columns.n_slots for state in (first, second))
     first, second = (
         replace(state, joint=replace(state.joint, model=pad_slots(state.model, n_slots))) for state in (first, second)

@@ -1,7 +1,6 @@
-"""One start of the greedy estimator, from node phases to its end: detection passes, extended targets, confirmation.
+"""One start of the greedy estimator: detection passes, a trial of extended targets, and pruning by the jackknife.
 
-Sources that have converged leave a cleaner residual, in which more echoes may exceed the threshold: hence more than one
-detection pass.
+After convergence the residual is smaller, and more echoes may exceed the threshold: hence several detection passes.
 """
 
 from __future__ import annotations
@@ -32,23 +31,20 @@ from unfolded_ogamp.imaging.sources import remove
 from unfolded_ogamp.operators.search_grid import SearchGrid, per_axis
 from unfolded_ogamp.records import choose
 
-MISFIT_SHARE = 0.25  # of the unexplained power that a scatterer has to exceed where targets are extended
+MISFIT_SHARE = 0.25  # least power of a scatterer beside extended targets, as a share of the residual above the noise
 
 
 def run(
     problem: Problem, search_grid: SearchGrid, phases: NodePhases, correction: Correction, settings: GreedySettings
 ) -> GreedyState:
-    """One start from node phases [B, n, 1] and the correction of the line of sight to its end."""
+    """One start from node phases [B, n, 1] and a correction of the line of sight."""
     state = detection_pass(init(problem, phases, correction), problem, search_grid, settings)
     _, clustered = companions(state.model, problem, settings)
     return resume(try_extended_targets(state, problem, clustered, settings), problem, search_grid, settings)
 
 
 def resume(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
-    """The end of a start from what was found so far.
-
-    Another detection pass, and one more where targets turn out to be extended.
-    """
+    """Continue a start: another detection pass, and one more in scenes with newly found extended targets."""
     state = detection_pass(state, problem, search_grid, settings)
     companion, _ = companions(state.model, problem, settings)
     before = state.model.correction.extended
@@ -61,9 +57,9 @@ def resume(state: GreedyState, problem: Problem, search_grid: SearchGrid, settin
 
 
 def try_extended_targets(state: GreedyState, problem: Problem, trial: Tensor, settings: GreedySettings) -> GreedyState:
-    """One source per target, with a directivity, where in `trial` [B] that explains the CSI better than points do.
+    """Try one directive source per target in the scenes `trial` [B]; keep it if the fit is better than that of points.
 
-    Or where points gather although the residual exceeds the noise: targets may be of any shape.
+    It is also kept if points cluster while the residual exceeds the noise, because targets may have any shape.
     """
     scenes = trial.nonzero()[:, 0]
     if len(scenes) == 0:
@@ -81,16 +77,16 @@ def try_extended_targets(state: GreedyState, problem: Problem, trial: Tensor, se
 
 
 def prune_by_jackknife(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
-    """The sources that all nodes agree on, where targets are extended or the residual exceeds the noise.
+    """Remove sources that do not exceed the jackknife noise of their nodes, see `diagnosis.node_noise`.
 
-    There a source must exceed the noise that its nodes show, see `diagnosis.node_noise`.
+    This applies to scenes with extended targets and to scenes whose residual exceeds the noise.
     """
     exceeds = ~consistent(state.model, problem, settings.restarts.margin)
     scenes = (state.model.correction.extended | exceeds).nonzero()[:, 0]
     if len(scenes) == 0:
         return state
     model, problem = state.model[scenes], problem[scenes]
-    # two that are one, of opposite signs, are strong each
+    # two sources of opposite signs in place of one scatterer are both strong
     model = detection.merge_and_prune(model, problem, settings.detection)
     extended = model.correction.extended
     beside = companions(model, problem, settings)[0] & extended[:, None]
@@ -99,7 +95,7 @@ def prune_by_jackknife(state: GreedyState, problem: Problem, settings: GreedySet
         return refine(fewer, around, settings.step, settings.step.final_steps)
 
     now = refit(joint_step.init(remove_sources(model, beside, problem)), problem)
-    # a point among what extended targets leave takes away a share of it, which all nodes agree on
+    # a false point can fit a share of the residual of extended targets at all nodes alike
     share = MISFIT_SHARE * power_above_noise(now.model, problem) * extended
 
     def margin(model: Model, around: Problem, part: Tensor) -> Tensor:
@@ -115,13 +111,13 @@ def prune_by_jackknife(state: GreedyState, problem: Problem, settings: GreedySet
 
 
 def power_above_noise(model: Model, problem: Problem) -> Tensor:
-    """What the residual holds beside noise [B]; all of it where the noise is not known."""
+    """Power of the residual minus the expected power of the noise [B]; the whole residual if the noise is unknown."""
     if problem.noise_variance is None:
         return model.cost
     return (model.cost - problem.n_samples * problem.noise_variance).clamp(min=0)
 
 
 def _n_searched(problem: Problem, settings: GreedySettings) -> Tensor:
-    """Number of positions that are searched in a scene [B]."""
+    """Number of positions of the search grid of a scene [B]."""
     along = per_axis(problem.grid, problem.array.wavelength, settings.detection.spacing)
     return problem.grid.centre.shape[1] * along.pow(problem.grid.centre.shape[2])
