@@ -1,1 +1,1 @@
-"""Imaging: scatterers off any grid and the phase of every node, from the CSI of a distributed array."""
+"""Imaging: off-grid positions of scatterers and the phase of every node, from the CSI of a distributed array."""

@@ -22,7 +22,7 @@ class ImagingSettings(Settings):
         reflectivity_mean, reflectivity_std: prior (32) of an active reflectivity, in problem units.
         offset_std: prior standard deviation of offset times reflectivity (33)-(34), in pixels.
         known_noise: use the noise variance of the CSI; otherwise `noise_share` times the mean power of the residual.
-        noise_share: see `known_noise`; above 1, because model errors are correlated between subcarriers.
+        noise_share: see `known_noise`; above 1 if model errors are correlated between subcarriers.
         damping: weight of old messages in new ones; the paper has none, but without it the iteration can diverge.
         recentre_every: t' of step 6, iterations between two recentrings of the active pixels; 0 for never.
         recentring_step: share of the estimated offset by which a pixel moves.
