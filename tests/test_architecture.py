@@ -12,37 +12,71 @@ from places import ROOT
 
 PACKAGE = ROOT / "unfolded_ogamp"
 
-# What each part of the package may import of the others. A part is a folder or a module right under the package.
-FLOOR = {"memory", "records", "settings", "files", "fields"}
-GROUND = FLOOR | {"physics", "operators", "inference", "coarse", "bounds", "evaluation", "scenes"}
+# What each part of the package may import of the others. A part is a folder or a module right under the package; a
+# system is a folder with a system.py.
+GENERIC = {"errors", "memory", "records", "settings", "files", "fields", "provenance"}
+GROUND = {"physics", "operators", "inference", "coarse", "bounds", "scenes", "evaluation"}
+OF_ALL_SYSTEMS = {"system", "catalogue", "pretrained", "export", "training", "commands"}
 ALLOWED: dict[str, set[str]] = {
-    **{part: {"files"} for part in ("records", "settings", "fields")},
-    "memory": set(),
-    "files": {"memory"},
+    **{key: set() for key in ("errors", "fields", "records")},
+    **{key: {"errors"} for key in ("memory", "settings")},
+    "provenance": {"__init__"},
+    "files": {"errors", "memory"},
     "physics": {"memory", "records"},
     "operators": {"memory", "records", "physics"},
     "inference": {"records", "physics", "operators"},
     "coarse": {"records", "settings", "physics", "inference"},
     "bounds": {"settings", "physics"},
-    "scenes": {"records", "physics", "imaging"},
-    "evaluation": {*FLOOR, "physics", "operators", "bounds", "imaging"},
-    "imaging": GROUND | {"pretrained", "commands", "training"},
-    "pretrained": {"settings", "imaging"},
-    "export": {"imaging", "evaluation", "pretrained", "__init__"},
-    "training": GROUND | {"imaging", "pretrained"},
-    "commands": GROUND | {"imaging", "pretrained", "export", "training"},
+    "scenes": {"records"},
+    "evaluation": {"records", "files", "provenance"},
+    "system": {"errors", "scenes", "evaluation"},
+    "pretrained": {"errors", "files", "provenance", "settings", "system"},
+    "export": {"evaluation", "pretrained", "provenance", "system"},
+    "catalogue": {"errors", "evaluation", "pretrained", "system"},
+    "training": GENERIC | {"scenes", "evaluation", "system", "pretrained"},
+    "commands": GENERIC | {"scenes", "evaluation", "system", "catalogue", "pretrained", "export", "training"},
+    "imaging": GENERIC | GROUND | OF_ALL_SYSTEMS,
     "__init__": {"pretrained"},
 }
+SYSTEMS = sorted(path.parent.name for path in PACKAGE.glob("*/system.py"))
 
-# Inside the system of imaging, folder by folder; a file right under it is a folder of its own.
-IMAGING_ALLOWED: dict[str, set[str]] = {}
+# The same inside imaging.
+FITTED = {"problem", "sources", "model", "estimate", "phases", "likelihood", "mismatch", "assemble"}
+IMAGING: dict[str, set[str]] = {
+    **{key: set() for key in ("__init__", "estimate", "problem", "scenes")},
+    **{key: {"problem"} for key in ("phases", "sources", "subcarriers")},
+    **{key: {"estimate"} for key in ("files", "measured", "score")},
+    "model": {"problem", "sources"},
+    "likelihood": {"estimate", "problem", "sources", "model", "phases"},
+    "mismatch": {"problem", "sources", "model", "phases", "likelihood"},
+    "assemble": FITTED - {"assemble"},
+    "ogamp": FITTED,
+    "greedy": FITTED,
+    "baselines": FITTED | {"ogamp"},
+    "network": FITTED | {"subcarriers", "ogamp", "greedy"},
+    "catalogue": {"estimate", "ogamp", "greedy", "baselines"},
+    "checks": {"files", "greedy"},
+    "figures": {"estimate", "score", "measured"},
+    "report": {"estimate", "files", "figures", "mismatch"},
+    "study": {"estimate", "scenes", "score", "figures", "ogamp", "greedy", "network"},
+    "commands": FITTED
+    | {"scenes", "files", "score", "measured", "ogamp", "greedy", "network", "checks"}
+    | {"figures", "report"},
+    "system": {"estimate", "catalogue", "files", "figures", "network", "report", "scenes", "score", "study"},
+}
+MOST_FILES, MOST_LINES = 12, 300  # of a folder, and of a file: beyond that it holds more than one idea
 
 # Third-party packages that only some files may import; all others may use what is installed without extras.
 BASE = {"torch", "numpy", "scipy", "safetensors"}
 EXTRAS: dict[str, tuple[str, ...]] = {
     "lightning": ("training/",),
-    "rich": ("commands/", "imaging/commands/", "evaluation/report.py"),
-    "matplotlib": ("evaluation/figures.py", "evaluation/style.py", "imaging/figures/", "imaging/study/"),
+    "hydra": ("commands/main.py",),
+    "omegaconf": ("commands/main.py",),
+    "rich": ("commands/", "imaging/commands/", "imaging/report.py", "evaluation/report.py"),
+    "matplotlib": (
+        *("system.py", "evaluation/figures.py", "evaluation/style.py"),
+        *(f"imaging/{place}" for place in ("commands/", "figures/", "report.py", "study/", "system.py")),
+    ),
     "pylops": ("imaging/baselines/library.py", "imaging/baselines/omp.py"),
     "pyproximal": ("imaging/baselines/fista.py",),
 }
@@ -73,14 +107,11 @@ def imported_modules(source: str, package: str) -> set[str]:
     return modules
 
 
-def part_of(module: str) -> str:
-    """The part of the package that a module belongs to."""
-    names = module.split(".")[1:2]
-    return (
-        names[0]
-        if names and (PACKAGE / names[0]).with_suffix(".py").exists() | (PACKAGE / names[0]).is_dir()
-        else "__init__"
-    )
+def part_of(module: str, folder: Path = PACKAGE) -> str:
+    """The part of the package, or of a folder right under it, that a module belongs to."""
+    names = module.split(".")[1 if folder == PACKAGE else 2 :]
+    known = names and ((folder / names[0]).with_suffix(".py").exists() or (folder / names[0]).is_dir())
+    return names[0] if known else "__init__"
 
 
 def package_files() -> list[Path]:
@@ -120,19 +151,37 @@ if True:
     assert part_of("unfolded_ogamp.load_pretrained") == part_of("unfolded_ogamp") == "__init__"
 
 
-def test_allowed_imports_have_no_cycle():
-    remaining = {part: parts - {"__init__"} for part, parts in ALLOWED.items()}
+@pytest.mark.parametrize("table", [ALLOWED, IMAGING], ids=["package", "imaging"])
+def test_allowed_imports_have_no_cycle(table):
+    remaining = {part: parts - {"__init__"} for part, parts in table.items()}
     while remaining:
         bottom = {part for part, parts in remaining.items() if not parts & remaining.keys()}
         assert bottom, f"cycle among {sorted(remaining)}"
         remaining = {part: parts for part, parts in remaining.items() if part not in bottom}
 
 
+def test_a_system_is_known_by_its_contract_alone():
+    """No system is allowed to any other part, and none to another system."""
+    assert SYSTEMS
+    for part, allowed in ALLOWED.items():
+        assert not allowed & (set(SYSTEMS) - {part})
+
+
 @pytest.mark.parametrize("path", package_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_run_in_one_direction(path):
+    own = [module for module in modules_in(path) if module.split(".")[0] == "unfolded_ogamp"]
     name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    imported = {part_of(module) for module in modules_in(path) if module.split(".")[0] == "unfolded_ogamp"}
-    assert imported - {name} <= ALLOWED[name]
+    assert {part_of(module) for module in own} - {name} <= ALLOWED[name]
+    if name == "imaging":
+        part = path.relative_to(PACKAGE).parts[1].removesuffix(".py")
+        inside = {part_of(module, PACKAGE / name) for module in own if part_of(module) == name}
+        assert inside - {part} <= IMAGING[part] | {"__init__"}
+
+
+def test_folders_and_files_hold_one_idea():
+    crowded = [path for path in PACKAGE.rglob("*/") if len(list(path.glob("*.py"))) > MOST_FILES + 1]  # and __init__
+    long = [path for path in package_files() if len(path.read_text(encoding="utf-8").splitlines()) > MOST_LINES]
+    assert not crowded + long
 
 
 def test_inference_knows_operators_by_their_contract_alone():
@@ -149,8 +198,8 @@ def test_extras_stay_where_they_belong(path):
 
 
 def test_every_part_is_listed():
-    parts = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in package_files()}
-    assert parts == ALLOWED.keys()
+    for folder, table in ((PACKAGE, ALLOWED), (PACKAGE / "imaging", IMAGING)):
+        assert {path.relative_to(folder).parts[0].removesuffix(".py") for path in folder.rglob("*.py")} == table.keys()
 
 
 def test_library_needs_no_extras(tmp_path):
@@ -166,9 +215,12 @@ for part in {sorted(ALLOWED.keys() - {"training", "commands", "__init__"})!r}:
     importlib.import_module("unfolded_ogamp." + part)
 
 import torch
-from unfolded_ogamp.data import Scenario, draw, load_csi, save_csi
+from unfolded_ogamp.imaging.files.csi import load_csi, save_csi
+from unfolded_ogamp.imaging.scenes.sampler import draw
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.export import export_network
-from unfolded_ogamp.networks import NetworkSettings, UnfoldedOGAMP
+from unfolded_ogamp.imaging.network.settings import NetworkSettings
+from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.pretrained import ExportDetails
 torch.set_num_threads(1)
 network = UnfoldedOGAMP(NetworkSettings(blocks=1, first_exit=1, layers=1))

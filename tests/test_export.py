@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -13,7 +14,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from small_network import DETAILS, export_small_network, small_network
 
-import unfolded_ogamp
 from unfolded_ogamp import load_pretrained
 from unfolded_ogamp.export import export_network
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
@@ -56,7 +56,8 @@ def test_loaded_network_keeps_no_gradients(exported):
 def test_configuration_holds_all_that_is_known(exported):
     assert load_details(exported) == DETAILS
     config = json.loads((exported / "config.json").read_text())
-    assert config["version"] == unfolded_ogamp.__version__
+    content = (exported / "model.safetensors").read_bytes()
+    assert config["weights_sha256"] == hashlib.sha256(content).hexdigest()
     assert config["network"]["blocks"] == 2
     assert load_pretrained(exported).settings == small_network().settings
 

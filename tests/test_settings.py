@@ -66,6 +66,10 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
         **dict.fromkeys(("batch_size", "batches_per_epoch", "validation_batches"), COUNT),
         **dict.fromkeys(("seed", "workers"), COUNT_OR_NONE),
     },
+    "DetectionSettings": {
+        **dict.fromkeys(("spacing", "separation", "merge_radius", "extent"), POSITIVE),
+        **dict.fromkeys(("false_alarm", "share"), SHARE),
+    },
     "EvaluationSettings": {"n_scenes": COUNT, "batch_size": COUNT, "seed": COUNT_OR_NONE, "device": ("moon",)},
     "Fista": {
         "penalty": SHARE,
@@ -73,6 +77,7 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
         **dict.fromkeys(("iterations", "oversampling"), COUNT),
     },
     "GateSettings": {"share": BETWEEN, "false_alarm": BETWEEN, "span": NOT_NEGATIVE, "width": COUNT},
+    "GreedySettings": {"rounds": COUNT, **dict.fromkeys(("detection", "step", "restarts"), FREE)},
     "ImagingSettings": {
         "sparsity": BETWEEN,
         "damping": OPEN_SHARE,
@@ -110,6 +115,12 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
     "Prior": dict.fromkeys(("phase_std", "pixel", "reflectivity_std"), (*POSITIVE, math.nan)),
     "Range": {"low": (3.0,), "high": (0.5,), "log": FREE},
     "Recipe": dict.fromkeys(("network", "loss", "optimiser", "data", "run"), FREE),
+    "RestartSettings": {
+        **dict.fromkeys(("margin", "focus_gain", "jitter"), POSITIVE),
+        "starts": COUNT,
+        "seed": COUNT_OR_NONE,
+        "autofocus": FREE,
+    },
     "RunSettings": {
         "epochs": COUNT,
         "clip": POSITIVE,
@@ -137,6 +148,10 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
         **dict.fromkeys(("prune", "first_noise", "largest_move"), POSITIVE),
         **dict.fromkeys(("iterations", "oversampling"), COUNT),
     },
+    "StepSettings": {
+        **dict.fromkeys(("phase_count", "steps", "final_steps"), COUNT),
+        **dict.fromkeys(("tolerance", "largest_move"), POSITIVE),
+    },
     "SynchronisationSettings": {
         "alignment_iterations": COUNT,
         "phase_step": (0.0, 2.0),
@@ -160,7 +175,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
         "n_scenes": 1,
         "seed": 0,
         "device": "cpu",
-        "hand_over": False,
+        "fallback": False,
         "adaptation": AdaptationSettings(),
     },
     "EvaluationSettings": {"n_scenes": 1, "batch_size": 1, "seed": 0, "device": "cpu"},

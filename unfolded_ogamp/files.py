@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.memory import GIGABYTE, MemoryLimitError, require_memory
 
 COPIES = 10  # times the size of a file's arrays that estimating from them takes at least
@@ -67,6 +68,14 @@ def read_npz(path: str | Path, keys: Collection[str]) -> dict[str, np.ndarray]:
 
 
 def write_npz(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays to `path` at once: a reader finds the old file or the new one, never a part."""
+    """Write arrays to `path` at once: a reader finds the old file or the new one, never a part.
+
+    Raises:
+        InputError: if an array holds a number that is not finite; nothing is written then.
+    """
+    for key, array in arrays.items():
+        if array.dtype.kind in "fc" and not np.isfinite(array).all():
+            found = array[~np.isfinite(array)][0]
+            raise InputError(f"{key}: expected finite numbers to be written, found {found}")
     with written_at_once(Path(path)) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]

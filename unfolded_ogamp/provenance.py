@@ -19,7 +19,7 @@ def provenance() -> dict[str, str | None]:
     """Versions, platform (without the host name) and commit that results are computed with."""
     return {
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "numpy": np.__version__,
         "unfolded_ogamp": unfolded_ogamp.__version__,
         "platform": f"{platform.system()} {platform.machine()}",

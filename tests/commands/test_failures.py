@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from places import CONF, SCRIPTS
+from run_script import run_script
 from small_network import export_small_network
 
+from unfolded_ogamp.commands import simulate
 from unfolded_ogamp.commands.main import status
 from unfolded_ogamp.imaging.files.csi import save_csi
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
@@ -71,7 +77,13 @@ RUN = [
     ),
     *("data.seed=-1", "data.batch_size=0", "data.workers=-1", "data.batches_per_epoch=x", "data=3"),
     *("optimiser.learning_rate=0", "optimiser.learning_rate=inf", "optimiser.warm_up=-1", "optimiser=null"),
-    *("network.blocks=0", "network.blocks=x", "network.first_exit=9", "network.moon=1", "network.greedy.starts=0"),
+    *(
+        "network.blocks=0",
+        "network.blocks=x",
+        "network.first_exit=9",
+        "network.moon=1",
+        "network.greedy.restarts.starts=0",
+    ),
     *("network.greedy=3", "loss.growth=0", "loss.moon=1"),
 ]
 
@@ -166,3 +178,104 @@ def test_refused_in_one_line(command, wrong, folder, tmp_path, monkeypatch, capf
     refused(command, [wrong], folder, capfd)
     assert sorted(folder.rglob("*")) == before
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("script", [path.stem for path in SCRIPTS.glob("*.py")])
+def test_scripts_hold_no_logic(script) -> None:
+    lines = (SCRIPTS / f"{script}.py").read_text().splitlines()
+    assert lines[1:] == [
+        "",
+        "from unfolded_ogamp.commands.main import main",
+        "",
+        'if __name__ == "__main__":',
+        f'    main("{script}")',
+    ]
+
+
+def test_a_script_fails_as_its_command_does(capfd) -> None:
+    assert run_script("simulate", "n_scenes=0") == 2
+    assert capfd.readouterr() == ("", "n_scenes must be at least 1, got 0\n")
+
+
+def test_help_shows_the_configuration(capfd) -> None:
+    assert run_script("simulate", "--help") == 0
+    assert capfd.readouterr().out == (CONF / "simulate.yaml").read_text()
+
+
+def test_messages_name_what_was_expected_and_found(folder, capfd) -> None:
+    expected = {
+        "moon=1": "moon: expected a key of the configuration, which --help shows, found none of that name\n",
+        "+moon=1": "expected only the keys scenario, n_scenes, seed, output, found 'moon'\n",
+        "moon": "moon: expected KEY=VALUE, found missing EQUAL at '<EOF>'\n",
+        "system=moon": "system: expected one of imaging, found 'moon'\n",
+        "scenario.n_tx=few": "scenario.n_tx must be a whole number, got 'few'\n",
+        "scenario.phase_std=inf": "scenario.phase_std must be a finite number, got inf\n",
+    }
+    for argument, message in expected.items():
+        assert refused("simulate", [argument], folder, capfd) == message
+    assert refused("estimate", ["input=???"], folder, capfd) == "input: expected input=VALUE, found none\n"
+
+
+def test_errors_of_ours_keep_their_traceback(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(simulate, "run", lambda *_: {}["a defect"])
+    with pytest.raises(KeyError):
+        status("simulate", [f"output={tmp_path}"])
+
+
+def test_every_field_of_settings_can_be_set(monkeypatch) -> None:
+    """All fields of a scenario, of the network, nested ones too, of loss, optimiser, data and run, without a plus."""
+    found = []
+    monkeypatch.setattr("unfolded_ogamp.commands.train.fit", lambda *arguments: found.append(arguments) or "last.ckpt")
+    arguments = [
+        "validation.bandwidth=null",
+        "validation.reflectivity_spread=3",
+        "network.greedy.restarts.autofocus.steps=7",
+    ]
+    arguments += ["loss.growth=2", "optimiser.final=0.5", "data.workers=1", "run.averaging=0.5", "mixture=toy"]
+    assert status("train", arguments) == 0
+    ((module, data, _, run),) = found
+    assert data.validation.reflectivity_spread == 3.0
+    assert data.training.name == "toy"
+    assert module.network.settings.greedy.restarts.autofocus.steps == 7
+    assert (module.loss.growth, module.optimiser.final, data.settings.workers, run.averaging) == (2.0, 0.5, 1, 0.5)
+
+
+@pytest.mark.parametrize("estimator", ["greedy", "matched_filter", "unfolded"])
+def test_no_number_that_is_not_finite_is_written(estimator, folder, tmp_path, capfd) -> None:
+    """What is not known has the spread of what may be anything; what cannot be computed is no estimate."""
+    arguments = [f"estimator={estimator}", f"output={tmp_path / 'out'}"]
+    assert status("estimate", [f"input={folder / 'scene.npz'}", *arguments]) == 0
+    with np.load(tmp_path / "out" / "estimate.npz") as archive:
+        numbers = {key: archive[key] for key in archive.files if archive[key].dtype.kind in "fc"}
+    assert len(numbers) >= 12
+    assert all(np.isfinite(array).all() for array in numbers.values())
+    capfd.readouterr()
+    assert status("estimate", [f"input={folder / 'loud.npz'}", *arguments[:1], f"output={tmp_path / 'loud'}"]) == 2
+    error = capfd.readouterr().err
+    assert error.count("\n") == 1
+    assert "expected finite numbers to be written, found" in error
+    assert list((tmp_path / "loud").iterdir()) == []
+
+
+def test_interrupted_command_is_one_line_and_130(tmp_path) -> None:
+    command = [sys.executable, str(SCRIPTS / "simulate.py"), "scenario=toy", "n_scenes=1000000", "output=scenes"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "scenes/scene_0000.npz\n"
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (130, "interrupted\n")
+
+
+def test_interrupted_training_is_one_line_and_130(tmp_path, monkeypatch, capfd) -> None:
+    """Lightning ends the program by itself, with another status."""
+    before = signal.getsignal(signal.SIGINT)
+    loss = "unfolded_ogamp.training.module.UnfoldedModule.training_step"
+    monkeypatch.setattr(loss, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    small = ["experiment=smoke", "validation.n_tx=5", "validation.n_rx=5", "mixture=toy", "data.validation_batches=1"]
+    assert status("train", [*small, "run.accelerator=cpu", f"run.output={tmp_path}"]) == 130
+    signal.signal(signal.SIGINT, before)
+    assert capfd.readouterr().err.splitlines()[-1] == "interrupted"

@@ -29,8 +29,8 @@ class Column:
         return f"{self.name} [{self.unit}]" if self.unit else self.name
 
     def number(self, value: float | None) -> str:
-        """One value of the metric; "-" for nan or None."""
-        return "-" if value is None or math.isnan(value) else f"{self.scale * value:.{self.digits}f}"
+        """One value of the metric; "-" for None and what is not finite."""
+        return "-" if value is None or not math.isfinite(value) else f"{self.scale * value:.{self.digits}f}"
 
     def interval(self, mean: float | None, low: float | None, high: float | None) -> str:
         """ "mean [low, high]"; "-" where there is no mean."""

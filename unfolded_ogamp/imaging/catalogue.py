@@ -46,6 +46,6 @@ def baseline(name: str) -> Estimator:
 
 CLASSIC: dict[str, Callable[..., Estimator]] = {
     **{name: alternating(name) for name in PRESETS},
-    "greedy": GreedyEstimator,
+    "greedy": lambda: GreedyEstimator(),
     **{name: partial(baseline, name) for name in BASELINES},
 }

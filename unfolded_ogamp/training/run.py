@@ -48,6 +48,8 @@ class RunSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        some = self.devices >= 1 or self.devices == -1
+        require(some, f"devices must be at least 1, or -1 for all, got {self.devices}")
         found = self.resume is None or Path(self.resume).is_file()
         require(found, f"resume must be a checkpoint file, found none at {self.resume}")
 

@@ -110,8 +110,8 @@ def _load(path: Path, console: Console) -> CsiFile | None:
 
 
 def _cells(metrics: MeasuredMetrics) -> list[str]:
-    residual = f"{metrics.residual_db:.1f} dB below the CSI".replace("-", "")
-    if not math.isnan(metrics.residual_over_noise):
+    residual = f"{_number(metrics.residual_db, 1, 1)} dB below the CSI".replace("-", "")
+    if math.isfinite(metrics.residual_over_noise):
         residual = f"{metrics.residual_over_noise:.3g} x noise"
     return [
         f"{metrics.found} of {metrics.n_true}",
@@ -124,7 +124,7 @@ def _cells(metrics: MeasuredMetrics) -> list[str]:
 
 
 def _number(value: float, scale: float, digits: int) -> str:
-    return "-" if math.isnan(value) else f"{scale * value:.{digits}f}"
+    return f"{scale * value:.{digits}f}" if math.isfinite(value) else "-"
 
 
 def _draw(file: CsiFile, estimate: Estimate, path: Path) -> None:

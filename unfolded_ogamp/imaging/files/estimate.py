@@ -1,13 +1,13 @@
 """The estimate file (.npz): the estimate from one CSI file, in the units of that file.
 
 position, position_std: of the scatterers, most probable first [S, D] [m].
-covariance: of the positions [S, D, D] [m^2].
+covariance: of the positions [S, D, D] [m^2]; of a uniform position in the region of interest where none is known.
 reflectivity: complex [S], in the units of the CSI.
 probability: that the scatterer exists [S].
 grid: pixel centres [N, D] [m].
 pixel_probability: that the pixel holds a scatterer [N].
 tx_phase, rx_phase: node phases [n_tx, K], [n_rx, K] [rad].
-tx_phase_std, rx_phase_std: their standard deviations [n_tx], [n_rx] [rad].
+tx_phase_std, rx_phase_std: their standard deviations [n_tx], [n_rx] [rad], at most that of a uniform phase.
 tx_without_los, rx_without_los: nodes without a line of sight where others have one, bool [n_tx], [n_rx]; their phases
     follow from scattering alone.
 noise_variance: estimated variance of the deviation from the model.
@@ -19,33 +19,43 @@ Texts, empty where they are not known: estimator, settings (as JSON, with the se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from unfolded_ogamp.files import write_npz
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.physics import PixelGrid
 
+UNIFORM_PHASE = math.pi / math.sqrt(3)  # standard deviation of a phase that may be any [rad]
+
 
 def save_estimate(
     path: str | Path, estimate: Estimate, grid: PixelGrid, origin: Mapping[str, str], index: int = 0
 ) -> None:
-    """Write the estimate of scene `index` of a batch, with the texts of `origin`; the file appears at once or never."""
+    """Write the estimate of scene `index` of a batch, with the texts of `origin`; the file appears at once or never.
+
+    Raises:
+        InputError: if the estimate is not finite.
+    """
     scatterers = estimate.scatterers[index]
+    covariance = finite_covariance(scatterers.covariance, grid, index)
     tensors = {
         "position": scatterers.position,
-        "position_std": scatterers.position_std,
-        "covariance": scatterers.covariance,
+        "position_std": covariance.diagonal(dim1=1, dim2=2).sqrt(),
+        "covariance": covariance,
         "reflectivity": scatterers.reflectivity,
         "probability": scatterers.probability,
         "grid": grid.centre[index],
         "pixel_probability": estimate.pixel_probability[index],
         "tx_phase": estimate.tx_phase[index],
         "rx_phase": estimate.rx_phase[index],
-        "tx_phase_std": estimate.tx_phase_std[index],
-        "rx_phase_std": estimate.rx_phase_std[index],
+        "tx_phase_std": estimate.tx_phase_std[index].clamp(max=UNIFORM_PHASE),
+        "rx_phase_std": estimate.rx_phase_std[index].clamp(max=UNIFORM_PHASE),
         "tx_without_los": estimate.tx_without_los[index],
         "rx_without_los": estimate.rx_without_los[index],
         "noise_variance": estimate.noise_variance[index],
@@ -54,3 +64,11 @@ def save_estimate(
     }
     arrays = {key: tensor.detach().cpu().numpy() for key, tensor in tensors.items()}
     write_npz(path, arrays | {key: np.array(text) for key, text in origin.items()})
+
+
+def finite_covariance(covariance: Tensor, grid: PixelGrid, index: int) -> Tensor:
+    """Covariances [S, D, D] [m^2] with infinite ones replaced by that of a uniform position in the region."""
+    centre = grid.centre[index]
+    side = centre.amax(0) - centre.amin(0) + grid.pixel[index]
+    infinite = covariance.isinf().flatten(1).any(1)
+    return torch.where(infinite[:, None, None], torch.diag(side.square() / 12).to(covariance), covariance)

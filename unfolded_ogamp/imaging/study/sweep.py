@@ -147,4 +147,6 @@ def _interval(column: Column, row: Row) -> str:
 
 
 def _cell(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.4g}"
+    if isinstance(value, str):
+        return value
+    return f"{value:.4g}" if math.isfinite(value) else "-"
