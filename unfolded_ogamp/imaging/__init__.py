@@ -1,4 +1,4 @@
-"""Imaging: scatterers off any grid and the phase of every node, from the CSI of a distributed array.
+"""Imaging: off-grid positions of scatterers and the phase of every node, from the CSI of a distributed array.
 
 These names are what most programs need. The figures need matplotlib, which is imported when they are asked for.
 """
