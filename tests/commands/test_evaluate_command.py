@@ -86,7 +86,7 @@ def test_results_do_not_depend_on_the_company(network, tmp_path):
 
 
 REFUSED = {
-    "scenario": ("scenarios=[paper,moon]", "scenarios: expected some of blind, blocked, coarse, "),
+    "scenario": ("scenarios=[paper,moon]", "scenario: expected one of default, paper, toy, "),
     "estimator": ("estimators=[moon]", "estimator: expected one of unfolded, "),
     "scenes": ("n_scenes=0", "n_scenes must be at least 1, got 0"),
     "batch": ("batch_size=few", "batch_size must be a whole number, got 'few'"),
