@@ -1,4 +1,4 @@
-"""The estimate that an estimator returns, in the units of the CSI, from what it has found in problem units."""
+"""Assemble the estimate, in the units of the CSI, from the results of an estimator in problem units."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unfolded_ogamp.physics import link_phasor, relative_to_reference
 from unfolded_ogamp.records import concatenate
 
 
-def conclude(
+def from_parts(
     problem: Problem,
     scatterers: list[Scatterers],
     tx_phase: Tensor,
@@ -36,14 +36,15 @@ def conclude(
     Args:
         problem: geometry, CSI and units.
         scatterers: of every scene, in the units of the CSI.
-        tx_phase, rx_phase: node phases [B, n_tx, K'], [B, n_rx, K'], K' = 1 where the frequencies share them.
+        tx_phase, rx_phase: node phases [B, n_tx, K'], [B, n_rx, K'], K' = 1 if all frequencies share a phase.
         phase_std: standard deviations of Tx and Rx phases [B, n_tx], [B, n_rx], see `Estimate`.
         reference: channel without phases, line of sight included, complex [B, n_tx, n_rx, K].
         pixel_probability: [B, N].
         finite: see `Estimate`.
         history: in the units of the CSI.
-        noise: variance of the noise that the residual shows [B], where the mean of the residual is not that.
-        misfit: scenes in which the residual is not the noise alone: it then adds to the noise variance; bool [B].
+        noise: noise variance estimated from the residual [B]; by default the mean power of the residual.
+        misfit: scenes whose residual exceeds the noise, bool [B]; there, `noise` can raise the noise variance. By
+            default the given noise variance is reported.
     """
     prediction = reference * link_phasor(tx_phase, rx_phase).conj() * problem.link
     residual = problem.mean_power(problem.csi - prediction)
@@ -71,27 +72,27 @@ def conclude(
     )
 
 
-def of_model(
+def from_model(
     model: Model,
     problem: Problem,
     margin: float,
     dtype: torch.dtype,
     decide: Callable[[Model, Problem, Uncertainty], Tensor] | None = None,
 ) -> Estimate:
-    """The estimate that a model stands for, with the uncertainty of the joint likelihood.
+    """The estimate of a model, with the uncertainty of the joint likelihood.
 
     Args:
         model: in double precision, corrections refitted.
         problem: geometry, CSI and units.
-        margin: standard deviations by which a residual that is consistent with the noise may exceed it.
+        margin: number of standard deviations by which a residual consistent with the noise may exceed it.
         dtype: real precision of the estimate.
-        decide: probability that a source is a scatterer [B, S], by the model, the problem and the uncertainty; by
-            default that of its echoes in noise.
+        decide: probability that a source is a scatterer [B, S], from model, problem and uncertainty; by default
+            `presence` of its echoes.
 
     Warns:
-        MismatchWarning: if the model does not fit the CSI; uncertainties then are those that nodes show.
+        MismatchWarning: if the model does not fit the CSI; uncertainties then use the jackknife noise of the nodes.
     """
-    # where the noise is not known it is what the residual shows
+    # if the noise variance is unknown, the residual gives it
     noise = model_selection.noise_power(model, problem)
     ratio = torch.ones_like(noise) if problem.noise_variance is None else noise / problem.noise_variance
     misfit = (ratio > 1) & ~model_selection.consistent(model, problem, margin)
@@ -114,12 +115,12 @@ def of_model(
     scatterers = [_by_strength(one, dtype) for one in found]
     sources = model.sources
     residual = (model.cost / problem.n_samples * problem.unit.square())[:, None].to(dtype)
-    # a phase that the CSI does not determine stays so without any noise
+    # a phase that the CSI does not determine has an infinite deviation, even without noise
     tx_std, rx_std = (
         (variance * noise[:, None]).nan_to_num(nan=torch.inf, posinf=torch.inf).sqrt()
         for variance in (known.tx_phase, known.rx_phase)
     )
-    return conclude(
+    return from_parts(
         problem.to(dtype=dtype),
         scatterers,
         *(sources.tx_phase[..., None].to(dtype), sources.rx_phase[..., None].to(dtype)),
@@ -136,7 +137,7 @@ def of_model(
 def _listed(
     model: Model, problem: Problem, known: Uncertainty, level: Tensor, probability: Tensor, scene: int
 ) -> Scatterers:
-    """The sources of a scene in the units of the CSI; `level` is the noise variance that counts for each [B, S]."""
+    """The sources of a scene in the units of the CSI; `level` is the noise variance for each source [B, S]."""
     sources = model.sources
     used = sources.used[scene]
     return Scatterers(
@@ -148,7 +149,7 @@ def _listed(
 
 
 def _by_strength(found: Scatterers, dtype: torch.dtype) -> Scatterers:
-    """The scatterers in the order of amplitude times probability, in the real precision `dtype`."""
+    """The scatterers in descending order of amplitude times probability, in the real precision `dtype`."""
     order = (found.reflectivity.abs() * found.probability).argsort(descending=True)
     return Scatterers(
         position=found.position[order].to(dtype),
@@ -159,7 +160,7 @@ def _by_strength(found: Scatterers, dtype: torch.dtype) -> Scatterers:
 
 
 def join(entries: list[History]) -> History:
-    """One history of entries [B, 1] in order."""
+    """Concatenate entries [B, 1] to one history, in order."""
     return History(
         residual=torch.cat([entry.residual for entry in entries], dim=1),
         change=torch.cat([entry.change for entry in entries], dim=1),
@@ -168,21 +169,21 @@ def join(entries: list[History]) -> History:
 
 
 def presence(above_noise: Tensor, n_pixels: int) -> Tensor:
-    """Probability of scatterers whose echoes have this power over the noise: that noise shows as much in no pixel.
+    """Probability of scatterers from the power of their echoes over the noise variance.
 
-    It is at least a half, for what an estimator has accepted.
+    It is 1 - p / 2, p the probability (union bound) that noise reaches this power in any pixel, and thus at least 1/2.
     """
     return 1 - 0.5 * (n_pixels * torch.exp(-above_noise)).clamp(max=1.0)
 
 
 def pixel_presence(position: Tensor, probability: Tensor, centre: Tensor) -> Tensor:
-    """Largest probability in every pixel [N] of scatterers [S, D] with probabilities [S]; centres [N, D]."""
+    """Largest probability of the scatterers [S, D] in every pixel [N]; probabilities are [S], centres [N, D]."""
     nearest = torch.cdist(position, centre).argmin(1)
     return torch.zeros_like(centre[:, 0]).scatter_reduce(0, nearest, probability, "amax")
 
 
 def batched(estimates: Sequence[Estimate]) -> Estimate:
-    """One estimate of all scenes, in order; histories that ended earlier repeat their last entry."""
+    """Concatenate estimates to one batch, in order; shorter histories repeat their last entry."""
     length = max(estimate.history.residual.shape[1] for estimate in estimates)
 
     def lengthened(entry: Tensor) -> Tensor:

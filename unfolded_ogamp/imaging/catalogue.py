@@ -17,10 +17,10 @@ BENCHMARK_EXTRA = ("pylops", "pyproximal")
 
 
 def alternating(preset: str) -> Callable[[int | None], Estimator]:
-    """A builder of the estimator of a preset."""
+    """A function that builds the estimator of a preset."""
 
     def build(blocks: int | None = None) -> Estimator:
-        """With a largest number of alternations; None leaves it to the preset."""
+        """Build it with at most `blocks` alternations; None uses the number of the preset."""
         settings = PRESETS[preset]()
         return AlternatingEstimator(settings if blocks is None else replace(settings, blocks=blocks))
 
@@ -28,10 +28,10 @@ def alternating(preset: str) -> Callable[[int | None], Estimator]:
 
 
 def baseline(name: str) -> Estimator:
-    """The baseline of a name.
+    """The baseline of this name.
 
     Raises:
-        InputError: if it needs the benchmark extra and that is not installed.
+        InputError: if the baseline needs the benchmark extra, which is not installed.
     """
     try:
         return build_baseline(name)

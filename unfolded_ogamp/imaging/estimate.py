@@ -1,4 +1,4 @@
-"""What every estimator returns, classic or learned: `estimator(csi, array, grid) -> Estimate`."""
+"""The estimate that every estimator of imaging returns: `estimator(csi, array, grid) -> Estimate`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from unfolded_ogamp.records import Record
 
 @dataclass(frozen=True)
 class Scatterers:
-    """The scatterers reported in one scene, most probable first.
+    """The estimated scatterers of one scene, most probable first.
 
     Attributes:
         position: [S, D], [m].
-        covariance: of `position` [S, D, D], [m^2], that the curvature of the likelihood gives with all else unknown
-            too; what an estimator that has not converged adds to it is not in it.
+        covariance: covariance of `position` [S, D, D], [m^2], from the curvature of the likelihood with all other
+            unknowns free. It does not contain the error of an estimator that has not converged.
         reflectivity: complex [S], in the units of the CSI.
-        probability: that the scatterer exists [S].
+        probability: probability that the scatterer exists [S].
     """
 
     position: Tensor
@@ -36,11 +36,11 @@ class Scatterers:
 
 @dataclass(frozen=True)
 class History(Record):
-    """How the estimate came about, one entry per imaging iteration; T is the number of iterations run.
+    """Course of the estimation, one entry for each of T imaging iterations.
 
     Attributes:
-        residual: mean |y - model|^2 over the links, in the units of |CSI|^2 [B, T].
-        change: mean absolute change of the reflectivity over the pixels, in units of its scale in the problem [B, T].
+        residual: mean |y - prediction|^2 over the links, in the units of |CSI|^2 [B, T].
+        change: mean absolute change of the reflectivity over the pixels, in problem units [B, T].
         active: number of active pixels [B, T].
     """
 
@@ -57,16 +57,16 @@ class Estimate:
         scatterers: one list of scatterers per scene.
         tx_phase, rx_phase: node phases [B, n_tx, K], [B, n_rx, K], [rad], relative to the node with most links (7).
         tx_phase_std, rx_phase_std: standard deviation of the node phases [B, n_tx], [B, n_rx], [rad], without the mean
-            of each side, which cannot be observed without a line of sight; inf where the CSI does not tell them.
+            of each side, which cannot be observed without a line of sight; inf if the CSI does not determine the phase.
         pixel_probability: probability that a pixel holds a scatterer [B, N].
-        noise_variance: variance of the noise, as given with the CSI, else as the residual shows it; with what the model
-            leaves unexplained where that is more than noise, and the estimator finds out [B].
-        prediction: noise-free CSI that the estimate predicts, complex [B, n_tx, n_rx, K].
+        noise_variance: noise variance of the CSI; estimated from the residual if it is unknown, or if the estimator
+            detects that the residual exceeds it [B].
+        prediction: predicted noise-free CSI, complex [B, n_tx, n_rx, K].
         residual: mean |y - prediction|^2 over the existing links [B].
-        tx_without_los, rx_without_los: nodes without a trusted line of sight where others have one, bool [B, n_tx],
-            [B, n_rx]: their phases come from scattering alone.
-        finite: False where a non-finite state ended the run early; the estimate is then the last finite one, bool [B].
-        history: how it got there.
+        tx_without_los, rx_without_los: nodes without a trusted line of sight in scenes where others have one,
+            bool [B, n_tx], [B, n_rx]; their phases come from scattering alone.
+        finite: False if a non-finite state ended the run; the estimate is then the last finite one, bool [B].
+        history: course of the estimation.
     """
 
     scatterers: list[Scatterers]
@@ -85,6 +85,6 @@ class Estimate:
 
 
 class Estimator(Protocol):
-    """The one call that classic estimators and networks share."""
+    """The call that classic estimators and networks share."""
 
     def __call__(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate: ...

@@ -1,4 +1,4 @@
-"""How far an estimate is from what is known of a measured scene, whose targets are no points."""
+"""Metrics of estimates of measured scenes, with partly known truth and extended targets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from unfolded_ogamp.evaluation.point_sets import match, pairwise_distance
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.physics import Csi, NodeArray, link_phase, link_phase_error
 
-WIDE_GATE = 0.25  # largest distance of a matched pair, in carrier wavelengths: targets have size
+WIDE_GATE = 0.25  # largest distance of a matched pair, in carrier wavelengths; wide because targets are extended
 
 
 class Truth(Protocol):
-    """What is known of the truth of a batch of one: a `Scene` knows it all, a CSI file what it says."""
+    """The known truth of a batch of one scene: complete for a `Scene`, partial for a CSI file."""
 
     @property
     def position(self) -> Tensor: ...
@@ -35,11 +35,11 @@ class MeasuredMetrics:
         n_true: number of targets.
         found: targets with a scatterer of their own within lambda_c / 4.
         false: scatterers without a target of their own.
-        phase_rmse: root mean square link phase error, gauge removed [rad]; nan where the phases are not known.
+        phase_rmse: root mean square link phase error, gauge removed [rad]; nan if the true phases are unknown.
         strongest: distance of the strongest scatterer to the nearest target [m]; nan without scatterers.
-        strongest_false_db: strongest false scatterer to the strongest of all [dB]; nan where none is false.
-        residual_over_noise: mean |y - prediction|^2 over the noise variance; nan where that is not known.
-        residual_db: the same over the power of the CSI [dB].
+        strongest_false_db: strongest false scatterer over the strongest of all [dB]; nan if none is false.
+        residual_over_noise: mean |y - prediction|^2 over the noise variance; nan if that is unknown.
+        residual_db: mean |y - prediction|^2 over the power of the CSI [dB].
     """
 
     n_true: int

@@ -1,4 +1,4 @@
-"""The estimation problem in units of order one, whatever the range, wavelength and scale of the CSI."""
+"""The estimation problem in problem units: of order one for any range, wavelength and scale of the CSI."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from unfolded_ogamp.records import Record
 
 @dataclass(frozen=True)
 class Problem(Record):
-    """What an estimator works on; it never changes after it is posed.
+    """CSI and geometry in problem units, the input of an estimator; it never changes.
 
     Attributes:
         array, grid: geometry.
         csi: measured CSI in problem units, complex [B, n_tx, n_rx, K], zero where there is no link.
         los: line-of-sight part of the reference channel in problem units, [B, n_tx, n_rx, K], zero where there is none.
-        trusted: 1.0 where the line of sight may be used for synchronisation, else 0.0: [B, n_tx, n_rx, 1].
-        link: 1.0 where the link is measured, else 0.0: [B, n_tx, n_rx, 1].
-        noise_variance: of the noise in problem units [B], or None where it is not known.
+        trusted: 1.0 if the line of sight of a link may be used for synchronisation, else 0.0: [B, n_tx, n_rx, 1].
+        link: 1.0 if the link is measured, else 0.0: [B, n_tx, n_rx, 1].
+        noise_variance: noise variance in problem units [B], or None if it is unknown.
         dictionary_scale: gain that is 1 in problem units [B].
         reflectivity_scale: reflectivity that is 1 in problem units [B].
     """
@@ -55,14 +55,14 @@ class Problem(Record):
 
     @property
     def without_los(self) -> tuple[Tensor, Tensor]:
-        """Tx [B, n_tx] and Rx [B, n_rx] without a trusted line of sight where others have one, bool."""
+        """Tx [B, n_tx] and Rx [B, n_rx] without a trusted line of sight in scenes where others have one; bool."""
         trusted = self.trusted[..., 0] > 0
         without = isolated_nodes(trusted) & trusted.any((1, 2))[:, None]
         tx, rx = without.split(list(trusted.shape[1:]), dim=1)
         return tx, rx
 
     def search_grid(self, spacing: float) -> SearchGrid:
-        """Positions that fill the pixels, at most `spacing` wavelengths apart along a coordinate."""
+        """The search grid: positions in all pixels, at most `spacing` wavelengths apart along a coordinate."""
         return SearchGrid.of(self.array, self.grid, self.link, self.dictionary_scale, spacing)
 
     def mean_power(self, residual: Tensor) -> Tensor:
@@ -72,15 +72,15 @@ class Problem(Record):
 
 
 def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | None) -> Problem:
-    """Bring CSI and geometry to problem units.
+    """Convert CSI and geometry to problem units.
 
     Args:
-        csi, array, grid: what was measured and where; batches of the same size and precision.
-        expected_count: expected number of scatterers [B] by which the scale of the reflectivity is taken from the mean
-            power of the scattered part of the CSI; None takes the reflectivity in units of the CSI, as the paper does.
+        csi, array, grid: CSI and geometry; batches of the same size and precision.
+        expected_count: expected number of scatterers [B]. With the mean scattered power of the CSI, it gives the scale
+            of the reflectivity; None sets that scale to one, as the paper does.
 
     Raises:
-        ValueError: if shapes do not fit one another.
+        ValueError: if shapes do not match.
     """
     _check(csi, array, grid)
     link = csi.link[..., None].to(grid.centre.dtype)
@@ -93,7 +93,7 @@ def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | N
         total = csi.value.abs().square().mul(link).sum((1, 2, 3)) / count
         if csi.noise_variance is not None:
             power = power - csi.noise_variance
-        # noise and imperfect line of sight can take more than there is; a hundredth of the power always stays
+        # at least a hundredth of the power: noise variance or line of sight can be larger than the power itself
         reflectivity = torch.maximum(power, 0.01 * total).div(expected_count).sqrt() / dictionary
         reflectivity = torch.where(reflectivity > 0, reflectivity, 1)
     unit = dictionary * reflectivity

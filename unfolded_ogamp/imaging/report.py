@@ -1,4 +1,4 @@
-"""An estimate from a CSI file on the screen and as a picture. Needs `rich` and `matplotlib`."""
+"""The report on an estimate from a CSI file, as text and as a picture. Needs `rich` and `matplotlib`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from unfolded_ogamp.imaging.files.arrays import CsiFile
 from unfolded_ogamp.imaging.mismatch.diagnosis import MismatchWarning
 
 STRONGEST = 8
-MISFIT = 10.0  # times the noise above which the residual is no noise
-LITTLE = 0.5  # share of the power of the CSI that an estimate had better explain
+MISFIT = 10.0  # residual over noise variance from which a note appears
+LITTLE = 0.5  # residual over power of the CSI from which a note appears
 
 
 def description(file: CsiFile) -> str:
-    """What is estimated from, before it may take a while."""
+    """Size and region of the measurement, shown before the estimation."""
     n_tx, n_rx, n_frequencies = file.csi.value.shape[1:]
     lower, upper = (end.tolist() for end in (file.grid.centre[0].amin(0), file.grid.centre[0].amax(0)))
     span = " x ".join(f"{low:.4g} ... {high:.4g}" for low, high in zip(lower, upper, strict=True))
@@ -32,21 +32,21 @@ def description(file: CsiFile) -> str:
 
 
 def picture(file: CsiFile, estimate: Estimate) -> Figure:
-    """The page on an estimate."""
+    """The picture of an estimate."""
     phase_std = torch.cat([estimate.tx_phase_std[0], estimate.rx_phase_std[0]])
     return estimate_figure(file.csi, file.array, file.grid, estimate, phase_std, file.truth)
 
 
 def report(file: CsiFile, estimate: Estimate, notes: Sequence[Warning]) -> Iterator[str | Table]:
-    """Lines on an estimate and what is doubtful about it, then its strongest scatterers."""
+    """A summary of an estimate, notes on possible problems, and a table of its strongest scatterers."""
     yield f"{_headline(file, estimate)}."
     if blocked := _nodes_without_los(estimate):
         yield f"No line of sight: {', '.join(blocked)}; their phases come from scattering alone."
     for note in notes:
         yield f"Note: {note}."
     residual, noise = float(estimate.residual[0]), file.csi.noise_variance
-    told = any(isinstance(note, MismatchWarning) for note in notes)
-    if noise is not None and not told and residual > MISFIT * float(noise[0]):
+    warned = any(isinstance(note, MismatchWarning) for note in notes)
+    if noise is not None and not warned and residual > MISFIT * float(noise[0]):
         yield (
             f"Note: the residual is {residual / float(noise[0]):.3g} times the noise: the model leaves something out, "
             "and scatterers in its place may be invented; check los, los_channel and the positions."
@@ -58,7 +58,7 @@ def report(file: CsiFile, estimate: Estimate, notes: Sequence[Warning]) -> Itera
 
 
 def scatterer_table(estimate: Estimate) -> Table:
-    """The strongest scatterers of a batch of one."""
+    """A table of the strongest scatterers of a batch of one."""
     scatterers = estimate.scatterers[0]
     strength = scatterers.reflectivity.abs()
     order = strength.argsort(descending=True)[:STRONGEST]
@@ -74,7 +74,7 @@ def scatterer_table(estimate: Estimate) -> Table:
 
 
 def _nodes_without_los(estimate: Estimate) -> list[str]:
-    """Names of the nodes of a batch of one that have no line of sight where others do, numbered from 0."""
+    """Names, numbered from 0, of the nodes without a line of sight in a scene where others have one."""
     sides = (("Tx", estimate.tx_without_los), ("Rx", estimate.rx_without_los))
     return [f"{side} {node}" for side, without in sides for node in without[0].nonzero()[:, 0].tolist()]
 

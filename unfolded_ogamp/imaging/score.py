@@ -1,4 +1,4 @@
-"""How far one estimate is from one scene: detection, positions, phases and the channel it predicts."""
+"""Metrics of one estimate of one simulated scene: detection, positions, phases and predicted channel."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ class SceneMetrics:
     """Metrics of one estimate of one scene.
 
     Attributes:
-        n_true, n_estimated: number of true and of reported scatterers.
-        missed, false: true scatterers without, and reported scatterers without a partner within lambda_c / 10.
+        n_true, n_estimated: number of true and of estimated scatterers.
+        missed, false: true scatterers, and estimated scatterers, without a partner within lambda_c / 10.
         success: none missed and none false.
-        position_rmse: root mean square distance of the matched pairs [m]; nan where nothing is matched.
-        position_efficiency: `position_rmse` over the joint bound of the matched scatterers: 1 on the bound, larger is
-            worse; nan where nothing is matched or there is no finite bound.
+        position_rmse: root mean square distance of the matched pairs [m]; nan without matched pairs.
+        position_efficiency: `position_rmse` over the joint bound of the matched scatterers; 1 is optimal. nan without
+            matched pairs or a finite bound.
         phase_rmse: root mean square link phase error over links and frequencies, gauge removed [rad] (erratum 4);
             nan without links.
-        phase_efficiency: `phase_rmse` over its joint bound; nan where there is no finite bound.
-        chamfer: mean distance to the nearest, truth to estimate plus estimate to truth [m] (erratum 5). With one of
-            the two sets empty it is the diagonal of the region of interest, with both empty zero.
+        phase_efficiency: `phase_rmse` over its joint bound; nan without a finite bound.
+        chamfer: mean distance to the nearest, truth to estimate plus estimate to truth [m] (erratum 5). If one of the
+            two sets is empty, it is the diagonal of the region of interest; if both are, zero.
         chamfer_squared: the same with squared distances, equation (64) to the letter [m^2].
         gospa: GOSPA distance of order 2 with cut-off lambda_c / 2 and alpha = 2 [m].
-        channel_nmse_db: squared error of the predicted noise-free CSI over its power, on the links [dB]. The
-            prediction carries the phases, so that no gauge is left in it. nan where the CSI has no power.
-        residual: mean squared difference of the measured CSI and the predicted one over the variance of the noise.
-        position_inside_50, _90, _99: share of the matched true positions inside the ellipse of that probability in per
-            cent that the estimate draws around its own; nan where nothing is matched.
-        phase_inside_50, _90, _99: share of the node phases alike, gauge removed.
+        channel_nmse_db: squared error of the predicted noise-free CSI over its power, on the links [dB]. The prediction
+            includes the phases and thus has no gauge. nan if the CSI has no power.
+        residual: mean |y - prediction|^2 over the noise variance.
+        position_inside_50, _90, _99: share of the matched true positions inside the confidence ellipse of that
+            probability [%] around the estimate; nan without matched pairs.
+        phase_inside_50, _90, _99: the same share for node phases, gauge removed.
     """
 
     n_true: int
@@ -67,13 +67,13 @@ class SceneMetrics:
 
 
 def roi_diagonal(grid: PixelGrid) -> float:
-    """Diagonal of the region that the pixels of one scene cover [m]."""
+    """Diagonal of the region of interest of one scene [m]."""
     centre, pixel = grid.centre[0], grid.pixel[0]
     return float((centre.amax(0) - centre.amin(0) + pixel).norm())
 
 
 def phase_error(scene: Scene, estimate: Estimate, index: int) -> Tensor:
-    """Link phase error of one scene with the gauge removed: [n_tx, n_rx, K], [rad], zero where there is no link."""
+    """Link phase error of one scene, gauge removed: [n_tx, n_rx, K], [rad], zero without a link."""
     one = scene[slice(index, index + 1)].to(dtype=torch.float64, device="cpu")
     tx_phase, rx_phase = _plain(estimate.tx_phase[index])[None], _plain(estimate.rx_phase[index])[None]
     true = link_phase(one.tx_phase, one.rx_phase)
@@ -81,14 +81,14 @@ def phase_error(scene: Scene, estimate: Estimate, index: int) -> Tensor:
 
 
 def node_phase_error(tx_phase: Tensor, rx_phase: Tensor, link: Tensor) -> Tensor:
-    """Phases of the nodes with what cannot be observed taken out: [n_tx + n_rx], [rad] in (-pi, pi].
+    """Node phases without their unobservable part: [n_tx + n_rx], [rad] in (-pi, pi].
 
-    Tx and Rx lose a circular mean each, nodes weighted by their links: the links then have none either. Frequencies are
-    averaged. A node without links is nan.
+    That part is the circular mean of Tx and that of Rx, nodes weighted by their links. Frequencies are averaged. The
+    phase of a node without links is nan.
 
     Args:
         tx_phase, rx_phase: phases or differences of phases [n_tx, K], [n_rx, K], [rad].
-        link: which links exist, bool [n_tx, n_rx].
+        link: existing links, bool [n_tx, n_rx].
     """
     sides = []
     for phase, degree in ((tx_phase, link.sum(1)), (rx_phase, link.sum(0))):
@@ -140,9 +140,9 @@ def inside_regions(scene: Scene, estimate: Estimate, index: int, true: Tensor, e
     """Shares of the matched true positions and of the node phases in their confidence regions, by name of the metric.
 
     Args:
-        scene: that one scene, in float64.
-        estimate: of its batch.
-        index: of the scene in that batch.
+        scene: the scene, a batch of one in float64.
+        estimate: estimate of the whole batch.
+        index: index of the scene in that batch.
         true, estimated: indices of the matched pairs.
     """
     found = estimate.scatterers[index]
@@ -167,7 +167,7 @@ def _plain(tensor: Tensor) -> Tensor:
 
 
 def _rms(value: Tensor) -> float:
-    """Root mean square of all entries; nan of none."""
+    """Root mean square of all entries; nan without entries."""
     return float(value.square().mean().sqrt())
 
 

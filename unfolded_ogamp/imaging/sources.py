@@ -1,4 +1,4 @@
-"""Point scatterers and node phases as unknowns, with slots so that the scenes of a batch may hold different numbers."""
+"""Point scatterers and node phases as unknowns; slots let scenes of one batch hold different numbers of scatterers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unfolded_ogamp.records import Record
 
 @dataclass(frozen=True)
 class Sources(Record):
-    """Point scatterers and node phases that are supposed to have made the CSI; S counts slots, used or not.
+    """Point scatterers and node phases of a model; S is the number of slots, used or unused.
 
     Attributes:
         position: [B, S, D], [m].
@@ -32,7 +32,7 @@ class Sources(Record):
 
     @classmethod
     def of_scene(cls, scene: Scene, problem: Problem) -> Self:
-        """The truth: the scatterers and first phases of a scene, in the units and the precision of its problem."""
+        """The true scatterers of a scene and its node phases on the first subcarrier, in the units of its problem."""
         exact = scene.to(dtype=problem.link.dtype)
         return cls(
             position=exact.position,
@@ -44,18 +44,18 @@ class Sources(Record):
 
     @property
     def rotation(self) -> Tensor:
-        """exp(j Phi) [B, n_tx, n_rx, 1], what takes the phases out of the CSI."""
+        """exp(j Phi) [B, n_tx, n_rx, 1]: the factor that removes the node phases from the CSI."""
         return link_phasor(self.tx_phase[..., None], self.rx_phase[..., None])
 
 
 def used_first(used: Tensor) -> Tensor:
-    """Order of the slots [B, S'] with those in `used` [B, S] first; S' is what the fullest scene needs."""
+    """Indices of slots [B, S'], those in `used` [B, S] first; S' is the largest number of used slots in a scene."""
     order = used.to(torch.int8).argsort(dim=1, descending=True, stable=True)
     return order[:, : int(used.sum(1).max())]
 
 
-def compact(sources: Sources) -> Sources:
-    """Used slots first, and no more slots than the fullest scene needs."""
+def trim(sources: Sources) -> Sources:
+    """The same sources with used slots first, and only as many slots as the scene with most sources needs."""
     order = used_first(sources.used)
     used = sources.used.gather(1, order)
     return replace(
@@ -66,14 +66,14 @@ def compact(sources: Sources) -> Sources:
     )
 
 
-def drop(sources: Sources, dropped: Tensor) -> Sources:
-    """The same slots, those in `dropped` [B, S] unused."""
-    used = sources.used & ~dropped
+def remove(sources: Sources, removed: Tensor) -> Sources:
+    """The same slots, with those in `removed`, bool [B, S], unused."""
+    used = sources.used & ~removed
     return replace(sources, used=used, reflectivity=torch.where(used, sources.reflectivity, 0))
 
 
-def padded(sources: Sources, n_slots: int) -> Sources:
-    """The same sources with `n_slots` slots, the new ones unused."""
+def pad(sources: Sources, n_slots: int) -> Sources:
+    """The same sources with `n_slots` slots; the new slots are unused."""
     batch, old, dimension = sources.position.shape
     return replace(
         sources,

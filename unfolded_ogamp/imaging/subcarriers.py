@@ -1,4 +1,4 @@
-"""Subcarriers that see the region alike, averaged into one: the same information in a fraction of the numbers."""
+"""Averaging of subcarriers with nearly equal responses: the same information in fewer numbers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ LARGEST_ANGLE = 0.1  # [rad]; an average over plus and minus this loses less tha
 
 
 def coherent(problem: Problem) -> Problem:
-    """The problem on as few frequencies as carry the same information about the region.
+    """The problem with groups of neighbouring subcarriers averaged.
 
-    Neighbouring subcarriers, delayed by what an echo from the middle of the region takes, differ only by how much
-    later or earlier the others, and the lines of sight, arrive. Where that turns none by more than a tenth of a radian
-    their average is what one subcarrier in their middle would measure, with less noise. Node phases are the same on all
-    of them.
+    The delay of an echo from the middle of the region is first compensated. The subcarriers of a group then differ only
+    because other echoes and lines of sight arrive earlier or later. If their phases differ by less than `LARGEST_ANGLE`,
+    the average equals a measurement on one subcarrier in the middle of the group, with less noise. All subcarriers share
+    the node phases.
     """
     size = group_size(problem)
     if size == 1:
@@ -27,7 +27,7 @@ def coherent(problem: Problem) -> Problem:
     frequency = problem.array.frequency.unflatten(1, (-1, size))
     middle = frequency.mean(2)
     path = _through_middle(problem)
-    # advanced by the delay to the middle of the region, relative to the middle of the group
+    # compensates the delay over the middle of the region, relative to the middle of the group
     turns = (frequency - middle[..., None]).flatten(1)[:, None, None] * (path / SPEED_OF_LIGHT)[..., None]
     advance = unit_phasor(turns).conj().resolve_conj()
 
@@ -45,7 +45,7 @@ def coherent(problem: Problem) -> Problem:
 
 
 def group_size(problem: Problem) -> int:
-    """Largest number of neighbouring subcarriers, a divisor of K, that can be averaged in every scene of the batch."""
+    """Largest divisor of K such that groups of this many subcarriers can be averaged in every scene of the batch."""
     frequency, grid = problem.array.frequency, problem.grid
     corner = (grid.centre - grid.centre.mean(1, keepdim=True)).norm(dim=2).amax(1) + grid.pixel
     spread = 2 * corner / SPEED_OF_LIGHT  # of bistatic delays, to either side of the middle
@@ -62,6 +62,6 @@ def group_size(problem: Problem) -> int:
 
 
 def _through_middle(problem: Problem) -> Tensor:
-    """Length of the path from every Tx over the middle of the region to every Rx [B, n_tx, n_rx], [m]."""
+    """Length of the path from every Tx via the middle of the region to every Rx [B, n_tx, n_rx], [m]."""
     centre = problem.grid.centre.mean(1, keepdim=True)
     return distances(problem.array.tx, centre) + distances(problem.array.rx, centre).mT

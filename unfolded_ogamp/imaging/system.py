@@ -1,6 +1,6 @@
-"""What imaging hands in: scatterers off any grid and node phases, from the CSI of a distributed array.
+"""Imaging as a system: all parts that the commands use, see `unfolded_ogamp.system`.
 
-What needs matplotlib or rich is imported when it is asked for: networks load and estimate without them.
+Functions that need matplotlib or rich import them when called, so that networks load and estimate without them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def card(network: UnfoldedOGAMP) -> list[str]:
-    """What the network of an exported folder is and how it is used."""
+    """The lines of the model card that describe a network and its use."""
     settings = network.settings
     return [
         "# Unfolded OG-AMP",
@@ -44,7 +44,7 @@ def card(network: UnfoldedOGAMP) -> list[str]:
         "",
         "```python",
         "from unfolded_ogamp import load_pretrained",
-        "from unfolded_ogamp.imaging.files.csi import load_csi",
+        "from unfolded_ogamp.imaging import load_csi",
         "",
         'file = load_csi("scene.npz")',
         'estimate = load_pretrained("path/to/this/folder")(file.csi, file.array, file.grid)',
@@ -53,7 +53,7 @@ def card(network: UnfoldedOGAMP) -> list[str]:
 
 
 def adapt(network: UnfoldedOGAMP, inputs: tuple[Any, ...], steps: int) -> tuple[UnfoldedOGAMP, str]:
-    """The network tuned to the CSI of one scene, and what that came to."""
+    """The network adapted to the CSI of one scene, and a sentence on the result."""
     csi, array, grid = inputs
     tuned = adapted(network, csi, array, grid, AdaptationSettings(steps=steps))
     sentence = (
@@ -64,40 +64,40 @@ def adapt(network: UnfoldedOGAMP, inputs: tuple[Any, ...], steps: int) -> tuple[
 
 
 def comparison(scene: Scene, estimates: Mapping[str, Estimate], index: int) -> Figure:
-    """Truth and estimates side by side."""
+    """A figure with truth and estimates side by side."""
     from unfolded_ogamp.imaging.figures.comparison import comparison_figure
 
     return comparison_figure(scene, estimates, index)
 
 
 def describe(file: CsiFile) -> str:
-    """What is estimated from."""
+    """A description of a CSI file."""
     from unfolded_ogamp.imaging.report import description
 
     return description(file)
 
 
 def report(file: CsiFile, estimate: Estimate, notes: Sequence[Warning]) -> Iterable[Any]:
-    """What an estimate says."""
+    """The report on an estimate, line by line."""
     from unfolded_ogamp.imaging import report
 
     return report.report(file, estimate, notes)
 
 
 def picture(file: CsiFile, estimate: Estimate) -> Figure:
-    """The page on an estimate."""
+    """The picture of an estimate."""
     from unfolded_ogamp.imaging import report
 
     return report.picture(file, estimate)
 
 
 def write_estimate(path: Path, estimate: Estimate, file: CsiFile, origin: Mapping[str, str]) -> None:
-    """The estimate file."""
+    """Write an estimate to a file."""
     save_estimate(path, estimate, file.grid, origin)
 
 
 def study() -> Mapping[str, StudyFigure]:
-    """The figures of the paper."""
+    """The figures of the reproduction study, by name."""
     from unfolded_ogamp.imaging.study.registry import FIGURES
 
     return FIGURES

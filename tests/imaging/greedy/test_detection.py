@@ -38,8 +38,8 @@ def unexplained(sources: Sources, problem: Problem) -> torch.Tensor:
     return modelled(sources, problem).cost
 
 
-def cleaned(sources: Sources, problem: Problem) -> Sources:
-    return detection.cleaned(modelled(sources, problem), problem, SETTINGS).sources
+def merge_and_prune(sources: Sources, problem: Problem) -> Sources:
+    return detection.merge_and_prune(modelled(sources, problem), problem, SETTINGS).sources
 
 
 def test_sources_that_merge_keep_their_echoes() -> None:
@@ -48,7 +48,7 @@ def test_sources_that_merge_keep_their_echoes() -> None:
     echoes = unexplained(replace(truth, reflectivity=truth.reflectivity * (truth.used.cumsum(1) > 1)), problem)
     for share in (0.4, -0.3, 0.2j):
         split = with_companions(truth, problem, [0.02], [share])
-        merged = cleaned(split, problem)
+        merged = merge_and_prune(split, problem)
         assert merged.used.sum(1).tolist() == truth.used.sum(1).tolist()
         change = unexplained(merged, problem) - unexplained(truth, problem)
         assert bool((change < 1e-3 * echoes).all())
@@ -58,7 +58,7 @@ def test_of_a_chain_the_strongest_takes_its_neighbours_alone() -> None:
     """The third is out of its reach, and keeps what it has."""
     *_, problem, truth = posed(SCENARIO, 4, seed=1, expected_count=1.0)
     reach = 0.8 * SETTINGS.merge_radius
-    merged = detection.cleaned(
+    merged = detection.merge_and_prune(
         modelled(with_companions(truth, problem, [reach, 2 * reach], [0.3, 0.2]), problem), problem, SETTINGS
     ).sources
     assert merged.used.sum(1).tolist() == (truth.used.sum(1) + 1).tolist()
@@ -69,12 +69,12 @@ def test_of_a_chain_the_strongest_takes_its_neighbours_alone() -> None:
 def test_what_noise_makes_as_well_or_has_left_the_region_goes() -> None:
     *_, problem, truth = posed(SCENARIO, 4, seed=2, expected_count=1.0)
     assert problem.noise_variance is not None
-    kept = cleaned(truth, problem)
+    kept = merge_and_prune(truth, problem)
     assert torch.equal(kept.used, truth.used)
     faint = truth.reflectivity.clone()
     faint[:, 0] *= 1e-3
     assert (
-        detection.cleaned(modelled(replace(truth, reflectivity=faint), problem), problem, SETTINGS)
+        detection.merge_and_prune(modelled(replace(truth, reflectivity=faint), problem), problem, SETTINGS)
         .sources.used.sum(1)
         .tolist()
         == [3] * 4
@@ -83,7 +83,7 @@ def test_what_noise_makes_as_well_or_has_left_the_region_goes() -> None:
     for beyond in (-1e-3, 1e-3):
         position = truth.position.clone()
         position[:, 0] = edge + beyond
-        found = detection.cleaned(
+        found = detection.merge_and_prune(
             modelled(replace(truth, position=position), problem), problem, SETTINGS
         ).sources.used.sum(1)
         assert found.tolist() == [3 if beyond > 0 else 4] * 4

@@ -131,7 +131,7 @@ def test_a_split_scatterer_is_made_one():
         reflectivity=torch.cat([truth.reflectivity, 0.3 * truth.reflectivity[:, :1]], dim=1),
         used=torch.cat([truth.used, truth.used[:, :1]], dim=1),
     )
-    one = rounds.finish(rounds.of_model(modelled(split, problem)), problem, GreedySettings()).model
+    one = rounds.converge_and_prune(rounds.all_running(modelled(split, problem)), problem, GreedySettings()).model
     assert int(one.sources.used.sum()) == truth.used.shape[1]
 
 

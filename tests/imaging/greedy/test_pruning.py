@@ -16,7 +16,7 @@ from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.sources import Sources, drop
+from unfolded_ogamp.imaging.sources import Sources, remove
 from unfolded_ogamp.operators.multistatic import MultistaticOperator
 from unfolded_ogamp.physics import Scene, measure
 
@@ -54,7 +54,7 @@ def odds_of(model: Model, problem: Problem) -> torch.Tensor:
 
 def pruned_once(state: JointState, problem: Problem, sign: float = 1.0) -> JointState:
     """Without the sources of negative log-odds, of those that are close to one another the weakest."""
-    return pruning.drop_weak(
+    return pruning.prune(
         state,
         problem,
         lambda model, part, _: sign * odds_of(model, part),
@@ -92,7 +92,7 @@ def test_log_odds_are_half_of_what_the_information_criterion_loses_without_a_sou
     state = converged(truth, problem)
     odds = odds_of(state.model, problem)[:, 0]
     first = torch.zeros_like(truth.used).index_fill(1, torch.tensor([0]), True)
-    without = converged(drop(state.model.sources, first), problem)
+    without = converged(remove(state.model.sources, first), problem)
     loss = model_selection.criterion(without.model, problem) - model_selection.criterion(state.model, problem)
     expected = (loss - math.log(scene.grid.centre.shape[1])) / 2
     price = (2 * problem.n_samples).log() / 2
@@ -146,7 +146,7 @@ def test_a_source_that_is_needed_comes_back_for_good() -> None:
         asked.append(len(scenes))
         return -torch.arange(1.0, 6.0).expand(len(scenes), -1)
 
-    kept = pruning.drop_weak(
+    kept = pruning.prune(
         state, problem, called_weak, pruning.weakest, lambda fewer, part: more_steps(fewer, part, 3), keep_needed=True
     )
     assert torch.equal(kept.model.sources.used, state.model.sources.used)

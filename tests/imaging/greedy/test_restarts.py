@@ -8,18 +8,18 @@ import torch
 from problems import modelled, posed, started
 
 from unfolded_ogamp.imaging.greedy import restarts
-from unfolded_ogamp.imaging.greedy.rounds import GreedyState, of_model
+from unfolded_ogamp.imaging.greedy.rounds import GreedyState, all_running
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.sources import Sources, drop, padded
+from unfolded_ogamp.imaging.sources import Sources, pad, remove
 
 
 def true_state(n_scenes: int) -> tuple[Problem, GreedyState]:
     """The truth in a batch of scenes, as the end of a start."""
     scenario = Scenario(n_tx=8, n_rx=8, pixels=(8, 8), sparsity=0.06)
     *_, problem, truth = posed(scenario, n_scenes, seed=2, expected_count=1.0)
-    return problem, of_model(modelled(truth, problem))
+    return problem, all_running(modelled(truth, problem))
 
 
 def with_sources(state: GreedyState, sources: Sources, problem: Problem) -> GreedyState:
@@ -32,9 +32,9 @@ def test_the_better_start_is_taken_where_there_was_one() -> None:
     first = torch.zeros_like(sources.used).index_fill(1, torch.tensor([0]), True)
     # scenes 0, 1 and 3 have lost a scatterer; started anew are 1, which finds it, and 2, which loses one
     lost = first & torch.tensor([True, True, False, True])[:, None]
-    best = with_sources(truth, drop(sources, lost), problem)
+    best = with_sources(truth, remove(sources, lost), problem)
     scenes = torch.tensor([1, 2])
-    again = padded(drop(sources, first & torch.tensor([False, False, True, False])[:, None]), 7)
+    again = pad(remove(sources, first & torch.tensor([False, False, True, False])[:, None]), 7)
     other = with_sources(truth, again, problem)[scenes]
     found, same = restarts.better(best, other, scenes, problem)
     assert found.model.sources.used.sum(1).tolist() == (sources.used.sum(1) - torch.tensor([1, 0, 0, 1])).tolist()
@@ -56,12 +56,12 @@ def test_starts_agree_on_the_same_scatterers_in_any_order_but_for_those_of_no_po
     position[2, 0] += 1.1 * restarts.SAME_PLACE * away
     position[3, 0] += away
     gone = sources.used & (torch.arange(5) == 4)[:, None]
-    moved = drop(replace(sources, position=position), gone)
+    moved = remove(replace(sources, position=position), gone)
     order = torch.arange(sources.used.shape[1] - 1, -1, -1)
     turned = replace(
         moved, position=moved.position[:, order], reflectivity=moved.reflectivity[:, order], used=moved.used[:, order]
     )
-    first, second, nothing = (modelled(each, problem) for each in (sources, turned, drop(sources, sources.used)))
+    first, second, nothing = (modelled(each, problem) for each in (sources, turned, remove(sources, sources.used)))
     for one, other in ((first, second), (second, first)):
         assert restarts.agree(one, other, problem).tolist() == [True, True, False, True, False]
     assert not restarts.agree(nothing, nothing, problem).any()

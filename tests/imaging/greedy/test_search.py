@@ -9,13 +9,13 @@ import torch
 from problems import posed
 
 from unfolded_ogamp.imaging.greedy import restarts
-from unfolded_ogamp.imaging.greedy.rounds import GreedyState, of_model
+from unfolded_ogamp.imaging.greedy.rounds import GreedyState, all_running
 from unfolded_ogamp.imaging.greedy.settings import RestartSettings
 from unfolded_ogamp.imaging.model import Correction, Model, evaluate
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.sources import drop
+from unfolded_ogamp.imaging.sources import remove
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import link_phase_error
 
@@ -35,7 +35,7 @@ class Search:
     def end(self, number: int) -> GreedyState:
         lost = torch.arange(self.truth.used.shape[1])[None] == number
         correction = replace(Correction.none(self.problem), extended=self.extended)
-        return of_model(evaluate(drop(self.truth, lost), self.problem, correction))
+        return all_running(evaluate(remove(self.truth, lost), self.problem, correction))
 
     def numbers(self) -> list[int]:
         """The scatterers, the one first that is missed least."""

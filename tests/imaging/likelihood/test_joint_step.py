@@ -13,7 +13,7 @@ from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.imaging.likelihood import joint_step, normal_equations, uncertainty
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.sources import Sources, padded
+from unfolded_ogamp.imaging.sources import Sources, pad
 from unfolded_ogamp.physics import NodeArray, Scene
 
 PLANE = Scenario(name="plane", n_tx=7, n_rx=6, pixels=(6, 6), sparsity=0.1, snr_db=30.0)
@@ -25,7 +25,7 @@ SPACE = replace(PLANE, name="space", pixels=(4, 4, 4), node_radius=(1.0, 1.5), s
 def with_a_slot(scenario: Scenario, n_scenes: int = 2) -> tuple[Scene, Problem, Sources]:
     """A problem and its true sources, with an unused slot at the end."""
     scene, _, problem, truth = posed(scenario, n_scenes)
-    return scene, problem, padded(truth, truth.used.shape[1] + 1)
+    return scene, problem, pad(truth, truth.used.shape[1] + 1)
 
 
 def cylindrical_array(array: NodeArray) -> NodeArray:

@@ -12,7 +12,7 @@ from problems import modelled, posed
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.mismatch import correction, line_of_sight
 from unfolded_ogamp.imaging.model import Correction, Model, evaluate, power
-from unfolded_ogamp.imaging.phases.refinement import first_phases
+from unfolded_ogamp.imaging.phases.refinement import initial_phases
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.sources import Sources
@@ -112,7 +112,7 @@ def test_dipoles_nearby_are_found_by_their_line_of_sight():
     """Phases and channel are exact, where free space leaves errors of a tenth of a radian."""
     scene, csi, _, _ = posed(replace(PLANE, los=True), 2, seed=4)
     problem = pose(near_antennas(scene, csi), scene.array, scene.grid, None)
-    before = first_phases(problem)
+    before = initial_phases(problem)
     found, after = line_of_sight.fit_near_field(problem, before)
     assert found.near_field.all()
     true = link_phase(scene.tx_phase, scene.rx_phase)[..., :1]
@@ -133,6 +133,6 @@ def test_a_line_of_sight_that_fits_or_was_measured_stays():
         generator = torch.Generator().manual_seed(7)
         noise = 1e-3 * torch.view_as_complex(torch.randn(*problem.csi.shape, 2, generator=generator).double())
         problem = replace(problem, csi=problem.csi + noise * problem.csi.abs().mean())
-        found, _ = line_of_sight.fit_near_field(problem, first_phases(problem))
+        found, _ = line_of_sight.fit_near_field(problem, initial_phases(problem))
         assert not found.near_field.any()
         assert not found.channel.any()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from unfolded_ogamp.imaging.network.adaptation import AdaptationSettings, AdaptedEstimator, adapted, unexplained
+from unfolded_ogamp.imaging.network.adaptation import AdaptationSettings, AdaptedEstimator, adapted, residual_share
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.scenes.perturbed import MISMATCHES, mismatched_scenes
@@ -33,8 +33,8 @@ def test_adaptation_leaves_less_unexplained(network: UnfoldedOGAMP, measured: tu
     before = {name: value.clone() for name, value in network.state_dict().items()}
     found = adapted(network, csi, scene.assumed_array, scene.grid, SETTINGS)
     posed = network.pose(csi, scene.assumed_array, scene.grid)
-    assert found.before == pytest.approx(float(unexplained(network, posed)))
-    assert found.after == pytest.approx(float(unexplained(found.network, posed)))
+    assert found.before == pytest.approx(float(residual_share(network, posed)))
+    assert found.after == pytest.approx(float(residual_share(found.network, posed)))
     assert found.after < 0.999 * found.before < 1
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name])

@@ -14,7 +14,7 @@ from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.network.competition import LARGEST_LOG_ODDS, Competition
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.sources import drop, padded
+from unfolded_ogamp.imaging.sources import pad, remove
 from unfolded_ogamp.physics import NodeArray, PixelGrid
 
 PLANE = Scenario(n_tx=10, n_rx=9, pixels=(7, 7), sparsity=0.1)
@@ -35,7 +35,7 @@ def almost_true(scenario: Scenario) -> tuple[Problem, Model]:
     _, _, problem, truth = posed(scenario, 2, seed=3, expected_count=1.0)
     lost = torch.zeros_like(truth.used)
     lost[1, -1] = True
-    return problem, modelled(drop(truth, lost), problem)
+    return problem, modelled(remove(truth, lost), problem)
 
 
 def evidence_of(model: Model, problem: Problem) -> Evidence:
@@ -89,7 +89,7 @@ def test_order_place_and_unused_slots_change_nothing(scenario: Scenario) -> None
         rtol=1e-5,
         atol=1e-6,
     )
-    more = decide(network, modelled(padded(sources, plain.shape[1] + 3), problem), problem)
+    more = decide(network, modelled(pad(sources, plain.shape[1] + 3), problem), problem)
     torch.testing.assert_close(more[:, : plain.shape[1]][sources.used], plain[sources.used])
 
 

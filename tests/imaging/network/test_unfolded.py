@@ -62,7 +62,7 @@ def test_untrained_layers_are_the_analytic_steps(scenario: Scenario) -> None:
         for _ in range(count):
             free = free_phases(refined.model, problem, step)
             refined = joint_step.step(refined, problem, free, step.largest_move, prior)
-        refined = joint_step.init(detection.cleaned(refined.model, problem, thresholds))
+        refined = joint_step.init(detection.merge_and_prune(refined.model, problem, thresholds))
     torch.testing.assert_close(network.refinement(learned, problem, posed.search_grid).model.cost, refined.model.cost)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from problems import posed
 
-from unfolded_ogamp.imaging.greedy.estimator import first_phases
+from unfolded_ogamp.imaging.greedy.estimator import initial_phases
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.ogamp import alternating, screening
 from unfolded_ogamp.imaging.ogamp.presets import screened_imaging
@@ -33,7 +33,7 @@ def with_grid(scenario: Scenario, n_scenes: int, seed: int) -> tuple[Scene, Prob
 
 
 def start(problem: Problem, search_grid: SearchGrid) -> ScreenedState:
-    return screening.init(problem, search_grid, first_phases(problem), PARAMETERS, IMAGING, SCREENING)
+    return screening.init(problem, search_grid, initial_phases(problem), PARAMETERS, IMAGING, SCREENING)
 
 
 def after(problem: Problem, search_grid: SearchGrid, count: int) -> ScreenedState:

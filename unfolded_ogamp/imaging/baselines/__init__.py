@@ -1,6 +1,6 @@
-"""Baselines: other ways to make an image, with the synchronisation of OG-AMP.
+"""Baselines: other imaging methods, in alternation with the synchronisation of OG-AMP.
 
-All are tuned with the same budget. `fista` and `omp` come from libraries, which the benchmark extra installs.
+All are tuned with the same budget. `fista` and `omp` use libraries that the benchmark extra installs.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ __all__ = [
 
 
 def build_baseline(name: str) -> BaselineEstimator:
-    """The baseline of a name in `BASELINES`, as tuned.
+    """The tuned baseline with a name in `BASELINES`.
 
     Raises:
-        ModuleNotFoundError: if it needs the benchmark extra and that is not installed.
-        KeyError: if there is no such baseline.
+        ModuleNotFoundError: if the baseline needs the benchmark extra, which is not installed.
+        KeyError: if there is no baseline of this name.
     """
     if name == "fista":
         from unfolded_ogamp.imaging.baselines.fista import Fista

@@ -1,4 +1,4 @@
-"""The alternation that all baselines share: their image, then the node phases as for OG-AMP, by turns."""
+"""The alternation that all baselines share: an image, then the node phases as in OG-AMP."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from unfolded_ogamp.imaging.likelihood.uncertainty import with_joint_std
 from unfolded_ogamp.imaging.ogamp.listing import ListSettings
 from unfolded_ogamp.imaging.ogamp.presets import tuned
 from unfolded_ogamp.imaging.phases import refinement
-from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings, first_phases, observe
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings, initial_phases, observe
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.settings import Settings, at_least, not_negative, require, within
 
 
 class Imager(Protocol):
-    """What makes a baseline: an image from an observation whose node phases are taken as known."""
+    """The imaging method of a baseline, for given node phases."""
 
     def image(self, problem: Problem, observation: Tensor, points: Points, search: bool) -> Points:
         """The next image of one scene.
 
         Args:
             problem: geometry and links, a batch of one.
-            observation: CSI without phases and line of sight, in problem units [1, n_tx, n_rx, K].
-            points: the last image; in a search that follows no other, the pixel centres without a scatterer.
-            search: look everywhere; else only where `points` are, all of which hold a scatterer.
+            observation: CSI without node phases and line of sight, in problem units [1, n_tx, n_rx, K].
+            points: the last image; before the first image, the pixel centres without a scatterer.
+            search: search the whole region; otherwise refine `points`, all of which hold a scatterer.
         """
         ...
 
@@ -42,12 +42,12 @@ class AlternationSettings(Settings):
     """Settings of the alternation, the same for all baselines.
 
     Attributes:
-        synchronisation: how the node phases are refined; by default as for `og_amp`.
+        synchronisation: refinement of the node phases; by default as for `og_amp`.
         rounds: largest number of rounds.
-        search_rounds: the first rounds look everywhere; later ones refine what was found.
+        search_rounds: number of rounds that search the whole region; later rounds refine the points found.
         phase_tolerance: the alternation ends when the largest change of a node phase falls below this, [rad].
         listing: how points become scatterers; by default as for `og_amp`.
-        false_alarm: bound of the probability that noise alone makes a scatterer of the list, per scene.
+        false_alarm: upper bound of the probability that noise alone adds a scatterer to the list of a scene.
     """
 
     synchronisation: SynchronisationSettings = field(default_factory=lambda: tuned().synchronisation)
@@ -67,7 +67,7 @@ class AlternationSettings(Settings):
 
 @dataclass(frozen=True)
 class BaselineEstimator:
-    """The imaging of a baseline alternating with synchronisation refinement, one scene after another, on the CPU."""
+    """A baseline: imaging in alternation with synchronisation refinement; one scene at a time, on the CPU."""
 
     imager: Imager
     settings: AlternationSettings = field(default_factory=AlternationSettings)
@@ -77,17 +77,17 @@ class BaselineEstimator:
         """Estimate scatterers and node phases of a batch of scenes.
 
         Raises:
-            ValueError: if shapes do not fit one another.
+            ValueError: if shapes do not match.
         """
         csi, array, grid = csi.to(device="cpu"), array.to(device="cpu"), grid.to(device="cpu")
-        # the count sets the units alone
+        # an expected count of one: it sets the units only
         problem = pose(csi, array, grid, torch.ones_like(grid.pixel))
         estimates = [self._estimate(problem[scene : scene + 1]) for scene in range(len(csi.value))]
         return assemble.batched(estimates)
 
     def _estimate(self, problem: Problem) -> Estimate:
         settings = self.settings
-        points, phases = Points.nothing(problem), first_phases(problem)
+        points, phases = Points.nothing(problem), initial_phases(problem)
         entries = []
         for number in range(settings.rounds):
             search = number < settings.search_rounds
@@ -102,14 +102,14 @@ class BaselineEstimator:
             largest = torch.cat([phases.tx_move, phases.rx_move], dim=1).abs().amax()
             if not search and largest <= settings.phase_tolerance:
                 break
-        return conclude(points.found(), phases, problem, settings, entries)
+        return to_estimate(points.found(), phases, problem, settings, entries)
 
 
 def listed(points: Points, problem: Problem, observation: Tensor, settings: AlternationSettings) -> Points:
-    """The points as a list: merged, their reflectivities debiased, and without those below the false-alarm threshold.
+    """Merge the points, refit their reflectivities, and remove points below the false-alarm threshold.
 
-    A penalty shrinks reflectivities and a matched filter takes those of neighbours in; least squares on what is listed
-    does neither.
+    Penalties shrink reflectivities, and matched filters add those of neighbours; the least-squares refit removes both
+    errors.
     """
     points = refit(merged(points, problem, settings.listing), problem, observation)
     threshold = math.log(problem.grid.centre.shape[1] / settings.false_alarm)
@@ -123,19 +123,19 @@ def listed(points: Points, problem: Problem, observation: Tensor, settings: Alte
 
 
 def strength(points: Points, problem: Problem) -> Tensor:
-    """Power |x|^2 |a|^2 of the echo of every point over links and subcarriers [1, S]."""
+    """Power |x|^2 |a|^2 of the echo of every point, summed over links and subcarriers [1, S]."""
     power = points.reflectivity.real.square() + points.reflectivity.imag.square()
     return power * columns_at(points, problem, derivatives=False).energy(problem.link)
 
 
-def conclude(
+def to_estimate(
     points: Points,
     phases: NodePhases,
     problem: Problem,
     settings: AlternationSettings,
     entries: list[tuple[Tensor, Tensor]],
 ) -> Estimate:
-    """The estimate of one scene, in the units of the CSI; `entries` are residual [1] and points [1] of every round."""
+    """The estimate of one scene, in the units of the CSI; `entries`: residual [1] and point count [1] of each round."""
     observation = observe(problem, phases)
     points = listed(points, problem, observation, settings)
     reference = channel(points, problem) + problem.los
@@ -153,7 +153,7 @@ def conclude(
     residuals = torch.stack([entry for entry, _ in entries], dim=1) * problem.unit.square()
     counts = torch.stack([count for _, count in entries], dim=1)
     listed_scatterers, phase_std = with_joint_std([scatterers], phases, problem, residual)
-    return assemble.conclude(
+    return assemble.from_parts(
         problem,
         listed_scatterers,
         *(phases.tx, phases.rx, phase_std),

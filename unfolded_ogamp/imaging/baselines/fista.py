@@ -18,23 +18,23 @@ from unfolded_ogamp.operators.off_grid import OffGridOperator
 from unfolded_ogamp.settings import Settings, at_least, positive, within
 
 POWER_ITERATIONS = 15
-LIPSCHITZ_MARGIN = 1.1  # power iteration approaches the largest eigenvalue from below
+LIPSCHITZ_MARGIN = 1.1  # power iteration underestimates the largest eigenvalue
 
 
 @dataclass(frozen=True)
 class Fista(Settings):
-    """Image by group lasso: (x, s_1, ..., s_D) of a pixel are one group, all zero or none.
+    """Image by group lasso: the coefficients (x, s_1, ..., s_D) of a pixel are one group.
 
-    Every image is followed by a recentring: a pixel moves by s / x, as in OG-AMP.
+    After every image, pixels are recentred: they move by s / x, as in OG-AMP.
 
-    The defaults are the best of 8 random draws, and of what they were before, on 12 validation scenes of the paper's
-    setting, by the score of `presets.tuned_short`; `conf/tune.yaml` has the ranges.
+    The defaults are the best of the earlier defaults and 8 random draws on 12 validation scenes of "paper", by the
+    score of `presets.tuned_short`; `conf/tune.yaml` has the ranges.
 
     Attributes:
-        penalty: weight of the group norm, as a share of the least with which nothing would be found.
-        offset_scale: offset that weighs like the reflectivity itself within a group, in pixels.
+        penalty: weight of the group norm, as a share of the least weight with an empty image.
+        offset_scale: offset with the same weight as the reflectivity within a group, in pixels.
         iterations: iterations of FISTA in a round.
-        oversampling: positions per pixel and axis that empty pixels are searched on.
+        oversampling: searched positions per empty pixel and axis.
         largest_move: largest move along a coordinate in a round, in wavelengths.
     """
 
@@ -58,7 +58,7 @@ class Fista(Settings):
         )
 
     def weights(self, operator: OffGridOperator, problem: Problem) -> Tensor:
-        """Weights [1, 1 + D, N] that give reflectivities columns of norm one, offsets the scale set for them."""
+        """Weights [1, 1 + D, N] that normalise the columns of reflectivities and scale those of offsets."""
         n_frequencies = operator.wavenumber.shape[1]
         energy = operator.gains.energy_adjoint(problem.link.expand(-1, -1, -1, n_frequencies))
         dimension = operator.tx_direction.shape[1]

@@ -1,4 +1,4 @@
-"""The operators of this package as `pylops` knows them: vectors in, vectors out, still matrix-free."""
+"""The operators of this package as matrix-free `pylops` operators on vectors."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from unfolded_ogamp.operators.off_grid import OffGridOperator
 
 
 class DictionaryOperator(LinearOperator):
-    """The dictionary of one scene on its links, with columns of given weights.
+    """The dictionary of one scene on its links, with weighted columns.
 
     Args:
         operator: dictionary with Q coefficients for each of N positions, a batch of one.
         link: 1.0 where there is a link [1, n_tx, n_rx, 1].
-        weight: what the columns are multiplied by [1, Q, N].
+        weight: weights of the columns [1, Q, N].
     """
 
     def __init__(self, operator: MultistaticOperator | OffGridOperator, link: Tensor, weight: Tensor) -> None:
@@ -38,7 +38,7 @@ class DictionaryOperator(LinearOperator):
         return (self.operator.adjoint(csi * self.link) * self.weight).flatten().numpy()
 
     def apply_columns(self, cols: list[int]) -> MatrixMult:
-        """The columns of a plain dictionary that `cols` names, written out: they are few."""
+        """The columns with the indices `cols` of a dictionary without offsets, as a dense matrix."""
         index = torch.tensor(cols)
         tx, rx = self.gains.tx_factor[0, ..., index], self.gains.rx_factor[0, ..., index]
         columns = tx[:, :, None] * rx[:, None] * self.weight[0, 0, index]

@@ -19,12 +19,12 @@ from unfolded_ogamp.settings import Settings, positive
 class MatchedFilter(Settings):
     """Image by the power |a^H y|^2 / |a|^2 of the matched filter.
 
-    The defaults are the best of 8 random draws, and of what they were before, on 12 validation scenes of the paper's
-    setting, by the score of `presets.tuned_short`; `conf/tune.yaml` has the ranges.
+    The defaults are the best of the earlier defaults and 8 random draws on 12 validation scenes of "paper", by the
+    score of `presets.tuned_short`; `conf/tune.yaml` has the ranges.
 
     Attributes:
-        spacing: largest distance between the positions that are searched, in wavelengths.
-        threshold: a maximum is a scatterer from this many times the median of the map, a constant false-alarm rate.
+        spacing: largest distance between neighbours of the search grid, in wavelengths.
+        threshold: least power of a scatterer, as a multiple of the median of the image (constant false-alarm rate).
     """
 
     spacing: Annotated[float, positive] = 0.136
@@ -53,9 +53,7 @@ class MatchedFilter(Settings):
 
 
 def filtered(position: Tensor, problem: Problem, observation: Tensor) -> tuple[Tensor, Tensor]:
-    """The matched filter at positions [1, S, D]: reflectivity a^H y / |a|^2 of a scatterer that is alone there, and
-    power |a^H y|^2 / |a|^2; [1, S] each.
-    """
+    """Matched filter at positions [1, S, D]: reflectivity a^H y / |a|^2 and power |a^H y|^2 / |a|^2; [1, S] each."""
     operator = MultistaticOperator.at(problem.array, position, problem.dictionary_scale)
     energy = operator.energy_adjoint(problem.link.expand_as(observation.real))[:, 0]
     reflectivity = operator.adjoint(observation * problem.link)[:, 0] / energy

@@ -25,19 +25,19 @@ from unfolded_ogamp.settings import Settings, at_least, positive, within
 
 @dataclass(frozen=True)
 class OrthogonalMatchingPursuit(Settings):
-    """Image by orthogonal matching pursuit; what was found in the last round is in the dictionary where it moved to.
+    """Image by orthogonal matching pursuit; the dictionary also contains the points of the last round.
 
-    Every image is followed by a recentring: points move by s / x of the off-grid model, as in OG-AMP.
+    After every image, points are recentred: they move by s / x of the off-grid model, as in OG-AMP.
 
-    The defaults are the best of 8 random draws, and of what they were before, on 12 validation scenes of the paper's
-    setting, by the score of `presets.tuned_short`; `conf/tune.yaml` has the ranges.
+    The defaults are the best of the earlier defaults and 8 random draws on 12 validation scenes of "paper", by the
+    score of `presets.tuned_short`; `conf/tune.yaml` has the ranges.
 
     Attributes:
         spacing: largest distance between the positions of the dictionary, in wavelengths.
-        false_alarm: the pursuit stops at an atom that noise with the power of the residual brings this often.
-        solver_iterations: iterations of the least squares that follow every new atom.
+        false_alarm: the pursuit stops at an atom that noise of the residual's power yields with this probability.
+        solver_iterations: least-squares iterations after every new atom.
         largest_move: largest move along a coordinate in a round, in wavelengths.
-        listing: which atoms are one scatterer, as one between positions takes several; by default as for `og_amp`.
+        listing: which atoms merge: a scatterer between positions takes several; by default as for `og_amp`.
     """
 
     spacing: Annotated[float, positive] = 0.19
@@ -47,7 +47,7 @@ class OrthogonalMatchingPursuit(Settings):
     listing: ListSettings = field(default_factory=lambda: tuned().listing)
 
     def image(self, problem: Problem, observation: Tensor, points: Points, search: bool) -> Points:
-        """The pursuit, or without search least squares on what it found, then the recentring; see `Imager`."""
+        """The pursuit, or without `search` least squares on the last points, then recentring; see `Imager`."""
         position = points.position
         if search:
             position = torch.cat(
@@ -61,7 +61,7 @@ class OrthogonalMatchingPursuit(Settings):
         return moved(fitted, estimated_shift(coefficients), problem, self.largest_move)
 
     def pursue(self, position: Tensor, problem: Problem, observation: Tensor) -> list[int]:
-        """Which of the positions [1, Q, D] the pursuit chooses, in this order."""
+        """Indices of the positions [1, Q, D] that the pursuit chooses, in its order."""
         operator = MultistaticOperator.at(problem.array, position, problem.dictionary_scale)
         samples = int(problem.n_samples)
         weight = operator.energy_adjoint(problem.link.expand_as(observation.real)).rsqrt()
@@ -74,12 +74,12 @@ class OrthogonalMatchingPursuit(Settings):
             sigma=0.0,
         )
         _, chosen = solver.run([], [])
-        # an atom that is chosen again is not listed again
+        # the last atom stopped the pursuit and is dropped, unless it repeats an earlier one
         return chosen[:-1] if stop.stop and len(chosen) == solver.iiter else chosen
 
 
 class NoiseStop(Callbacks):
-    """Stop once an atom takes less than `share` of the remaining power away."""
+    """Stop when an atom lowers the power of the residual by less than `share` of what remains."""
 
     def __init__(self, share: float) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ from unfolded_ogamp.records import Record
 
 @dataclass(frozen=True)
 class Points(Record):
-    """Where a baseline expands its dictionary, and what it has found there, in a batch of one scene.
+    """The image of a baseline, in a batch of one scene.
 
     Attributes:
         position: [1, S, D], [m].
@@ -36,23 +36,23 @@ class Points(Record):
         return cls(centre, torch.zeros_like(centre[..., 0], dtype=problem.csi.dtype))
 
     def found(self) -> Points:
-        """The points with a scatterer alone."""
+        """Only the points with a scatterer."""
         return self.keep((self.reflectivity != 0)[0])
 
     def keep(self, index: Tensor) -> Points:
-        """The points that a mask [S] or an index names."""
+        """The points of a mask [S] or an index."""
         return Points(self.position[:, index], self.reflectivity[:, index])
 
 
 def channel(points: Points, problem: Problem) -> Tensor:
-    """CSI of the points by the exact model, without line of sight: [1, n_tx, n_rx, K]."""
+    """Exact channel of the points, without line of sight: complex [1, n_tx, n_rx, K]."""
     found = points.found()
     operator = MultistaticOperator.at(problem.array, found.position, problem.dictionary_scale)
     return operator.forward(found.reflectivity[:, None]) * problem.link
 
 
 def columns_at(points: Points, problem: Problem, derivatives: bool) -> PointColumns:
-    """The exact dictionary on the points, with its derivatives or without."""
+    """Exact dictionary columns at the points, with or without derivatives."""
     used = torch.ones_like(points.position[..., 0], dtype=torch.bool)
     columns = PointColumns.at(problem.array, points.position, used, problem.dictionary_scale)
     if derivatives:
@@ -61,7 +61,7 @@ def columns_at(points: Points, problem: Problem, derivatives: bool) -> PointColu
 
 
 def searched(points: Points, problem: Problem, observation: Tensor, oversampling: int) -> Points:
-    """One point per pixel: those without a scatterer go where, within the pixel, the residual echoes most."""
+    """One point per pixel; points without a scatterer move to the largest matched-filter output within their pixel."""
     residual = (observation - channel(points, problem)) * problem.link
     candidate = problem.grid.centre + best_offset(problem, residual, oversampling)
     empty = points.reflectivity == 0
@@ -69,9 +69,9 @@ def searched(points: Points, problem: Problem, observation: Tensor, oversampling
 
 
 def moved(points: Points, shift: Tensor, problem: Problem, largest_move: float) -> Points:
-    """The points after a move [1, S, D] [m] of at most `largest_move` wavelengths along a coordinate.
+    """The points after a shift [1, S, D] [m], limited to `largest_move` wavelengths along a coordinate.
 
-    Points without a scatterer stay, and none leaves the region of interest.
+    Points without a scatterer do not move, and no point leaves the region of interest.
     """
     limit = largest_move * problem.array.wavelength[:, None, None]
     shift = torch.where((points.reflectivity != 0)[..., None], shift.nan_to_num(), 0)
@@ -82,7 +82,7 @@ def moved(points: Points, shift: Tensor, problem: Problem, largest_move: float) 
 
 
 def merged(points: Points, problem: Problem, settings: ListSettings) -> Points:
-    """The points with those that are too close to a stronger one merged or dropped."""
+    """The points after merging or dropping those close to a stronger one."""
     plain = torch.zeros_like(points.position[0])
     scatterers = Scatterers(
         points.position[0], torch.diag_embed(plain), points.reflectivity[0], torch.ones_like(plain[:, 0])
@@ -92,7 +92,7 @@ def merged(points: Points, problem: Problem, settings: ListSettings) -> Points:
 
 
 def refit(points: Points, problem: Problem, observation: Tensor) -> Points:
-    """The same positions with the reflectivities that fit the observation best, by least squares."""
+    """The same positions with reflectivities by least squares."""
     coefficients = least_squares(points, problem, observation, derivatives=False)
     return replace(points, reflectivity=coefficients[:, 0].to(points.reflectivity.dtype))
 
@@ -111,7 +111,7 @@ def least_squares(points: Points, problem: Problem, observation: Tensor, derivat
 
 
 def estimated_shift(coefficients: Tensor) -> Tensor:
-    """Offset s / x [1, S, D] [m] that coefficients [1, 1 + D, S] of the first-order model show; zero where x is."""
+    """Offset Re(s / x) [1, S, D] [m] from coefficients [1, 1 + D, S] of the first-order model; zero if x is."""
     reflectivity, shift = coefficients[:, :1], coefficients[:, 1:]
     power = reflectivity.real.square() + reflectivity.imag.square()
     return torch.where(power > 0, (shift * reflectivity.conj()).real / power, 0).mT

@@ -1,4 +1,4 @@
-"""Off-grid sparse Bayesian learning: a variance for every pixel, by the evidence, and offsets by expectation.
+"""Off-grid sparse Bayesian learning: variances by maximisation of the evidence, offsets by the M step.
 
 After Yang, Xie and Zhang, *Off-Grid Direction of Arrival Estimation Using Sparse Bayesian Inference*, IEEE Transactions
 on Signal Processing 61(1), 2013, with exact atoms that move instead of an expansion around the pixel centres. The
@@ -21,18 +21,18 @@ from unfolded_ogamp.inference.least_squares import plus_diagonal
 from unfolded_ogamp.records import Record
 from unfolded_ogamp.settings import Settings, at_least, positive
 
-SMALLEST_NOISE = 1e-9  # noise variance over the power of the data, where there is none
+SMALLEST_NOISE = 1e-9  # least noise variance, as a share of the power of the data
 
 
 @dataclass(frozen=True)
 class Evidence(Record):
-    """Posterior of zero-mean Gaussian reflectivities with given variances, in double precision; N positions.
+    """Posterior of zero-mean Gaussian reflectivities with given variances, in double precision, at N positions.
 
     Attributes:
         mean: posterior mean, complex [1, N].
         covariance: posterior covariance, complex [1, N, N].
-        certainty: 1 - posterior over prior variance: what the data have added [1, N].
-        log_evidence: logarithm of the likelihood of the data given all variances, but for a constant [1].
+        certainty: 1 - posterior variance / prior variance [1, N].
+        log_evidence: logarithm of the likelihood of the data given all variances, up to a constant [1].
         misfit: |y - A mean|^2 [1].
     """
 
@@ -45,7 +45,7 @@ class Evidence(Record):
 
 @dataclass(frozen=True)
 class Data(Record):
-    """What the posterior needs of dictionary and data: A^H A [1, N, N], A^H y [1, N], |y|^2 [1], samples [1]."""
+    """Sufficient statistics: A^H A [1, N, N], A^H y [1, N], |y|^2 [1], number of samples [1]."""
 
     gram: Tensor
     echo: Tensor
@@ -55,16 +55,17 @@ class Data(Record):
 
 @dataclass(frozen=True)
 class SparseBayesian(Settings):
-    """Image by sparse Bayesian learning; pixels whose variance dies are left out of further iterations.
+    """Image by sparse Bayesian learning; pixels with negligible variance are removed during the iterations.
 
-    The defaults are the best of 8 random draws, and of what they were before, on 12 validation scenes of the paper's
-    setting, by the score of `presets.tuned_short`; `conf/tune.yaml` has the ranges.
+    The defaults are the best of the earlier defaults and 8 random draws on 12 validation scenes of "paper", by the
+    score of `presets.tuned_short`; `conf/tune.yaml` has the ranges.
 
     Attributes:
         iterations: updates of the variances in a round.
-        prune: a pixel dies when its expected power over the noise, links and subcarriers together, falls below this.
+        prune: a pixel is removed when its expected power over the noise variance, summed over links and subcarriers,
+            falls below this.
         first_noise: noise variance of the first round, as a share of the power of the observation.
-        oversampling: positions per pixel and axis that dead pixels are searched on.
+        oversampling: searched positions per removed pixel and axis.
         largest_move: largest move along a coordinate in a round, in wavelengths.
     """
 
@@ -75,7 +76,7 @@ class SparseBayesian(Settings):
     largest_move: Annotated[float, positive] = 0.07
 
     def image(self, problem: Problem, observation: Tensor, points: Points, search: bool) -> Points:
-        """Updates of variances and noise on the last positions, then one of the positions; see `Imager`."""
+        """Updates of the variances and the noise at the last positions, then of the positions; see `Imager`."""
         if search:
             points = searched(points, problem, observation, self.oversampling)
         single, double = points, torch.float64
@@ -103,7 +104,7 @@ class SparseBayesian(Settings):
 
 
 def gather(points: Points, problem: Problem, observation: Tensor) -> Data:
-    """What the posterior needs, on exact atoms at the points."""
+    """The sufficient statistics, with exact atoms at the points."""
     columns = columns_at(points, problem, derivatives=False)
     echo = columns.matched(observation * problem.link)
     power = (observation * problem.link).abs().square().sum((1, 2, 3))
@@ -111,7 +112,7 @@ def gather(points: Points, problem: Problem, observation: Tensor) -> Data:
 
 
 def restricted(data: Data, index: Tensor) -> Data:
-    """The same data on the positions that a mask [N] names."""
+    """The same data at the positions of a mask [N]."""
     return Data(data.gram[:, index][:, :, index], data.echo[:, index], data.power, data.samples)
 
 
@@ -136,7 +137,7 @@ def posterior(data: Data, variance: Tensor, noise: Tensor) -> Evidence:
 
 
 def update(data: Data, result: Evidence, variance: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """Variances [1, N] and noise variance [1] that maximise a lower bound of the evidence, tight where they are now.
+    """Variances [1, N] and noise variance [1] that maximise a lower bound of the evidence, tight at the present ones.
 
     gamma = |mean| / sqrt(a^H C^-1 a), noise = |y - A mean| / sqrt(trace C^-1), C the covariance of the data.
     """

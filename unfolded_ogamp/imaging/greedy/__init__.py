@@ -1,1 +1,1 @@
-"""The greedy joint estimator: one scatterer after another, everything fitted together, with restarts."""
+"""The greedy joint estimator: it adds scatterers one by one, fits all unknowns together, and restarts if needed."""

@@ -1,4 +1,4 @@
-"""Detection: echoes above the false-alarm threshold become sources; sources that are one merge, and weak ones go."""
+"""Detection: add echoes above the false-alarm threshold as sources; merge close sources and remove weak ones."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from unfolded_ogamp.imaging.greedy.settings import DetectionSettings
 from unfolded_ogamp.imaging.likelihood.model_selection import noise_power, strength
 from unfolded_ogamp.imaging.model import Model, evaluate
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.imaging.sources import Sources, compact
+from unfolded_ogamp.imaging.sources import Sources, trim
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import distances
 
 
 def threshold(n_positions: int, false_alarm: float) -> float:
-    """Matched-filter power over noise that noise alone exceeds at one of `n_positions` with this probability."""
+    """Matched-filter power over noise variance that noise exceeds at any of `n_positions` with this probability."""
     return math.log(n_positions / false_alarm)
 
 
 def add(model: Model, problem: Problem, search_grid: SearchGrid, settings: DetectionSettings, limit: Tensor) -> Sources:
-    """The sources and at most `limit` [B] of the strongest echoes of the residual, as the matched filter sees them.
+    """Add at most `limit` [B] of the strongest matched-filter peaks of the residual to the sources.
 
-    Where targets are extended, none is added next to a source.
+    In scenes with extended targets, no source is added next to another one.
     """
     sources = model.sources
     image = search_grid.back_project(model.residual)
@@ -54,11 +54,11 @@ def add(model: Model, problem: Problem, search_grid: SearchGrid, settings: Detec
             used=torch.cat([sources.used, new[:, None]], dim=1),
         )
         response = response.masked_fill((search_grid.position - position[:, None]).norm(dim=-1) < radius, 0.0)
-    return compact(sources)
+    return trim(sources)
 
 
-def cleaned(model: Model, problem: Problem, settings: DetectionSettings) -> Model:
-    """The model with close sources merged, and without those below the threshold or half a pixel outside the region."""
+def merge_and_prune(model: Model, problem: Problem, settings: DetectionSettings) -> Model:
+    """Merge close sources; remove sources below the threshold and those more than half a pixel outside the region."""
     sources, power = model.sources, strength(model, problem)
     edge = problem.grid.pixel[:, None, None]
     low, high = problem.grid.centre.amin(1, keepdim=True) - edge, problem.grid.centre.amax(1, keepdim=True) + edge
@@ -71,9 +71,9 @@ def cleaned(model: Model, problem: Problem, settings: DetectionSettings) -> Mode
     above = close & used[:, None] & (power[:, None] > power[:, :, None])
     absorbed = used & above.any(2)
     strongest = torch.where(above, power[:, None], 0.0).argmax(2) if above.shape[1] else absorbed.long()
-    # of a chain, the links next to the strongest: what they would be given to must stay
+    # in a chain of close sources, only neighbours of the strongest merge: a source that absorbs another one must stay
     absorbed = absorbed & ~absorbed.gather(1, strongest)
     given = torch.where(absorbed, sources.reflectivity, 0)
     reflectivity = sources.reflectivity.scatter_add(1, strongest, given)
-    kept = compact(replace(sources, reflectivity=reflectivity, used=used & ~absorbed))
+    kept = trim(replace(sources, reflectivity=reflectivity, used=used & ~absorbed))
     return evaluate(kept, problem, model.correction)

@@ -1,4 +1,4 @@
-"""The greedy estimator: starts from several node phases, and the estimate of the best one."""
+"""The greedy estimator: starts from several node phases; the best start gives the estimate."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from unfolded_ogamp.imaging.mismatch.correction import refit
 from unfolded_ogamp.imaging.mismatch.line_of_sight import fit_near_field
 from unfolded_ogamp.imaging.model import Correction, evaluate
 from unfolded_ogamp.imaging.phases import autofocus
-from unfolded_ogamp.imaging.phases.refinement import NodePhases, first_phases
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, initial_phases
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.records import choose
 
-SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer each
+SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer per scene
 
 
 @dataclass(frozen=True)
 class GreedyEstimator:
-    """Greedy estimation with restarts, in double precision whatever comes in.
+    """Greedy estimation with restarts, always in double precision.
 
-    A scene is done when its residual is consistent with the noise, or when two starts agree.
+    A scene ends when its residual is consistent with the noise, or when two starts agree.
     """
 
     settings: GreedySettings = field(default_factory=GreedySettings)
@@ -48,7 +48,7 @@ class GreedyEstimator:
         """Estimate scatterers and node phases of a batch of scenes.
 
         Raises:
-            ValueError: if shapes do not fit one another.
+            ValueError: if shapes do not match.
 
         Warns:
             MismatchWarning: if the model does not fit the CSI.
@@ -59,21 +59,21 @@ class GreedyEstimator:
     def _estimate(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate:
         dtype, double = grid.centre.dtype, torch.float64
         csi, array, grid = csi.to(dtype=double), array.to(dtype=double), grid.to(dtype=double)
-        # the count sets the units alone, so that single precision suffices for the search grid
+        # an expected count of one: it sets the units only, which lets the search grid use single precision
         problem = pose(csi, array, grid, torch.ones_like(grid.pixel))
-        best = search(problem, first_phases(problem), self.settings)
-        return assemble.of_model(refit(best.model, problem), problem, self.settings.restarts.margin, dtype)
+        best = search(problem, initial_phases(problem), self.settings)
+        return assemble.from_model(refit(best.model, problem), problem, self.settings.restarts.margin, dtype)
 
 
 def search(problem: Problem, given: NodePhases, settings: GreedySettings) -> GreedyState:
-    """The best of several starts of every scene, the first from the given node phases or from focused ones."""
+    """The best of several starts of every scene; the first uses the given node phases or those after autofocus."""
     correction, given = fit_near_field(problem, given)
     search_grid = problem.search_grid(settings.detection.spacing)
     coarse = problem.search_grid(settings.restarts.autofocus.spacing)
     focused, gain = autofocus.focus(problem, given, coarse, settings.restarts.autofocus)
     blurred = gain > settings.restarts.focus_gain
     best, from_focused = first_start(problem, search_grid, given, focused, blurred, correction, settings)
-    best = without_needless_near_field(best, problem, settings)
+    best = prune_near_field(best, problem, settings)
     correction = choose(best.model.correction.near_field, correction, Correction.none(problem))
     other = choose(from_focused, given, focused)
     apart = restarts.phase_difference(given, focused, problem.link[..., 0] > 0) > settings.restarts.jitter
@@ -88,15 +88,16 @@ def search(problem: Problem, given: NodePhases, settings: GreedySettings) -> Gre
 
 
 def fall_back(state: GreedyState, problem: Problem, given: NodePhases, settings: GreedySettings) -> GreedyState:
-    """Where the residual exceeds the noise, what the greedy estimator makes of it: from here, or else from nothing.
+    """Fallback: if the residual of a scene exceeds the noise, the greedy estimator continues from the state.
 
-    Of the two ends the one with the lower information criterion is taken.
+    If the residual still exceeds the noise, it starts anew without scatterers, and the result with the lower Bayesian
+    information criterion is kept.
 
     Args:
-        state: what was found, on this problem.
-        problem: on all subcarriers, in double precision.
-        given: node phases [B, n, 1] that are known to begin with.
-        settings: of the greedy estimator.
+        state: result of another estimator on this problem.
+        problem: geometry and CSI on all subcarriers, in double precision.
+        given: node phases [B, n, 1] of the first start.
+        settings: settings of the greedy estimator.
     """
     scenes = (~consistent(state.model, problem, settings.restarts.margin)).nonzero()[:, 0]
     if len(scenes) == 0:
@@ -121,12 +122,13 @@ def first_start(
     correction: Correction,
     settings: GreedySettings,
 ) -> tuple[GreedyState, Tensor]:
-    """The start from the focused phases in scenes that are `blurred` [B] at the given ones, else from these.
+    """The first start: from the focused phases in the scenes `blurred` [B], from the given phases in the others.
 
-    Noise can be focused too. Where focused phases are not worth their number of unknowns, the given ones are taken.
+    Autofocus can focus noise too. If the result is worse than no scatterers at the given phases, by the Bayesian
+    information criterion, the start is repeated from the given phases.
 
     Returns:
-        The state, and the scenes that began with focused phases, bool [B].
+        The state, and the scenes that started from focused phases, bool [B].
     """
     state = start.run(problem, search_grid, choose(blurred, focused, given), correction, settings)
     without = 2 * problem.n_samples * init(problem, given, correction).model.cost.log()
@@ -138,10 +140,10 @@ def first_start(
     return state, blurred & ~worthless
 
 
-def without_needless_near_field(best: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
-    """The assumed line of sight after all where, beside the sources, its near field is not worth its coefficients.
+def prune_near_field(best: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
+    """Remove the near-field correction of the line of sight where the fit with sources is better without it.
 
-    Before there were any sources, it may have explained echoes.
+    It was fitted before there were sources, and may have fitted their echoes.
     """
     scenes = best.model.correction.near_field.nonzero()[:, 0]
     if len(scenes) == 0:

@@ -1,4 +1,4 @@
-"""Sources that are not needed: what speaks for each, and one rule by which the weak ones go."""
+"""Pruning: the evidence for every source, and one rule that removes weak sources."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from torch import Tensor
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState, init
 from unfolded_ogamp.imaging.likelihood.model_selection import better, noise_power
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty, uncertainty
-from unfolded_ogamp.imaging.model import Model, evaluate, without
+from unfolded_ogamp.imaging.model import Model, evaluate, remove_sources
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.physics import distances
 from unfolded_ogamp.records import Record, choose, place
 
-Score = Callable[[Model, Problem, Tensor], Tensor]  # of models, their problems, and which scenes of the batch they are
+Score = Callable[[Model, Problem, Tensor], Tensor]  # arguments: models, their problems, their indices in the batch
 Refit = Callable[[JointState, Problem], JointState]
 Select = Callable[[Model, Problem, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Evidence(Record):
-    """What speaks for every source [B, S], all in units of the noise variance; zero in unused slots.
+    """Evidence for every source [B, S]; zero in unused slots.
 
     Attributes:
-        alone: power of its echoes, as if there were nothing else.
-        beside_others: |x|^2 over the variance of |x| with everything else unknown: Wald's statistic.
-        spread: largest standard deviation of its position, in wavelengths.
+        alone: power of its echoes over the noise variance, without regard to other sources.
+        beside_others: |x|^2 over the variance of |x| with all other unknowns free: Wald's statistic.
+        spread: root of the summed position variances (all coordinates), in wavelengths.
     """
 
     alone: Tensor
@@ -39,7 +39,7 @@ class Evidence(Record):
 
 @torch.no_grad()
 def exact_uncertainty(model: Model, problem: Problem) -> Uncertainty:
-    """The uncertainty in double precision, whatever comes in: pairs that split one scatterer are hard to tell."""
+    """The uncertainty in double precision: two sources in place of one scatterer make the matrix ill-conditioned."""
     double = torch.float64
     problem = problem.to(dtype=double)
     return uncertainty(evaluate(model.sources.to(dtype=double), problem, model.correction.to(dtype=double)), problem)
@@ -47,10 +47,10 @@ def exact_uncertainty(model: Model, problem: Problem) -> Uncertainty:
 
 @torch.no_grad()
 def evidence(model: Model, problem: Problem, known: Uncertainty) -> Evidence:
-    """The evidence for every source, in the precision of the model; `known` is their `exact_uncertainty`."""
+    """The evidence for every source, in the precision of the model; `known` is its `exact_uncertainty`."""
     sources = model.sources
     noise = noise_power(model, problem)[:, None]
-    if problem.noise_variance is not None:  # with many unknowns the residual can be less than the noise
+    if problem.noise_variance is not None:  # many unknowns can fit part of the noise
         noise = noise.maximum(problem.noise_variance[:, None])
     power = sources.reflectivity.real.square() + sources.reflectivity.imag.square()
     tiny = torch.finfo(power.dtype).tiny
@@ -65,17 +65,16 @@ def evidence(model: Model, problem: Problem, known: Uncertainty) -> Evidence:
 
 
 def log_odds(found: Evidence, model: Model, problem: Problem) -> Tensor:
-    """Log-odds [B, S] of a source by the extended Bayesian information criterion: half of what exceeds its price.
+    """Log-odds [B, S] of a source by the extended Bayesian information criterion: (Wald statistic - penalty) / 2.
 
-    The price is the logarithm of the number of measurements for each of its D + 2 unknowns, and that of the number of
-    pixels it could have been in (Chen and Chen, 2008, with gamma = 1/2).
+    The penalty is (D + 2) log(2n) + log(N), with n complex samples and N pixels (Chen and Chen, 2008, gamma = 1/2).
     """
     price = (model.sources.position.shape[2] + 2) * (2 * problem.n_samples).log()
     price = price + math.log(problem.grid.centre.shape[1])
     return (found.beside_others - price[:, None]) / 2
 
 
-def drop_weak(
+def prune(
     state: JointState,
     problem: Problem,
     score: Score,
@@ -84,17 +83,17 @@ def drop_weak(
     keep_needed: bool,
     rounds: int | None = None,
 ) -> JointState:
-    """The one rule by which weak sources go: drop some, refit the others, and look again.
+    """Remove weak sources, refit the others, and repeat until no source is weak.
 
     Args:
-        state: refitted.
+        state: state after a fit.
         problem: geometry and CSI.
-        score: of every source [B, S]; weak sources have a negative score.
-        select: which of the weak sources [B, S] go at once.
-        refit: what the others do without them.
-        keep_needed: a source without which the fit is worse, by the Bayesian information criterion, comes back for
-            good: two scatterers closer than the point response look the same.
-        rounds: largest number of times that sources go; None for no limit.
+        score: score of every source [B, S]; weak sources have a negative score.
+        select: which of the weak sources [B, S] are removed in one round.
+        refit: fits the remaining sources.
+        keep_needed: restore a source, and never try it again, if its removal raises the Bayesian information criterion.
+            Two true scatterers closer than the point response have the same score as a split one.
+        rounds: largest number of rounds; None for no limit.
     """
     needed = torch.zeros_like(state.model.sources.used)
     scenes = torch.arange(len(needed), device=needed.device)
@@ -110,7 +109,7 @@ def drop_weak(
         if not some.all():
             scenes, part, around, value, weak = scenes[some], part[some], around[some], value[some], weak[some]
         going = select(part.model, around, value, weak)
-        fewer = refit(init(without(part.model, going, around)), around)
+        fewer = refit(init(remove_sources(part.model, going, around)), around)
         if keep_needed:
             taken = better(fewer.model, part.model, around)
             needed = needed.index_copy(0, scenes, needed[scenes] | (going & ~taken[:, None]))
@@ -120,20 +119,20 @@ def drop_weak(
 
 
 def all_weak(model: Model, problem: Problem, score: Tensor, weak: Tensor) -> Tensor:  # noqa: ARG001 (a `Select`)
-    """All weak sources at once."""
+    """Select all weak sources."""
     return weak
 
 
 def weakest(model: Model, problem: Problem, score: Tensor, weak: Tensor) -> Tensor:  # noqa: ARG001 (a `Select`)
-    """The weakest source of every scene."""
+    """Select the weakest source of every scene."""
     score = torch.where(weak, score, torch.inf)
     return weak & (score <= score.amin(1, keepdim=True))
 
 
 def weakest_nearby(separation: float) -> Select:
-    """The weakest of the weak sources that are within `separation` wavelengths of one another.
+    """Select, among weak sources within `separation` wavelengths of one another, the weakest.
 
-    Without it the others may well be needed.
+    After its removal the others may be needed.
     """
 
     def select(model: Model, problem: Problem, score: Tensor, weak: Tensor) -> Tensor:

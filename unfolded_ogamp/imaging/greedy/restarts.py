@@ -1,4 +1,4 @@
-"""Restarts: scenes whose residual exceeds the noise start again, from other node phases; the best start stays."""
+"""Restarts: if the residual of a scene exceeds the noise, start again from other node phases; keep the best start."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import distances, isolated_nodes, link_phase, link_phase_error
 from unfolded_ogamp.records import choose
 
-SAME_PLACE = 0.05  # wavelengths between the scatterers of two starts that agree
-STARTS_IF_EXTENDED = 6  # more are not worth their time where no residual can be as low as the noise
-NEGLIGIBLE = 0.01  # share of the power of all scatterers that two starts may not agree on
+SAME_PLACE = 0.05  # largest distance of two equal scatterers of two starts, in wavelengths
+STARTS_IF_EXTENDED = 6  # with extended targets the residual stays above the noise, and more starts cost time only
+NEGLIGIBLE = 0.01  # share of the scattered power on which two equal starts may differ
 
 Run = Callable[[Problem, SearchGrid, NodePhases, Correction], GreedyState]
 Second = Callable[[Tensor], tuple[NodePhases, Tensor]]
@@ -36,22 +36,23 @@ def search(
     run: Run,
     settings: RestartSettings,
 ) -> GreedyState:
-    """The best of several starts of every scene; a scene is done when its residual is consistent with the noise.
+    """The best of several starts of every scene.
 
-    After the second start they are by turns near the best one so far, and from uniform phases that autofocus improves.
-    Where the noise is not known, or the model does not fit, a scene is done when two independent starts agree.
+    A scene ends when its residual is consistent with the noise, or when two independent starts agree. The latter ends
+    scenes of unknown noise variance and scenes that the model does not fit. After the second start, starts alternate
+    between phases near the best ones so far and random uniform phases after autofocus.
 
     Args:
-        first: the end of the first start.
-        problem, search_grid: what is to be explained, and where echoes are searched.
-        second: node phases [B', n, 1] of the second start of some scenes [B'], and where they are others than those of
-            the first, bool [B'].
-        correction: of the line of sight, with which every start begins.
-        run: one start from node phases to its end.
-        settings: how many starts, and what is consistent.
+        first: result of the first start.
+        problem, search_grid: geometry and CSI, and the positions that are searched for echoes.
+        second: returns, for scene indices [B'], the node phases [B', n, 1] of the second start, and whether they
+            differ from those of the first start, bool [B'].
+        correction: near-field correction of the line of sight, the same in every start.
+        run: runs one start from node phases.
+        settings: number of starts, and margin of consistency.
     """
     best = first
-    # where every node has a trusted line of sight its phase is known, and another start finds the same
+    # if every node has a trusted line of sight, all phases are known and another start finds the same
     agreed = ~isolated_nodes(problem.trusted[..., 0] > 0).any(1)
     generator = torch.Generator().manual_seed(settings.seed)
     for start in range(1, settings.starts):
@@ -64,7 +65,7 @@ def search(
         independent = torch.ones_like(agreed)
         if start == 1:
             phases, independent[scenes] = second(scenes)
-        elif start % 2 == 0:  # near the best one it ends where that did, trap or not
+        elif start % 2 == 0:  # not independent: near the best phases it often ends in the same local minimum
             phases = near_phases(best.model[scenes], settings.jitter, generator)
             independent = torch.zeros_like(agreed)
         else:
@@ -77,20 +78,20 @@ def search(
 
 @torch.no_grad()
 def focused_phases(problem: Problem, start: NodePhases, settings: RestartSettings) -> NodePhases:
-    """The node phases that autofocus makes of those to start from."""
+    """Node phases after autofocus from `start`."""
     search_grid = problem.search_grid(settings.autofocus.spacing)
     return autofocus.focus(problem, start, search_grid, settings.autofocus)[0]
 
 
 def random_phases(problem: Problem, generator: torch.Generator) -> NodePhases:
-    """Uniform node phases, the same in every scene, so that none depends on what else is in the batch."""
+    """Random uniform node phases, the same in every scene, so that no scene depends on the others of its batch."""
     zero = NodePhases.zero(problem.link, 1)
     tx, rx = (torch.rand(side.shape[1], 1, generator=generator, dtype=side.dtype) for side in (zero.tx, zero.rx))
     return NodePhases.at_rest(zero.tx + 2 * math.pi * tx.to(zero.tx), zero.rx + 2 * math.pi * rx.to(zero.rx))
 
 
 def near_phases(model: Model, std: float, generator: torch.Generator) -> NodePhases:
-    """The node phases of a model, and noise of this standard deviation [rad], the same in every scene."""
+    """Node phases of a model plus Gaussian noise of this standard deviation [rad], the same in every scene."""
     tx, rx = model.sources.tx_phase[..., None], model.sources.rx_phase[..., None]
     noise = [std * torch.randn(side.shape[1], 1, generator=generator, dtype=side.dtype).to(side) for side in (tx, rx)]
     return NodePhases.at_rest(tx + noise[0], rx + noise[1])
@@ -103,10 +104,10 @@ def phase_difference(first: NodePhases, second: NodePhases, link: Tensor) -> Ten
 
 
 def better(best: GreedyState, other: GreedyState, scenes: Tensor, problem: Problem) -> tuple[GreedyState, Tensor]:
-    """Scene by scene the better of two starts, of which the second was made for `scenes` [B'] alone.
+    """Scene by scene the better of two starts; `other` holds the scenes with the indices `scenes` [B'] only.
 
     Returns:
-        The better ones, and the scenes in which both found something and ended in the same place, bool [B].
+        The better starts, and the scenes in which both starts agree, see `agree`, bool [B].
     """
     tried = torch.zeros_like(best.running)
     tried[scenes] = True
@@ -116,7 +117,7 @@ def better(best: GreedyState, other: GreedyState, scenes: Tensor, problem: Probl
 
 
 def agree(first: Model, second: Model, problem: Problem) -> Tensor:
-    """Whether two starts have found the same scatterers, but for some of next to no power, and any: bool [B]."""
+    """Scenes in which two starts found the same scatterers, except negligible ones, and at least one; bool [B]."""
     distance = distances(first.sources.position, second.sources.position)
     both = first.sources.used[:, :, None] & second.sources.used[:, None]
     near = both & (distance < SAME_PLACE * problem.array.wavelength[:, None, None])

@@ -1,7 +1,7 @@
 """Rounds of the greedy estimator: Newtonised orthogonal matching pursuit on exact atoms, node phases included.
 
-A round looks for the strongest echoes of the residual, adds them, fits the node phases, and lets all positions,
-reflectivities and phases move together. Rounds end when no echo exceeds the false-alarm threshold.
+A round adds the strongest echoes of the residual, fits the node phases, and takes joint steps of all positions,
+reflectivities and phases. Rounds end when no echo exceeds the false-alarm threshold.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from unfolded_ogamp.imaging.likelihood.joint_step import JointState
 from unfolded_ogamp.imaging.likelihood.model_selection import noise_power, strength
 from unfolded_ogamp.imaging.likelihood.uncertainty import uncertainty
 from unfolded_ogamp.imaging.mismatch import correction, diagnosis
-from unfolded_ogamp.imaging.model import Correction, Model, compacted, evaluate, with_slots, without
+from unfolded_ogamp.imaging.model import Correction, Model, evaluate, pad_slots, remove_sources, trim_slots
 from unfolded_ogamp.imaging.phases import refinement
 from unfolded_ogamp.imaging.phases.refinement import ALIGNMENT, NodePhases
 from unfolded_ogamp.imaging.problem import Problem
@@ -29,38 +29,40 @@ from unfolded_ogamp.records import Record, choose, place
 
 @dataclass(frozen=True)
 class GreedyState(Record):
-    """State between two rounds: the joint state, and which scenes go on, bool [B]."""
+    """State between two rounds: the joint state, and the scenes that have not ended, bool [B]."""
 
     joint: JointState
     running: Tensor
 
     @property
     def model(self) -> Model:
-        """What has been found."""
+        """The model found so far."""
         return self.joint.model
 
 
-def of_model(model: Model) -> GreedyState:
-    """The state of a model; all scenes go on."""
+def all_running(model: Model) -> GreedyState:
+    """The state of a model, with no scene ended."""
     return GreedyState(joint_step.init(model), torch.ones_like(model.cost, dtype=torch.bool))
 
 
 def init(problem: Problem, phases: NodePhases, start: Correction) -> GreedyState:
-    """No scatterer yet; node phases [B, n, 1] and the correction of the line of sight as given."""
+    """The state without scatterers, at given node phases [B, n, 1] and correction of the line of sight."""
     batch, dimension = len(problem.csi), problem.grid.centre.shape[-1]
     position, reflectivity = problem.grid.centre.new_zeros(batch, 0, dimension), problem.csi.new_zeros(batch, 0)
     used = torch.zeros(batch, 0, dtype=torch.bool, device=problem.csi.device)
     sources = Sources(position, reflectivity, used, phases.tx[..., 0], phases.rx[..., 0])
-    return of_model(evaluate(sources, problem, start))
+    return all_running(evaluate(sources, problem, start))
 
 
-def detect_all(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
-    """One detection pass: rounds until nothing exceeds the threshold, converged, without what is not needed."""
-    return finish(grow(state, problem, search_grid, settings), problem, settings)
+def detection_pass(
+    state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings
+) -> GreedyState:
+    """One detection pass: rounds until no echo exceeds the threshold, joint steps to convergence, and pruning."""
+    return converge_and_prune(run_rounds(state, problem, search_grid, settings), problem, settings)
 
 
-def grow(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
-    """Rounds until nothing exceeds the threshold in any scene; those that have ended are set aside."""
+def run_rounds(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
+    """Rounds until no echo exceeds the threshold in any scene; ended scenes leave the batch when half have ended."""
     whole, scenes = state, torch.arange(len(problem.csi), device=problem.csi.device)
     for _ in range(settings.rounds):
         state = step(state, problem, search_grid, settings)
@@ -74,9 +76,9 @@ def grow(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings
 
 
 def step(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
-    """One round: detect, fit the phases, move everything, merge and prune.
+    """One round: detect echoes, fit the phases, take joint steps, merge and prune.
 
-    Scenes in which nothing is added end, and so do scenes whose points gather: their targets may be extended.
+    A scene ends when no source is added, or when its sources cluster: its targets may be extended.
     """
     model = correction.refit(state.model, problem)
     count = model.sources.used.sum(1)
@@ -86,23 +88,23 @@ def step(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings
         return replace(state, running=running)
     model = align(evaluate(grown, problem, model.correction), problem, settings.step)
     model = refine(joint_step.init(model), problem, settings.step, settings.step.steps).model
-    model = detection.cleaned(model, problem, settings.detection)
+    model = detection.merge_and_prune(model, problem, settings.detection)
     companion, clustered = companions(model, problem, settings)
     extended = model.correction.extended
     if (companion & extended[:, None]).any():
-        model = compacted(without(model, companion & extended[:, None], problem))
+        model = trim_slots(remove_sources(model, companion & extended[:, None], problem))
     after = GreedyState(joint_step.init(model), running & (extended | ~clustered))
     before, after = with_equal_slots(replace(state, running=running), after)
     return choose(running, after, before)
 
 
-def finish(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
-    """Joint steps to convergence, without what is not needed beside the others; all scenes may go on.
+def converge_and_prune(state: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
+    """Joint steps to convergence, and pruning of sources whose amplitude is uncertain; no scene counts as ended.
 
-    A pair that splits one scatterer is strong each, but neither is certain: only now, with everything fitted, is a
-    source measured against the others.
+    Two sources in place of one scatterer are both strong, but neither amplitude is certain beside the other. That shows
+    only after convergence.
     """
-    # an amplitude alone in noise has half the noise for its variance
+    # the variance of an amplitude without other unknowns is half the noise variance
     least = 2 * detection.threshold(problem.grid.centre.shape[1], settings.detection.false_alarm)
 
     def certainty(model: Model, around: Problem, scenes: Tensor) -> Tensor:  # noqa: ARG001 (a `Score`)
@@ -112,12 +114,12 @@ def finish(state: GreedyState, problem: Problem, settings: GreedySettings) -> Gr
     def refit(fewer: JointState, around: Problem) -> JointState:
         return refine(fewer, around, settings.step, settings.step.final_steps)
 
-    moved = pruning.drop_weak(refit(state.joint, problem), problem, certainty, pruning.weakest, refit, keep_needed=True)
-    return GreedyState(replace(moved, model=compacted(moved.model)), torch.ones_like(state.running))
+    moved = pruning.prune(refit(state.joint, problem), problem, certainty, pruning.weakest, refit, keep_needed=True)
+    return GreedyState(replace(moved, model=trim_slots(moved.model)), torch.ones_like(state.running))
 
 
 def companions(model: Model, problem: Problem, settings: GreedySettings) -> tuple[Tensor, Tensor]:
-    """Sources next to stronger ones [B, S], and the scenes in which there are too many of them [B]."""
+    """Sources next to stronger ones, bool [B, S], and scenes with more of them than chance allows, bool [B]."""
     radius = settings.detection.extent * problem.array.wavelength
     sources, false_alarm = model.sources, settings.detection.false_alarm
     companion = diagnosis.companions(sources, strength(model, problem), radius)
@@ -125,12 +127,12 @@ def companions(model: Model, problem: Problem, settings: GreedySettings) -> tupl
 
 
 def free_phases(model: Model, problem: Problem, settings: StepSettings) -> Tensor:
-    """Scenes whose node phases are fitted: enough scatterers, or a line of sight; bool [B]."""
+    """Scenes whose node phases are fitted: those with enough scatterers or a line of sight; bool [B]."""
     return (model.sources.used.sum(1) >= settings.phase_count) | problem.has_los
 
 
 def refine(state: JointState, problem: Problem, settings: StepSettings, steps: int) -> JointState:
-    """Joint steps, in each scene until it has converged; corrections are refitted in every one."""
+    """Joint steps of each scene until it converges; every step refits the corrections."""
     free = free_phases(state.model, problem, settings)
     scenes = state.model.correction.present.nonzero()[:, 0]
     if len(scenes) > 0:
@@ -150,7 +152,7 @@ def refine(state: JointState, problem: Problem, settings: StepSettings, steps: i
 
 
 def align(model: Model, problem: Problem, settings: StepSettings) -> Model:
-    """Node phases fitted to the modelled channel by power iteration, (24), where they are free."""
+    """The model after a fit of its free node phases to the predicted channel by power iteration, (24)."""
     sources = model.sources
     phases = NodePhases.at_rest(sources.tx_phase[..., None], sources.rx_phase[..., None])
     fitted = refinement.step(problem.csi, model.channel, problem.link, phases, ALIGNMENT)
@@ -164,16 +166,16 @@ def align(model: Model, problem: Problem, settings: StepSettings) -> Model:
 
 
 def place_scenes(part: GreedyState, scenes: Tensor, whole: GreedyState) -> GreedyState:
-    """`whole` with the scenes `scenes` replaced by `part`, whatever their numbers of slots."""
+    """`whole` with the scenes of indices `scenes` replaced by `part`; numbers of slots may differ."""
     part, whole = with_equal_slots(part, whole)
     placed = place(part, scenes, whole)
-    return replace(placed, joint=replace(placed.joint, model=compacted(placed.model)))
+    return replace(placed, joint=replace(placed.joint, model=trim_slots(placed.model)))
 
 
 def with_equal_slots(first: GreedyState, second: GreedyState) -> tuple[GreedyState, GreedyState]:
-    """The two states with the same number of slots."""
+    """The two states, padded to the same number of slots."""
     n_slots = max(state.model.columns.n_slots for state in (first, second))
     first, second = (
-        replace(state, joint=replace(state.joint, model=with_slots(state.model, n_slots))) for state in (first, second)
+        replace(state, joint=replace(state.joint, model=pad_slots(state.model, n_slots))) for state in (first, second)
     )
     return first, second

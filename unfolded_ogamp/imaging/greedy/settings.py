@@ -1,4 +1,4 @@
-"""Settings of the greedy estimator, split by who reads them; lengths are in carrier wavelengths."""
+"""Settings of the greedy estimator, one class per stage; lengths are in carrier wavelengths."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from unfolded_ogamp.settings import Settings, at_least, positive, unbounded, wit
 
 @dataclass(frozen=True)
 class DetectionSettings(Settings):
-    """Which echoes become sources, and which sources are one.
+    """Which echoes become sources, and which sources merge.
 
     Attributes:
-        spacing: largest distance between the positions that are searched, along a coordinate.
+        spacing: largest distance between neighbours of the search grid, along a coordinate.
         false_alarm: upper bound of the probability that noise alone adds a scatterer.
-        share: candidates of a round have at least this share of the strongest one's matched-filter power.
-        separation: least distance between two candidates of one round.
-        merge_radius: scatterers closer than this are one.
-        extent: where targets are extended, weaker scatterers within this radius of one are part of it.
+        share: least matched-filter power of a new source, as a share of the strongest new source of the round.
+        separation: least distance between two new sources of a round.
+        merge_radius: scatterers closer than this are merged.
+        extent: radius of an extended target; weaker scatterers within it are counted as part of the target.
     """
 
     spacing: Annotated[float, positive] = 0.25
@@ -35,11 +35,11 @@ class StepSettings(Settings):
     """Joint steps of positions, reflectivities and node phases.
 
     Attributes:
-        phase_count: scatterers without which the node phases are not fitted: fewer leave them too free.
+        phase_count: least number of scatterers for which node phases are fitted; fewer do not determine them.
         steps: largest number of joint steps in a round.
         final_steps: largest number of joint steps after the last round.
-        tolerance: share of the cost below which a joint step has converged.
-        largest_move: largest change of a position in a joint step.
+        tolerance: relative decrease of the cost below which joint steps have converged.
+        largest_move: largest displacement of a scatterer in a joint step.
     """
 
     phase_count: Annotated[int, at_least(1)] = 3
@@ -51,16 +51,16 @@ class StepSettings(Settings):
 
 @dataclass(frozen=True)
 class RestartSettings(Settings):
-    """When an estimator starts again, and from which node phases.
+    """When an estimator restarts, and from which node phases.
 
     Attributes:
         starts: largest number of starts.
-        margin: standard deviations by which the residual of a consistent scene may exceed the noise.
-        focus_gain: gain of sharpness by autofocus above which the first start takes its phases; else it takes the
-            assumed ones, and the second start takes the other ones.
-        jitter: further starts are by turns from the node phases of the best one so far, with noise of this standard
-            deviation [rad], and from uniform node phases that autofocus improves.
-        seed: of these random numbers.
+        margin: number of standard deviations by which a residual consistent with the noise may exceed it.
+        focus_gain: if autofocus raises the sharpness by more than this factor, the first start uses the focused phases
+            and the second start the given ones; otherwise the other way round.
+        jitter: standard deviation [rad] of the noise added to the best node phases so far. Later starts alternate
+            between these phases and random uniform phases after autofocus.
+        seed: seed of these random numbers.
         autofocus: settings of autofocus.
     """
 
@@ -77,8 +77,8 @@ class GreedySettings(Settings):
     """Settings of the greedy estimator.
 
     Attributes:
-        detection, step, restarts: settings of its parts.
-        rounds: largest number of rounds in a start.
+        detection, step, restarts: settings of the stages.
+        rounds: largest number of rounds in a detection pass.
     """
 
     detection: DetectionSettings = field(default_factory=DetectionSettings)

@@ -1,1 +1,1 @@
-"""The joint likelihood of scatterers and node phases: normal equations, steps, uncertainty, model selection."""
+"""The joint likelihood of scatterers and node phases: normal equations, joint steps, uncertainty, model selection."""

@@ -1,8 +1,8 @@
-"""The joint step: positions, reflectivities and node phases move at once, by Levenberg-Marquardt on the likelihood.
+"""The joint step: one Levenberg-Marquardt step of positions, reflectivities and node phases together.
 
-Alternating between image and phases crawls, because shifting the whole image is almost the same as tilting all node
-phases. The normal equations of both together have no such valley to crawl along, and their solution is the
-maximum-likelihood estimate, on the joint Cramer-Rao bound.
+Alternation between image and phases converges slowly, because a shift of the image and a tilt of all node phases change
+the CSI almost alike. Joint steps do not have this problem. They end at the maximum-likelihood estimate, whose errors
+are on the joint Cramer-Rao bound.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class JointState(Record):
     """State between two joint steps.
 
     Attributes:
-        model: what is estimated, evaluated.
+        model: present estimate.
         damping: Levenberg-Marquardt damping, relative to the diagonal of the normal matrix [B].
-        decrease: share of the cost that the last step took away; inf where there was none or it was refused [B].
+        decrease: relative decrease of the cost in the last step; inf before the first step and after a refused one [B].
     """
 
     model: Model
@@ -40,12 +40,12 @@ class JointState(Record):
 
 @dataclass(frozen=True)
 class JointParameters:
-    """What one joint step is tuned by; at the defaults it is plain Levenberg-Marquardt.
+    """Tuning parameters of a joint step; the defaults give plain Levenberg-Marquardt.
 
     Attributes:
         damping: factor on the damping of the state.
-        step: share of the solution by which the unknowns move.
-        prior: weight of the prior CN(0, mean |x|^2) of the reflectivities beside the likelihood.
+        step: factor on the solution of the normal equations.
+        prior: weight of the prior CN(0, mean |x|^2) of the reflectivities; 0 for none.
     """
 
     damping: Tensor | float = 1.0
@@ -54,7 +54,7 @@ class JointParameters:
 
 
 def init(model: Model) -> JointState:
-    """The model as it is, little damping."""
+    """The state of a model before the first step."""
     return JointState(model, torch.full_like(model.cost, FIRST_DAMPING), torch.full_like(model.cost, torch.inf))
 
 
@@ -65,16 +65,16 @@ def step(
     largest_move: float,
     parameters: JointParameters = JointParameters(),
 ) -> JointState:
-    """One Levenberg-Marquardt step of all unknowns; where it raises the cost, prior included, it is refused.
+    """One Levenberg-Marquardt step of all unknowns; a step that does not lower the cost (with prior) is refused.
 
-    Damping grows then, and falls after a step that was taken. Corrections stay as they are.
+    Damping grows after a refused step, and falls after an accepted one. Corrections do not change.
 
     Args:
-        state: where it starts.
+        state: state before the step.
         problem: geometry and CSI.
-        free_phases: scenes whose node phases move too, bool [B].
-        largest_move: largest change of a position, in wavelengths.
-        parameters: what the step is tuned by.
+        free_phases: scenes whose node phases are fitted too, bool [B].
+        largest_move: largest displacement of a scatterer, in wavelengths.
+        parameters: tuning parameters.
     """
     model = state.model
     gradient, matrix = normal_equations.gradient(model), normal_equations.normal_matrix(model, problem)
@@ -87,11 +87,11 @@ def step(
 
 
 def accept(state: JointState, moved: Model, ridge: Tensor | float = 0.0) -> JointState:
-    """The moved model where it fits better, else the state with more damping.
+    """Accept the proposed model in scenes that it fits better; else keep the old one, with more damping.
 
     Args:
-        state: where it comes from.
-        moved: model that is proposed.
+        state: state before the step.
+        moved: proposed model.
         ridge: precision of the prior of the reflectivities, in units of the noise variance [B].
     """
     model = state.model
@@ -108,7 +108,7 @@ def reflectivity_power(sources: Sources) -> Tensor:
 
 
 def prior_precision(model: Model, problem: Problem) -> Tensor:
-    """Noise variance that the cost shows over the mean |x|^2 of the sources [B]; 0 where there are none."""
+    """Mean power of the residual over the mean |x|^2 of the sources [B]; 0 without sources."""
     total, count = reflectivity_power(model.sources), model.sources.used.sum(1)
     return torch.where(total > 0, model.cost / problem.n_samples * count / torch.where(total > 0, total, 1), 0)
 
@@ -125,7 +125,7 @@ def with_prior(matrix: Tensor, gradient: Tensor, sources: Sources, ridge: Tensor
 
 
 def move(sources: Sources, change: Tensor, limit: Tensor) -> Sources:
-    """Sources after a change [B, P] of the unknowns, positions by at most `limit` [B] [m]."""
+    """Sources after a change [B, P] of the unknowns; displacements are limited to `limit` [B] [m]."""
     n_slots, dimension = sources.position.shape[1:]
     sizes = [n_slots * dimension, n_slots, n_slots, sources.tx_phase.shape[1], sources.rx_phase.shape[1]]
     position, real, imaginary, tx_phase, rx_phase = change.split(sizes, dim=1)

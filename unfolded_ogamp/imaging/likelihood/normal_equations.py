@@ -1,8 +1,8 @@
 """The normal equations of positions, reflectivities and node phases together.
 
-With every link measured the image part of the normal matrix is a sum of products of Gram matrices of Tx and of Rx, for
-which the Jacobian, links times unknowns, is not needed. The unknowns are in the order positions, coordinate by
-coordinate, real and imaginary parts of the reflectivities, Tx phases, Rx phases; P = S (D + 2) + nodes of them.
+If every link is measured, the image part of the normal matrix is a sum of products of Gram matrices of Tx and Rx, and
+the Jacobian (links times unknowns) is never formed. The P = S (D + 2) + nodes unknowns are, in this order: positions,
+coordinate by coordinate, real parts, then imaginary parts of the reflectivities, Tx phases, Rx phases.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def normal_matrix(model: Model, problem: Problem) -> Tensor:
 
 
 def jacobian(model: Model, problem: Problem) -> Tensor:
-    """The Jacobian itself, for projections of it, links and subcarriers flattened: [B, n_tx * n_rx * K, P]."""
+    """The Jacobian, links and subcarriers flattened: complex [B, n_tx * n_rx * K, P]. Only projections need it."""
     columns, weights = model.columns, _weights(model.sources)
     image = columns.written_out(problem.link).movedim(1, 3) * weights[:, None, None, None]
     image = _of_unknowns(image, 1j * image, columns.n_slots)
@@ -54,9 +54,9 @@ def jacobian(model: Model, problem: Problem) -> Tensor:
 
 
 def phase_jacobian(channel: Tensor) -> Tensor:
-    """Derivatives of the modelled channel [B, n_tx, n_rx, K] by the node phases: [B, n_tx, n_rx, K, nodes], Tx first.
+    """Derivatives by the node phases of a channel [B, n_tx, n_rx, K]: complex [B, n_tx, n_rx, K, nodes], Tx first.
 
-    As `normal_matrix` has them: phases turn the CSI, which is the channel but for its noise.
+    As in `normal_matrix`, the predicted channel replaces the CSI, which the phases rotate.
     """
     tx, rx = (torch.eye(count).to(channel) for count in channel.shape[1:3])
     turned = -1j * channel[..., None]
@@ -64,18 +64,18 @@ def phase_jacobian(channel: Tensor) -> Tensor:
 
 
 def free_unknowns(sources: Sources, free_phases: Tensor) -> Tensor:
-    """Which unknowns move, bool [B, P]: those of used slots, and node phases in the scenes `free_phases` [B]."""
+    """Free unknowns, bool [B, P]: those of used slots, and the node phases of the scenes `free_phases` [B]."""
     used, dimension = sources.used, sources.position.shape[-1]
     nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
     return torch.cat([used.repeat(1, dimension + 2), free_phases[:, None].expand(-1, nodes)], dim=1)
 
 
 def _weights(sources: Sources) -> Tensor:
-    """What the columns and their derivatives are multiplied by in the Jacobian: 1 and reflectivity; [B, (1 + D) S]."""
+    """Weights of the columns (1) and their derivatives (reflectivity) in the Jacobian: complex [B, (1 + D) S]."""
     x = sources.reflectivity
     return torch.cat([torch.ones_like(x), x.repeat(1, sources.position.shape[-1])], dim=1)
 
 
 def _of_unknowns(value: Tensor, turned: Tensor, n_slots: int) -> Tensor:
-    """Columns [..., (1 + D) S] in the order of the unknowns [..., (D + 2) S]; `turned` is j times as much."""
+    """Reorder columns [..., (1 + D) S] to the unknowns [..., (D + 2) S]; `turned` belongs to the imaginary parts."""
     return torch.cat([value[..., n_slots:], value[..., :n_slots], turned[..., :n_slots]], dim=-1)

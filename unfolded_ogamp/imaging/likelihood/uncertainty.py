@@ -1,7 +1,7 @@
-"""How certain positions, amplitudes and node phases are, from the curvature of the joint likelihood.
+"""Uncertainty of positions, amplitudes and node phases, from the curvature of the joint likelihood.
 
-What message passing itself thinks of its offsets takes the node phases for known, and is far too small: the image
-shifts while all node phases tilt, and only the joint curvature shows it.
+The posterior variances of message passing assume known node phases, and are far too small. A shift of the image and a
+tilt of all node phases change the CSI almost alike, and only the joint curvature contains this.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.inference import least_squares
 from unfolded_ogamp.records import Record, choose
 
-GAUGE_DAMPING = 1e-10  # holds what cannot be observed, and is small beside what can hardly be
+GAUGE_DAMPING = 1e-10  # makes the gauge invertible; small compared with the smallest observable eigenvalues
 
 
 @dataclass(frozen=True)
 class Uncertainty(Record):
-    """Variances per unit of noise variance, all else unknown too.
+    """Variances per unit of noise variance, with all other unknowns free.
 
     Attributes:
         position: covariance of every position [B, S, D, D], [m^2].
-        amplitude: of the amplitude of every reflectivity [B, S]; its phase has none without a line of sight, as it
-            cannot be told from that of all Tx.
-        tx_phase, rx_phase: of the node phases [B, n_tx], [B, n_rx], [rad^2], without the mean of each side, which
-            cannot be observed without a line of sight.
+        amplitude: variance of every |x| [B, S]. The phase of x has none: without a line of sight it cannot be
+            distinguished from the phase of all Tx.
+        tx_phase, rx_phase: variances of the node phases [B, n_tx], [B, n_rx], [rad^2], without the mean of each side,
+            which cannot be observed without a line of sight.
     """
 
     position: Tensor
@@ -43,9 +43,9 @@ class Uncertainty(Record):
 
 
 def uncertainty(model: Model, problem: Problem) -> Uncertainty:
-    """Inverse Fisher information of sources and node phases at the model; infinite where it says nothing.
+    """Inverse Fisher information of sources and node phases at a model; infinite in scenes where it is singular.
 
-    Corrections are taken for known. Amplitudes are differentiated, too, see `bounds.imaging`.
+    Corrections count as known. Amplitudes are differentiated too, see `bounds.imaging`.
     """
     sources, matrix = model.sources, normal_matrix(model, problem)
     moving = free_unknowns(sources, torch.ones_like(sources.used.any(1)))
@@ -72,10 +72,10 @@ def uncertainty(model: Model, problem: Problem) -> Uncertainty:
 
 
 def _observable_variance(covariance: Tensor, link: Tensor) -> Tensor:
-    """Variances [B, n] of node phases of covariance [B, n, n], Tx first, without what cannot be observed.
+    """Variances [B, n] of node phases, Tx first, without the unobservable mean of each side.
 
-    That is the mean of each side, nodes weighted by their links [B, n_tx, n_rx]. A node of which the model says nothing
-    has an infinite variance.
+    The mean weighs nodes by their links [B, n_tx, n_rx]. `covariance` [B, n, n] is zero for nodes that the CSI does not
+    determine; their variance is infinite.
     """
     n_tx = link.shape[1]
     mean = torch.zeros_like(covariance)
@@ -89,9 +89,9 @@ def _observable_variance(covariance: Tensor, link: Tensor) -> Tensor:
 def with_joint_std(
     scatterers: Sequence[Scatterers], phases: NodePhases, problem: Problem, residual: Tensor
 ) -> tuple[list[Scatterers], tuple[Tensor, Tensor]]:
-    """The scatterers of every scene with the joint covariance of their positions; and how certain the phases are.
+    """Scatterers with the joint covariance of their positions, and standard deviations of the node phases.
 
-    A scene whose unknowns outnumber its measurements keeps what it has, and its phases are not certain at all.
+    In scenes with more unknowns than measurements, scatterers do not change and phases have infinite deviations.
 
     Args:
         scatterers: one list per scene, reflectivities in the units of the CSI.

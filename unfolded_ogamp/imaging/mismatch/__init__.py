@@ -1,1 +1,1 @@
-"""What the CSI holds beside point scatterers, the assumed line of sight and noise."""
+"""Model mismatch: extended targets, near fields of antennas, and a residual above the noise."""

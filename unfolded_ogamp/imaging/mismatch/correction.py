@@ -1,9 +1,9 @@
-"""Corrections of the channel: what it holds beside point scatterers and the assumed line of sight.
+"""Corrections of the channel for extended targets, double scattering and near fields of antennas.
 
-Extended targets add multipoles: if they are round, their echo is a series in the cosine of the bistatic angle beta,
-reflectivity x + sum_m c_m cos(m beta). They echo to one another: after the first order (Foldy, 1945) the channel gains
-c sum_{s != t} x_s x_t exp(-j kappa d_st) / d_st over Tx, s, t and Rx. Both are linear in unknown coefficients, and so
-are the near-field series of antennas whose line of sight shows them: they are projected out (Kaufman, "A variable
+An extended target adds multipoles: the reflectivity of a round target is a series in the bistatic angle beta,
+x + sum_m c_m cos(m beta). Double scattering between sources s and t adds, to first order (Foldy, 1945),
+c sum_{s != t} x_s x_t exp(-j kappa d_st) / d_st along the path Tx, s, t, Rx. Both are linear in unknown coefficients,
+and so is the near-field series of the antennas. Variable projection eliminates these coefficients (Kaufman, "A variable
 projection method for solving separable nonlinear least squares problems", 1975).
 """
 
@@ -24,11 +24,11 @@ from unfolded_ogamp.physics import distances, node_wave, unit_vectors
 from unfolded_ogamp.records import place
 
 ORDERS = 2  # of the series: dipoles and quadrupoles, targets of up to about half a wavelength
-RIDGE = 1e-9  # of the normal equations, relative to their diagonal: it holds columns that depend on one another
+RIDGE = 1e-9  # added to the normal equations, relative to their diagonal, against linearly dependent columns
 
 
 def refit(model: Model, problem: Problem) -> Model:
-    """The model with reflectivities and corrections by least squares, in the scenes that are corrected."""
+    """The model with reflectivities and corrections fitted by least squares, in scenes with a correction."""
     scenes = model.correction.present.nonzero()[:, 0]
     if len(scenes) == 0:
         return model
@@ -36,10 +36,10 @@ def refit(model: Model, problem: Problem) -> Model:
 
 
 def step(state: JointState, problem: Problem, free_phases: Tensor, largest_move: float) -> JointState:
-    """`joint_step.step` with the corrections free, too: the Jacobian is projected on what they cannot explain.
+    """`joint_step.step` with free corrections: the Jacobian is projected on the complement of their columns.
 
     Args:
-        state: where it starts, refitted; all scenes are corrected.
+        state: state after a refit; all scenes have a correction.
         problem: geometry and CSI.
         free_phases, largest_move: as in `joint_step.step`.
     """
@@ -55,7 +55,7 @@ def step(state: JointState, problem: Problem, free_phases: Tensor, largest_move:
 
 
 def _refitted(model: Model, problem: Problem) -> Model:
-    """Reflectivities and correction of every scene by least squares."""
+    """The model with reflectivities and corrections of all scenes fitted by least squares."""
     sources, correction, n_slots = model.sources, model.correction, model.sources.used.shape[1]
     points = multipoles(model, problem)[..., 0].flatten(1, 3)
     basis = torch.cat([points, _basis(model, problem)], dim=-1)
@@ -68,7 +68,7 @@ def _refitted(model: Model, problem: Problem) -> Model:
 
 
 def _basis(model: Model, problem: Problem) -> Tensor:
-    """All that corrects the channel, one column per coefficient, zero where it does not: [B, n_tx * n_rx * K, C]."""
+    """Columns of all corrections, zero for those that a scene does not have: complex [B, n_tx * n_rx * K, C]."""
     extended, near_field = model.correction.extended & model.sources.used.any(1), model.correction.near_field
     targets = [multipoles(model, problem)[..., 1:].flatten(-2), second_echoes(model, problem)[..., None]]
     antennas = [near_field_echoes(model, problem), line_of_sight.series(problem) * problem.link[..., None]]
@@ -82,7 +82,7 @@ def _basis(model: Model, problem: Problem) -> Tensor:
 def multipoles(model: Model, problem: Problem) -> Tensor:
     """Columns of the sources times cos(m beta), m = 0 ... `ORDERS`: complex [B, n_tx, n_rx, K, S, 1 + ORDERS].
 
-    beta is the angle between the directions from a source to Tx and to Rx; unused sources have zeros.
+    beta is the angle between the directions from a source to Tx and Rx. Columns of unused sources are zero.
     """
     sources, (tx, rx) = model.sources, model.columns.plain()
     point = (tx.movedim(1, 2)[:, :, None] * rx.movedim(1, 2)[:, None]) * problem.link[..., None]
@@ -94,7 +94,7 @@ def multipoles(model: Model, problem: Problem) -> Tensor:
 
 
 def second_echoes(model: Model, problem: Problem) -> Tensor:
-    """What goes over two of the sources, in units of its own: complex [B, n_tx, n_rx, K]."""
+    """Channel of double scattering between sources, up to a common factor: complex [B, n_tx, n_rx, K]."""
     sources = model.sources
     tx, rx = (side * sources.reflectivity[:, None, None] for side in model.columns.plain())
     distance = distances(sources.position, sources.position)
@@ -104,15 +104,15 @@ def second_echoes(model: Model, problem: Problem) -> Tensor:
 
 
 def near_field_echoes(model: Model, problem: Problem) -> Tensor:
-    """What antennas near the sources add, in units of its own: complex [B, n_tx, n_rx, K, 3].
+    """Near-field terms of the echoes, one column per term: complex [B, n_tx, n_rx, K, 3].
 
-    Before and after a source the field is a series in u = 1 / (kappa d), as `line_of_sight` has it. Of the product of
-    two, the terms of the orders u, u^2 and of both ways are alike for all sources.
+    On either way, Tx to source and source to Rx, the field is a series in u = 1 / (kappa d), see `line_of_sight`. The
+    columns are the terms u and u^2 of one way, and the product of both terms u; all sources share the coefficients.
     """
     sources, sides = model.sources, []
     for side, nodes in zip(model.columns.plain(), (problem.array.tx, problem.array.rx), strict=True):
         length = distances(nodes, sources.position)[:, None] * problem.array.wavenumber[:, :, None, None]
-        length = torch.where(sources.used[:, None, None], length, 1)  # an unused slot may lie on a node
+        length = torch.where(sources.used[:, None, None], length, 1)  # an unused slot may coincide with a node
         sides.append([side * length.pow(-order) for order in range(3)])
     (tx, tx_1, tx_2), (rx, rx_1, rx_2) = sides
     weight = sources.reflectivity[:, None, None]

@@ -1,8 +1,8 @@
-"""Signs that the model does not fit the CSI: extended targets, and links and nodes with a gain of their own.
+"""Tests of model mismatch: extended targets, and links or nodes with unknown gains.
 
-Two signs need no noise level. Several points cover an extended target: more of them lie close together than points
-spread over the region would. And what a misfit leaves adds up differently at every node: all nodes see a scatterer that
-is there, and not one that is invented. The third sign needs the noise level: the residual exceeds it.
+Two tests need no noise variance. Several points that replace an extended target lie closer together than points spread
+evenly over the region. A false scatterer that fits a mismatch has a different amplitude at every node, and a true one
+the same. The third test needs the noise variance: the residual exceeds it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.physics import distances
 
-LEAST_REST = 1e-6  # share of the energy that the other nodes must hold
+LEAST_REST = 1e-6  # least share of the energy at the other nodes when one is left out
 
 
 class MismatchWarning(UserWarning):
-    """CSI that point scatterers, the assumed line of sight and noise do not explain."""
+    """The CSI does not agree with point scatterers, the assumed line of sight and noise."""
 
 
 def warn_of_mismatch(model: Model, ratio: Tensor, misfit: Tensor) -> None:
-    """Warn in one line of the mismatches that were found in a batch.
+    """Warn in one line of the mismatches in a batch.
 
     Args:
-        model: with the corrections that the CSI asked for.
-        ratio: residual over noise [B].
+        model: model with its corrections.
+        ratio: residual over noise variance [B].
         misfit: scenes whose residual exceeds the noise, bool [B].
     """
     extended, near_field = model.correction.extended, model.correction.near_field
@@ -49,9 +49,9 @@ def warn_of_mismatch(model: Model, ratio: Tensor, misfit: Tensor) -> None:
 
 
 def companions(sources: Sources, power: Tensor, radius: Tensor) -> Tensor:
-    """Sources within `radius` [B] [m] of one of more `power` [B, S] that is no companion itself: bool [B, S].
+    """Companions, bool [B, S]: sources within `radius` [B] [m] of a stronger source that is no companion itself.
 
-    There, a weak source cannot be told from what a strong one leaves because it is no point.
+    `power` [B, S] orders the sources. A companion may be a true scatterer or part of an extended target.
     """
     left, position = sources.used, sources.position
     companion = torch.zeros_like(left)
@@ -68,10 +68,10 @@ def companions(sources: Sources, power: Tensor, radius: Tensor) -> Tensor:
 
 
 def clustered(sources: Sources, companion: Tensor, problem: Problem, radius: Tensor, false_alarm: float) -> Tensor:
-    """Scenes with more companions than `false_alarm` allows among sources spread evenly over the region: bool [B].
+    """Scenes with more companions than sources spread evenly over the region would have by chance: bool [B].
 
-    That n of N sources fall into a share q of the region has at most the probability exp(-N D(n / N || q)), D the
-    divergence of the two (Chernoff's bound of the binomial distribution).
+    The probability that n of N sources fall into a share q of the region is at most exp(-N D(n / N || q)), D the
+    Kullback-Leibler divergence (Chernoff's bound of the binomial distribution); `false_alarm` limits it.
     """
     dimension = sources.position.shape[-1]
     disc = torch.pi * radius.square() * (1 if dimension == 2 else 4 / 3 * radius)
@@ -86,10 +86,10 @@ def clustered(sources: Sources, companion: Tensor, problem: Problem, radius: Ten
 
 
 def node_noise(model: Model, problem: Problem) -> Tensor:
-    """Noise variance along the column of each source [B, S] that leaving out one node at a time shows.
+    """Jackknife noise variance along the column of each source [B, S], one node left out at a time.
 
-    The jackknife variance of the reflectivity, times the power of the column, of Tx or of Rx, whichever is larger: it
-    holds for noise that differs between nodes and links or is correlated at a node.
+    It is the jackknife variance of the reflectivity times the energy of the column; the larger value of Tx and Rx
+    counts. It holds for noise that differs between nodes and links, or is correlated at a node.
     """
     columns = model.columns
     energy = columns.energy(problem.link)
@@ -98,18 +98,18 @@ def node_noise(model: Model, problem: Problem) -> Tensor:
     scores = (score[..., : columns.n_slots] for score in columns.correlations(model.residual))
     found = []
     for score, part in zip(scores, sides, strict=True):
-        # without a node the rest has the share 1 - h of the energy, and its estimate moves by score / (1 - h)
+        # without a node, the share 1 - h of the energy remains, and the estimate moves by score / (1 - h)
         rest = 1 - part / energy[:, None].clamp(min=tiny)
         moved = (score.real.square() + score.imag.square()) / rest.clamp(min=tiny).square()
-        # a node without which nothing is left tells nothing of the others
+        # a node that holds nearly all energy is not left out
         found.append(torch.where(rest > LEAST_REST, moved, 0).sum(1))
     return torch.maximum(*found) / energy.clamp(min=tiny)
 
 
 def node_threshold(chance: Tensor, n_nodes: int) -> Tensor:
-    """Power over `node_noise` that noise alone exceeds with probability `chance`: few nodes know their noise badly.
+    """Power over `node_noise` that noise alone exceeds with probability `chance`.
 
-    The ratio of the two has the F distribution of 2 and 2 (n - 1) degrees of freedom, n nodes.
+    The ratio has the F distribution with 2 and 2 (n - 1) degrees of freedom for n nodes.
     """
     degrees = max(n_nodes - 1, 1)
     return degrees * (chance.pow(-1 / degrees) - 1)

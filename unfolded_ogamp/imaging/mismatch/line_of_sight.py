@@ -1,7 +1,7 @@
-"""The near field of the line of sight: antennas that are close to one another, or of another gain than assumed.
+"""Near-field correction of the line of sight, for antennas close to one another or with an unknown gain.
 
-Whatever an antenna radiates, along a ray its field is exp(-j kappa d) / d times a series in 1 / (kappa d) (Wilcox, "An
-expansion theorem for electromagnetic fields", 1956). A line of sight that was measured is taken as it is.
+Along a ray, the field of any antenna is exp(-j kappa d) / d times a series in 1 / (kappa d) (Wilcox, "An expansion
+theorem for electromagnetic fields", 1956). A measured line of sight is not corrected.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from unfolded_ogamp.inference import least_squares
 from unfolded_ogamp.physics import distances, link_phasor, los_channel, wrap
 from unfolded_ogamp.records import choose
 
-ORDERS = 2  # of the series: all that there is of a dipole
-STEPS = 8  # of Gauss and Newton
-RIDGE = 1e-9  # of the normal equations, relative to their diagonal
-SAME = 1e-3  # relative difference up to which a line of sight is that of free space: single precision makes as much
+ORDERS = 2  # of the series; the series of a dipole ends there
+STEPS = 8  # Gauss-Newton steps
+RIDGE = 1e-9  # added to the normal equations, relative to their diagonal
+SAME = 1e-3  # largest relative difference of a free-space line of sight; covers single precision
 
 
 def fit_near_field(problem: Problem, phases: NodePhases) -> tuple[Correction, NodePhases]:
-    """Near-field terms of the line of sight and the node phases [B, n, 1], in scenes whose CSI asks for them.
+    """Fit near-field terms of the line of sight and node phases [B, n, 1]; keep them in scenes that they improve.
 
-    It does where an assumed free-space line of sight leaves so much more than the series, phases fitted to both, that
-    the Bayesian information criterion pays for its coefficients.
+    Only a free-space line of sight is corrected, and only where the Bayesian information criterion, node phases fitted
+    with and without the terms, prefers them.
     """
     none = Correction.none(problem)
     near_field = is_free_space(problem)
@@ -48,15 +48,15 @@ def fit_near_field(problem: Problem, phases: NodePhases) -> tuple[Correction, No
 
 
 def series(problem: Problem) -> Tensor:
-    """The assumed line of sight over the powers 0 to `ORDERS` of kappa d: [B, n_tx, n_rx, K, 1 + ORDERS]."""
+    """The assumed line of sight times (kappa d)^-m, m = 0 ... `ORDERS`: complex [B, n_tx, n_rx, K, 1 + ORDERS]."""
     length = distances(problem.array.tx, problem.array.rx)[..., None] * problem.array.wavenumber[:, None, None]
     order = torch.arange(ORDERS + 1, dtype=length.dtype, device=length.device)
-    length = torch.where(problem.los != 0, length, 1)  # without a line of sight nodes may be in one place
+    length = torch.where(problem.los != 0, length, 1)  # nodes without a line of sight may coincide
     return problem.los[..., None] * length[..., None].pow(-order)
 
 
 def is_free_space(problem: Problem) -> Tensor:
-    """Scenes with a line of sight that is the free-space one (9) on all its links, whatever its scale: bool [B]."""
+    """Scenes whose line of sight is that of free space (9), up to a common factor, on all its links: bool [B]."""
     there = problem.los.abs() > 0
     ratio = problem.los / los_channel(problem.array)
     mean = torch.where(there, ratio, 0).sum((1, 2, 3)) / there.sum((1, 2, 3)).clamp(min=1)
@@ -67,7 +67,7 @@ def is_free_space(problem: Problem) -> Tensor:
 def _fit(
     problem: Problem, phases: NodePhases, basis: Tensor, start: Tensor, free: bool
 ) -> tuple[Tensor, NodePhases, Tensor]:
-    """Coefficients [B, 1 + ORDERS] from `start`, if they are `free`, and node phases; and the cost [B]."""
+    """Fit node phases and, if `free`, coefficients [B, 1 + ORDERS] from `start`; returns both and the cost [B]."""
     coefficients = start
     nodes = phases.tx.shape[1] + phases.rx.shape[1]
     n_unknowns = nodes + 2 * basis.shape[-1]
@@ -77,7 +77,7 @@ def _fit(
         difference = problem.csi * link_phasor(phases.tx, phases.rx) - model
         jacobian = torch.cat([phase_jacobian(model), basis, 1j * basis], dim=-1).flatten(1, 3)
         matrix, gradient = (jacobian.mH @ jacobian).real, (jacobian.mH @ difference.flatten(1)[..., None])[..., 0].real
-        # the ridge holds the phase common to all nodes, and the gain's against that of all Tx
+        # the ridge fixes the gauge: the common node phase, and the phase of the gain against that of all Tx
         tx, rx, real, imaginary = least_squares.solve(matrix, gradient, RIDGE, moving).split(
             [phases.tx.shape[1], phases.rx.shape[1], basis.shape[-1], basis.shape[-1]], dim=1
         )

@@ -1,1 +1,1 @@
-"""The unfolded network: layers that call the steps of the classic algorithms."""
+"""The unfolded network: its layers call the steps of the classic algorithms."""

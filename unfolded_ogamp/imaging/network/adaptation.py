@@ -1,4 +1,4 @@
-"""Label-free adaptation: a network tuned to one measurement by what it leaves of that unexplained."""
+"""Label-free adaptation: fine-tune a network to one measurement by minimising its residual."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from unfolded_ogamp.settings import Settings, at_least, positive
 
 @dataclass(frozen=True)
 class AdaptationSettings(Settings):
-    """How a network is adapted.
+    """Settings of the adaptation.
 
     Attributes:
-        steps: gradient steps.
-        learning_rate: of Adam.
+        steps: number of gradient steps.
+        learning_rate: learning rate of Adam.
     """
 
     steps: Annotated[int, at_least(1)] = 10
@@ -31,11 +31,11 @@ class AdaptationSettings(Settings):
 
 @dataclass(frozen=True)
 class Adapted:
-    """What adaptation came to.
+    """Result of an adaptation.
 
     Attributes:
         network: the tuned copy.
-        before, after: share of the power of the CSI that the layers leave unexplained, of the network and of the copy.
+        before, after: power of the residual over that of the CSI, of the network and of the copy.
     """
 
     network: UnfoldedOGAMP
@@ -46,14 +46,14 @@ class Adapted:
 def adapted(
     network: UnfoldedOGAMP, csi: Csi, array: NodeArray, grid: PixelGrid, settings: AdaptationSettings
 ) -> Adapted:
-    """A copy of the network whose layers leave less of this CSI unexplained.
+    """A copy of the network with a smaller residual on this CSI.
 
-    What all imaging blocks and the first joint refinement leave is lowered, by its logarithm, and the copy with the
-    lowest is kept. That is no promise for the estimate, as scenes that are settled leave earlier. The competition,
-    which has to tell what is real, is left as it is.
+    The loss is the logarithm of the residual after all imaging blocks and the first joint refinement. The copy with the
+    lowest loss is kept. Its estimate need not be better, since scenes whose residual is consistent with the noise skip
+    blocks. The competition is not adapted, because it does not affect this residual.
 
     Raises:
-        ValueError: if it is the CSI of more than one scene, which would share the weights and not the mismatch.
+        ValueError: if `csi` holds more than one scene: scenes would share the weights but not the mismatch.
     """
     if len(csi.value) != 1:
         raise ValueError(f"adaptation is to the CSI of one scene, got {len(csi.value)}")
@@ -62,12 +62,12 @@ def adapted(
         tuned = [*copied.blocks.parameters(), *copied.refinement.parameters()]
         for parameter in tuned:
             parameter.requires_grad_()
-        # tensors that were made in inference mode cannot be saved for a gradient, their copies can
+        # tensors from inference mode cannot be saved for a gradient, but copies can
         posed = copied.pose(csi.map(torch.clone), array.map(torch.clone), grid.map(torch.clone))
         optimiser = torch.optim.Adam(tuned, lr=settings.learning_rate)
         shares, best, kept = [], float("inf"), copied.state_dict()
         for step in range(settings.steps + 1):
-            share = unexplained(copied, posed)
+            share = residual_share(copied, posed)
             shares.append(float(share.detach()))
             if shares[-1] < best:
                 best = shares[-1]
@@ -84,8 +84,8 @@ def adapted(
     return Adapted(copied.eval().requires_grad_(False), before=shares[0], after=best)
 
 
-def unexplained(network: UnfoldedOGAMP, posed: Posed) -> Tensor:
-    """Share of the power of the CSI of one scene that all blocks and the first joint refinement leave: scalar."""
+def residual_share(network: UnfoldedOGAMP, posed: Posed) -> Tensor:
+    """Residual power after all blocks and the first joint refinement over the power of the CSI, for one scene."""
     *_, state = network.states(posed.problem, posed.search_grid, posed.phases)
     left = network.refinement(state, posed.problem, posed.search_grid).model.cost
     return (left / power(posed.problem.csi))[0]
@@ -93,11 +93,11 @@ def unexplained(network: UnfoldedOGAMP, posed: Posed) -> Tensor:
 
 @dataclass(frozen=True)
 class AdaptedEstimator:
-    """A network that is adapted to every measurement anew, one scene at a time, before it estimates.
+    """A network that is adapted to every measurement, one scene at a time, before it estimates.
 
     Attributes:
-        network: what every adaptation starts from.
-        settings: of the adaptation.
+        network: start of every adaptation.
+        settings: settings of the adaptation.
     """
 
     network: UnfoldedOGAMP

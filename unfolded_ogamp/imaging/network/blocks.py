@@ -1,4 +1,4 @@
-"""The two halves of the network: imaging blocks, and the joint refinement of what they find."""
+"""The two parts of the network: imaging blocks, and the joint refinement of their scatterers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from unfolded_ogamp.operators.search_grid import SearchGrid
 
 
 class Block(nn.Module):
-    """Screening, imaging layers on the candidates, then a synchronisation layer."""
+    """One block: screening, imaging layers on the candidates, and a synchronisation layer."""
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
@@ -32,13 +32,13 @@ class Block(nn.Module):
         self.synchronisation = SynchronisationLayer(settings.synchronisation, settings.greedy.step.phase_count)
 
     def parameters_of_layers(self) -> list[ImagingParameters]:
-        """What each imaging layer is tuned by."""
+        """Tuning parameters of each imaging layer."""
         return [cast(ImagingLayer, layer).values() for layer in self.imaging]
 
     def forward(
         self, state: ScreenedState | None, problem: Problem, search_grid: SearchGrid, phases: NodePhases
     ) -> ScreenedState:
-        """Run the block from a state, or where there is none from node phases."""
+        """Run the block from a state, or from node phases if the state is None."""
         first, settings = self.parameters_of_layers()[0], self.settings
         if state is None:
             state = screening.init(problem, search_grid, phases, first, settings.imaging, settings.screening)
@@ -51,7 +51,7 @@ class Block(nn.Module):
 
 
 class Refinement(nn.Module):
-    """Joint layers on the active candidates, a detection pass over the residual, and joint layers on all sources."""
+    """Joint layers on the active candidates, a detection pass on the residual, and joint layers on all sources."""
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
@@ -69,12 +69,12 @@ class Refinement(nn.Module):
         return [cast(JointLayer, layer) for stage in (self.first, self.further, self.final) for layer in stage]
 
     def forward(self, state: ScreenedState, problem: Problem, search_grid: SearchGrid) -> JointState:
-        """Sources that have converged, before any is taken out for good."""
+        """The sources of an imaging state after all joint layers, before the competition."""
         model = evaluate(screening.active_sources(state), problem, Correction.none(problem))
         return self.again(self._run(self.first, joint_step.init(model), problem), problem, search_grid)
 
     def again(self, state: JointState, problem: Problem, search_grid: SearchGrid) -> JointState:
-        """What becomes of sources after another detection pass."""
+        """Another detection pass, and joint layers."""
         if self.settings.detection_passes:
             limit = torch.full_like(state.model.cost, self.settings.additions).long()
             grown = detection.add(state.model, problem, search_grid, self.detection, limit)
@@ -85,4 +85,4 @@ class Refinement(nn.Module):
     def _run(self, stage: nn.ModuleList, state: JointState, problem: Problem) -> JointState:
         for layer in stage:
             state = layer(state, problem)
-        return joint_step.init(detection.cleaned(state.model, problem, self.detection))
+        return joint_step.init(detection.merge_and_prune(state.model, problem, self.detection))

@@ -1,4 +1,4 @@
-"""Competition between sources: what is likely to be a scatterer of its own, from the evidence and the neighbours."""
+"""Competition: the probability that a source is a true scatterer, from its evidence and its neighbours."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from unfolded_ogamp.imaging.network.layers import bounded
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.physics import distances
 
-REACH = 2.0  # wavelengths within which sources compete
-LARGEST_LOG_ODDS = 10.0  # of the criterion: no model is more certain than that of itself
-MOST = 1e9  # of the evidence, in units of the noise
-LARGEST_CORRECTION = 3.0  # beyond this log-odds the criterion decides alone
+REACH = 2.0  # largest distance of competing sources, in wavelengths
+LARGEST_LOG_ODDS = 10.0  # limit of the log-odds of the criterion
+MOST = 1e9  # limit of the evidence, in units of the noise variance
+LARGEST_CORRECTION = 3.0  # limit of the learned log-odds; beyond it the criterion decides alone
 
 
 class Competition(nn.Module):
-    """Log-odds that a source is a scatterer of its own: an information criterion, and a learned correction.
+    """Log-odds that a source is a true scatterer: an information criterion plus a learned correction.
 
-    The correction sees the evidence for a source and, summed over the sources within two wavelengths, their distance
-    and how much stronger they are. It knows no coordinates and no order, so that it is the same wherever the sources
-    are, for any number of them, in the plane and in space. Before training it is zero.
+    The inputs of the correction are the evidence for a source and, summed over the sources within two wavelengths,
+    their distances and relative strengths. It is invariant to positions and order of the sources, and works for any
+    number of them, in the plane and in space. Before training it is zero.
     """
 
     def __init__(self, width: int) -> None:
@@ -36,12 +36,12 @@ class Competition(nn.Module):
         nn.init.zeros_(last.bias)
 
     def forward(self, model: Model, problem: Problem, found: Evidence) -> Tensor:
-        """Log-odds [B, S]; of unused slots they mean nothing."""
+        """Log-odds [B, S]; those of unused slots are meaningless."""
         prior = bounded(pruning.log_odds(found, model, problem), LARGEST_LOG_ODDS)
         return prior + bounded(self.correction(model, problem, found, prior), LARGEST_CORRECTION)
 
     def correction(self, model: Model, problem: Problem, found: Evidence, prior: Tensor) -> Tensor:
-        """What is learned of it [B, S]."""
+        """The learned part of the log-odds [B, S]."""
         used, position = model.sources.used, model.sources.position.detach()
         alone, beside = (0.1 * torch.log1p(power.clamp(max=MOST)) for power in (found.alone, found.beside_others))
         distance = distances(position, position) / problem.array.wavelength[:, None, None]
@@ -53,6 +53,6 @@ class Competition(nn.Module):
         compete = used[:, :, None] & used[:, None] & (distance < REACH)
         compete = compete & ~torch.eye(used.shape[1], dtype=torch.bool, device=used.device)
         weights = next(self.parameters()).dtype
-        heard = (self.neighbour(pair.to(weights)) * compete[..., None]).sum(2)
+        message = (self.neighbour(pair.to(weights)) * compete[..., None]).sum(2)
         own = torch.stack([alone, beside, torch.log(found.spread.clamp(max=REACH) + 1e-3), 0.1 * prior], dim=-1)
-        return self.decide(torch.cat([own.to(weights), heard], dim=-1))[..., 0].to(prior.dtype)
+        return self.decide(torch.cat([own.to(weights), message], dim=-1))[..., 0].to(prior.dtype)

@@ -1,6 +1,6 @@
-"""Layers of the unfolded network: the analytic steps, tuned by learned scalars instead of settings.
+"""Layers of the unfolded network: the analytic steps, with learned scalars in place of settings.
 
-A learned scalar is a deviation from the analytic value, zero at the start and bounded, so that it keeps its meaning.
+A learned scalar is a bounded deviation from the analytic value, zero before training, so that it keeps its meaning.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from unfolded_ogamp.imaging.problem import Problem
 
 LARGEST_FACTOR = 4.0
 LARGEST_DIFFERENCE = 2.0
-LARGEST_DAMPING_SHIFT = 0.5  # in log-odds: with much less damping message passing diverges on some scenes
+LARGEST_DAMPING_SHIFT = 0.5  # in log-odds; with much less damping message passing diverges on some scenes
 
 
 def bounded(deviation: Tensor, limit: float) -> Tensor:
-    """A deviation that stays within -limit ... limit and is itself where it is small."""
+    """Bound a deviation smoothly to -limit ... limit; small deviations hardly change."""
     return limit * torch.tanh(deviation / limit)
 
 
 def bounded_factor(deviation: Tensor) -> Tensor:
-    """A positive factor, 1 at zero deviation, that stays within 1/4 ... 4."""
+    """A factor within 1/4 ... 4; it is 1 at zero deviation."""
     return bounded(deviation, math.log(LARGEST_FACTOR)).exp()
 
 
 class ImagingLayer(nn.Module):
-    """One OG-AMP iteration whose damping, priors, noise share and recentring step are learned.
+    """One OG-AMP iteration with learned damping, priors, noise share and recentring step.
 
-    Deviations are in log-odds for `damping` and `activity`, a difference for `reflectivity_mean`, and the logarithm of
-    a factor for all others.
+    Deviations are log-odds for `damping` and `activity`, differences for `reflectivity_mean`, and logarithms of factors
+    for all others.
     """
 
     def __init__(self, settings: ImagingSettings) -> None:
@@ -73,10 +73,7 @@ class ImagingLayer(nn.Module):
 
 
 class SynchronisationLayer(nn.Module):
-    """One synchronisation refinement whose phase step and momentum are learned: over-relaxation as the block needs it.
-
-    `phase_step` deviates by a bounded factor, `momentum` by a bounded difference.
-    """
+    """One synchronisation refinement with learned phase step (a bounded factor) and momentum (a bounded difference)."""
 
     def __init__(self, settings: SynchronisationSettings, least_active: int) -> None:
         super().__init__()
@@ -92,15 +89,15 @@ class SynchronisationLayer(nn.Module):
         )
 
     def forward(self, state: ScreenedState, problem: Problem) -> ScreenedState:
-        """Refine the node phases on what imaging predicts, see `screening.synchronise`."""
+        """Refine the node phases on the predicted channel, see `screening.synchronise`."""
         return screening.synchronise(state, problem, self.settings, self.values(), self.least_active)
 
 
 class JointLayer(nn.Module):
-    """One joint step of positions, reflectivities and node phases whose damping, step and prior weight are learned.
+    """One joint step of positions, reflectivities and node phases with learned damping, step and prior weight.
 
-    All deviate by bounded factors, from the analytic step with the prior at its full weight. A scene in which the step
-    would raise the cost, prior included, stays where it is.
+    Before training the prior has full weight; all three are learned as bounded factors. A step that raises the cost of
+    a scene, prior included, is refused.
     """
 
     def __init__(self, settings: StepSettings) -> None:

@@ -1,4 +1,4 @@
-"""The exported network that commands of imaging work with."""
+"""Load the network for the commands of imaging."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from unfolded_ogamp.pretrained import SHIPPED, load_pretrained
 
 
 def load_network(folder: Path | None) -> UnfoldedOGAMP:
-    """The network of a folder; None takes the shipped one.
+    """The network of a folder; None loads the shipped one.
 
     Raises:
-        PretrainedError: if the folder holds no usable network of imaging.
+        PretrainedError: if the folder holds no network of imaging.
     """
     network = load_pretrained(SHIPPED if folder is None else folder, UnfoldedOGAMP.system)
     assert isinstance(network, UnfoldedOGAMP)

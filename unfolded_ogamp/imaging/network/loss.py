@@ -1,7 +1,7 @@
-"""What training minimises: errors of phase, position and detection after every block and at the end.
+"""The loss: errors of phase, position and detection after every block, and errors at the end.
 
-All are on logarithmic scales, so that a scene that is already good, and one that is not yet, pull with the same
-strength. The errors at the end are in units of each scene's joint Cramer-Rao bound, below which nothing is gained.
+Errors are logarithmic, so that scenes with small and large errors have similar weight. The errors at the end are
+relative to the joint Cramer-Rao bound of each scene, below which the loss does not reward an improvement.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ class LossSettings(Settings):
     """Weights and scales of the loss.
 
     Attributes:
-        growth: factor by which the weight of a block grows from one to the next.
+        growth: ratio of the weights of successive blocks.
         phase, position, detection: weights of the three errors after the imaging blocks.
-        false_alarm: weight of a false detection beside a missed one: it can still be taken out at the end.
-        refinement, competition: weights of the errors at the end, over the bound, and of the competition's decisions.
-        phase_floor: link phase error after a block below which nothing is gained, [rad].
-        position_floor: position error after a block below which nothing is gained, in wavelengths.
-        gate: an estimate within this of a scatterer is one of it, in wavelengths.
-        saturation: loss of a scene above which it pulls less and less: of a start that ends in a trap there is little
-            to be learned but to find nothing at all.
+        false_alarm: weight of a false detection relative to a missed one; later stages can still remove it.
+        refinement, competition: weights of the errors over the bound, and of the decisions of the competition.
+        phase_floor: link phase error below which the loss of a block is flat, [rad].
+        position_floor: position error below which the loss of a block is flat, in wavelengths.
+        gate: largest distance of an estimate from its scatterer, in wavelengths.
+        saturation: scale at which the loss of a scene saturates. Otherwise starts in a local minimum dominate, whose
+            loss is lowest with no detection at all.
     """
 
     growth: Annotated[float, positive] = 1.6
@@ -61,12 +61,12 @@ class BlockErrors:
 
 
 def log_error(mean_square: Tensor, floor: float | Tensor) -> Tensor:
-    """Half the logarithm of a mean square over its floor: 0 at none, 1 per factor e of the root mean square."""
+    """Half the logarithm of 1 + mean_square / floor^2: 0 without error, and 1 more per factor e of the rms error."""
     return 0.5 * torch.log1p(mean_square / floor**2)
 
 
 def phase_loss(tx_phase: Tensor, rx_phase: Tensor, scene: Scene, floor: float | Tensor) -> Tensor:
-    """Logarithmic link phase error [B] of node phases [B, n, 1] after the gauge is removed; `floor` in [rad]."""
+    """Logarithmic link phase error [B] of node phases [B, n, 1], gauge removed; `floor` in [rad]."""
     estimated = link_phase(tx_phase, rx_phase).expand(-1, -1, -1, scene.tx_phase.shape[-1])
     error = link_phase_error(estimated, link_phase(scene.tx_phase, scene.rx_phase), scene.link)
     count = scene.link.sum((1, 2)) * error.shape[-1]
@@ -76,10 +76,10 @@ def phase_loss(tx_phase: Tensor, rx_phase: Tensor, scene: Scene, floor: float | 
 def image_losses(state: ScreenedState, scene: Scene, settings: LossSettings) -> tuple[Tensor, Tensor]:
     """Logarithmic position error and detection loss [B].
 
-    A scatterer is estimated where the candidates within the gate around it say, weighed by probability and amplitude,
-    so that two may share one. Detection asks of the likeliest of these, or where there is none of the nearest
-    candidate, to be active, and of every one near no scatterer not to be. Its logarithm of a log-likelihood keeps a
-    candidate that is wrong and sure of it from drowning all others.
+    The estimate of a scatterer is the mean of the candidates within its gate, weighted by probability and amplitude, so
+    that two candidates may share a scatterer. The detection loss asks that the most probable of them (without one, the
+    nearest candidate) is active, and that candidates outside all gates are inactive. The logarithm of the
+    log-likelihood limits the influence of confident errors.
     """
     posterior = state.imaging.messages.posterior
     log_odds, amplitude = posterior.log_odds[:, 0], posterior.active_mean[:, 0].abs()
@@ -94,9 +94,9 @@ def image_losses(state: ScreenedState, scene: Scene, settings: LossSettings) -> 
     mass = weight.sum(-1, keepdim=True)
     mean = (weight / (mass + 1e-6)) @ position
     error = (mean - scene.position).square().sum(-1)
-    seen = (mass[..., 0] > 0.1).to(error)
+    found = (mass[..., 0] > 0.1).to(error)
     floor = settings.position_floor * scene.array.wavelength[:, None]
-    position_loss = (seen * log_error(error, floor)).sum(-1) / seen.sum(-1).clamp(min=1.0)
+    position_loss = (found * log_error(error, floor)).sum(-1) / found.sum(-1).clamp(min=1.0)
 
     nearest = torch.zeros_like(near).scatter(-1, squared.argmin(-1, keepdim=True), True)
     candidates = torch.where(near.any(-1, keepdim=True), near, nearest)
@@ -107,7 +107,7 @@ def image_losses(state: ScreenedState, scene: Scene, settings: LossSettings) -> 
 
 
 def saturated(loss: Tensor, settings: LossSettings) -> Tensor:
-    """The loss of a scene [B], bounded by the saturation, and itself where it is small."""
+    """The loss of a scene [B], bounded by the saturation; small losses hardly change."""
     return loss / (1 + loss / settings.saturation)
 
 
@@ -119,11 +119,11 @@ def block_errors(state: ScreenedState, scene: Scene, settings: LossSettings) -> 
 
 
 def refinement_loss(model: Model, scene: Scene, settings: LossSettings) -> Tensor:
-    """Logarithmic errors [B] of positions and phases over the joint bound, of the scatterers that are found."""
+    """Logarithmic errors [B] over the joint bound: of the phases, and of the positions of found scatterers."""
     sources, bounds = model.sources, [joint_bound(scene, index) for index in range(len(scene.position))]
     phase_bound = scene.position.new_tensor([bound.phase_rms for bound in bounds])
     phase = phase_loss(sources.tx_phase[..., None], sources.rx_phase[..., None], scene, phase_bound)
-    if sources.used.shape[1] == 0:  # nothing was found in any scene
+    if sources.used.shape[1] == 0:  # no source in any scene
         return phase
     distance = torch.where(sources.used[:, None], distances(scene.position, sources.position.detach()), torch.inf)
     nearest = distance.argmin(2)
@@ -135,7 +135,7 @@ def refinement_loss(model: Model, scene: Scene, settings: LossSettings) -> Tenso
 
 
 def competition_loss(log_odds: Tensor, model: Model, scene: Scene, settings: LossSettings) -> Tensor:
-    """Mean cross-entropy [B] of log-odds [B, S] that a source is the nearest one of a scatterer, within the gate."""
+    """Mean cross-entropy [B] of log-odds [B, S]; a source is true if it is nearest to a scatterer, within the gate."""
     sources = model.sources
     if sources.used.shape[1] == 0:
         return log_odds.sum(1)
@@ -148,7 +148,7 @@ def competition_loss(log_odds: Tensor, model: Model, scene: Scene, settings: Los
 
 
 def total_loss(blocks: Sequence[BlockErrors], settings: LossSettings) -> Tensor:
-    """Weighted mean of the losses [B] over blocks, later blocks weighing more: a loss per scene [B]."""
+    """Weighted mean of the losses over blocks, with more weight on later blocks: a loss per scene [B]."""
     weights = [settings.growth**index for index in range(len(blocks))]
     terms = [
         weight * (settings.phase * b.phase + settings.position * b.position + settings.detection * b.detection)

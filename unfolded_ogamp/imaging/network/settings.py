@@ -19,23 +19,22 @@ SYNCHRONISATION = SynchronisationSettings(
 
 @dataclass(frozen=True)
 class NetworkSettings(Settings):
-    """What is fixed when the network is built; geometry, grid and all counts are inputs.
+    """Structure of the network; geometry, grid and all counts are inputs.
 
     Attributes:
         blocks: number of imaging blocks, each ending with a synchronisation layer.
-        first_exit: blocks after which scenes leave whose residual is consistent with the noise.
+        first_exit: number of blocks after which scenes with a residual consistent with the noise skip the others.
         layers: imaging layers in a block.
-        detection_passes: times the residual is searched for further scatterers after imaging; all but the first for
-            scenes whose residual exceeds the noise.
+        detection_passes: detection passes on the residual after imaging; all but the first only for scenes whose
+            residual exceeds the noise.
         additions: largest number of scatterers that a detection pass adds.
-        false_alarms: upper bound of the number of echoes that noise adds to a scene; the competition takes them out.
-        joint_layers: joint layers after imaging, and right after a detection pass; joint steps after a pruning.
-        final_layers: joint layers after those, before the competition.
-        prunings: times the competition takes out improbable sources.
-        width: of the competition's hidden layers; 0 leaves the decision to the information criterion.
-        starts: largest number of node phases to start from; all but the first for scenes whose residual exceeds
-            the noise.
-        fallback: whether scenes whose residual still exceeds the noise go to the greedy estimator.
+        false_alarms: upper bound of the expected number of false detections per scene; the competition removes them.
+        joint_layers: joint layers after imaging and after a detection pass; joint steps after a pruning.
+        final_layers: further joint layers before the competition.
+        prunings: number of times that the competition removes improbable sources.
+        width: width of the hidden layers of the competition; 0 uses the information criterion alone.
+        starts: largest number of starts; all but the first only for scenes whose residual exceeds the noise.
+        fallback: continue with the greedy estimator in scenes whose residual still exceeds the noise.
         imaging, synchronisation, screening, greedy: settings of the analytic steps that the layers call.
     """
 

@@ -1,4 +1,4 @@
-"""The loss of one batch of scenes: the network runs from one start, and every stage of it is judged."""
+"""The loss of a batch of scenes: one start of the network, with the errors of every stage."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from unfolded_ogamp.physics import Csi, Scene
 def batch_loss(
     network: UnfoldedOGAMP, scene: Scene, csi: Csi, settings: LossSettings, batch: int
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss, averaged over the scenes of a batch, and its parts at the end of one start.
+    """The loss averaged over the scenes of a batch, and its parts.
 
-    Odd batches start from autofocused phases and go through all blocks, as the second start of a scene does; even ones
-    start from the given phases and go to the first exit.
+    Batches of odd number start from autofocused phases and use all blocks, like the second start of a scene; those of
+    even number start from the given phases and end at the first exit.
     """
     restart = network.settings.greedy.restarts
     posed = network.pose(csi, scene.array, scene.grid)
@@ -39,7 +39,7 @@ def batch_loss(
     refinement = refinement_loss(refined, scene, settings)
     log_odds = network.log_odds(refined, problem)
     competition = competition_loss(log_odds, refined, scene, settings)
-    # of a start that ended in a trap nothing can be told; it is started anew
+    # sources of a start in a local minimum have no correct label; such scenes restart
     competition = competition * model_selection.consistent(refined, problem, restart.margin)
     loss = total_loss(blocks, settings) + settings.refinement * refinement + settings.competition * competition
     parts = {"refinement": refinement, "competition": competition}

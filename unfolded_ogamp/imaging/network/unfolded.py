@@ -1,4 +1,4 @@
-"""The unfolded network: blocks of OG-AMP on screened candidates, then joint layers on the scatterers that are left."""
+"""The unfolded network: blocks of OG-AMP on screened candidates, then joint layers on the active ones."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from unfolded_ogamp.imaging.network.competition import Competition
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.ogamp.screening import ScreenedState
 from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters
-from unfolded_ogamp.imaging.phases.refinement import NodePhases, first_phases
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, initial_phases
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.imaging.subcarriers import coherent
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.system import Network
 
-EXPECTED_SCATTERERS = 20  # sets the first scale of reflectivities alone, which adapts to the CSI
+EXPECTED_SCATTERERS = 20  # sets the initial scale of reflectivities, which then adapts to the CSI
 
 
 @dataclass(frozen=True)
 class Posed:
-    """What the network works on.
+    """Inputs of the network after preparation.
 
     Attributes:
         full: the problem on all subcarriers, in double precision.
-        problem: the problem on as few subcarriers as say the same.
-        search_grid: the positions that are searched.
-        phases: node phases to start from [B, n, 1].
+        problem: the problem after averaging of coherent subcarriers.
+        search_grid: positions that are searched for echoes.
+        phases: initial node phases [B, n, 1].
     """
 
     full: Problem
@@ -54,10 +54,10 @@ class Posed:
 
 
 class UnfoldedOGAMP(Network):
-    """OG-AMP alternating with synchronisation refinement, and joint refinement of what it finds, unfolded into layers.
+    """OG-AMP in alternation with synchronisation refinement, then joint refinement, unfolded into layers.
 
-    Parameters are real and do not depend on geometry, grid, or the numbers of nodes, frequencies, pixels or dimensions:
-    one set of weights serves all. Before training every layer is the analytic step that it calls.
+    The parameters are real and independent of geometry, grid, and the numbers of nodes, frequencies, pixels and
+    dimensions: one set of weights serves all. Before training every layer is the analytic step that it calls.
     """
 
     system = "imaging"
@@ -79,10 +79,7 @@ class UnfoldedOGAMP(Network):
             yield state
 
     def run(self, problem: Problem, search_grid: SearchGrid, phases: NodePhases) -> GreedyState:
-        """One start from node phases [B, n, 1] to its end.
-
-        Only scenes whose residual exceeds the noise go through all blocks.
-        """
+        """One start from node phases [B, n, 1]; only scenes whose residual exceeds the noise use all blocks."""
         first_exit = self.settings.first_exit
         state = next(islice(self.states(problem, search_grid, phases), first_exit - 1, None))
         refined = self.refine(state, problem, search_grid)
@@ -95,21 +92,21 @@ class UnfoldedOGAMP(Network):
         return restarts.better(refined, self.refine(state, part, around), scenes, problem)[0]
 
     def refine(self, state: ScreenedState, problem: Problem, search_grid: SearchGrid) -> GreedyState:
-        """Joint refinement of the active candidates and the competition, again where that is not enough."""
-        best = self._ended(self.compete(self.refinement(state, problem, search_grid), problem))
+        """Joint refinement of the active candidates and competition, repeated if the residual exceeds the noise."""
+        best = self._greedy_state(self.compete(self.refinement(state, problem, search_grid), problem))
         for _ in range(1, self.settings.detection_passes):
             scenes = self._exceeding(best, problem)
             if len(scenes) == 0:
                 break
             part = problem[scenes]
             further = self.compete(self.refinement.again(best[scenes].joint, part, search_grid[scenes]), part)
-            best = restarts.better(best, self._ended(further), scenes, problem)[0]
+            best = restarts.better(best, self._greedy_state(further), scenes, problem)[0]
         return best
 
     def compete(self, state: JointState, problem: Problem) -> JointState:
-        """Take out improbable sources, of those that are close to one another one at a time.
+        """Remove improbable sources; of several close ones, one at a time.
 
-        Without a competition the information criterion has the last word on every one of them.
+        Without a competition, a source whose removal raises the information criterion is restored.
         """
         settings = self.settings.greedy
 
@@ -122,7 +119,7 @@ class UnfoldedOGAMP(Network):
         def score(model: Model, part: Problem, scenes: Tensor) -> Tensor:  # noqa: ARG001 (a `pruning.Score`)
             return self.log_odds(model, part)
 
-        return pruning.drop_weak(
+        return pruning.prune(
             state,
             problem,
             score,
@@ -133,7 +130,7 @@ class UnfoldedOGAMP(Network):
         )
 
     def log_odds(self, model: Model, problem: Problem, known: Uncertainty | None = None) -> Tensor:
-        """Log-odds [B, S] that the sources are scatterers of their own; `known` is their uncertainty, if at hand."""
+        """Log-odds [B, S] that the sources are true scatterers; `known` is their uncertainty, if already computed."""
         known = pruning.exact_uncertainty(model, problem) if known is None else known
         found = pruning.evidence(model, problem, known)
         if self.competition is None:
@@ -141,17 +138,17 @@ class UnfoldedOGAMP(Network):
         return cast(Tensor, self.competition(model, problem, found))
 
     def pose(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Posed:
-        """What the network works on, in the precision of `grid`."""
+        """Prepare the inputs, in the precision of `grid`."""
         dtype = grid.centre.dtype
         full = pose(csi, array, grid, torch.full_like(grid.pixel, EXPECTED_SCATTERERS)).to(dtype=torch.float64)
-        problem, phases = coherent(full).to(dtype=dtype), first_phases(full).to(dtype=dtype)
+        problem, phases = coherent(full).to(dtype=dtype), initial_phases(full).to(dtype=dtype)
         return Posed(full, problem, problem.search_grid(self.settings.screening.spacing), phases)
 
     def forward(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate:
         """Estimate scatterers and node phases of a batch of scenes.
 
         Raises:
-            ValueError: if shapes do not fit one another.
+            ValueError: if shapes do not match.
 
         Warns:
             MismatchWarning: if the model does not fit the CSI.
@@ -170,27 +167,27 @@ class UnfoldedOGAMP(Network):
         first, none = self.run(problem, posed.search_grid, given), Correction.none(problem)
         limited = replace(settings, starts=self.settings.starts)
         best = restarts.search(first, problem, posed.search_grid, second, none, run, limited)
-        return self.conclude(best, posed, grid.centre.dtype)
+        return self.to_estimate(best, posed, grid.centre.dtype)
 
-    def conclude(self, state: GreedyState, posed: Posed, dtype: torch.dtype) -> Estimate:
-        """The estimate, on all subcarriers, that the end of a start stands for."""
+    def to_estimate(self, state: GreedyState, posed: Posed, dtype: torch.dtype) -> Estimate:
+        """The estimate of a final state, on all subcarriers, after the fallback."""
         settings, given, full = self.settings.greedy, posed.phases.to(dtype=torch.float64), posed.full
         sources = state.model.sources.to(dtype=torch.float64)
-        state = self._ended(joint_step.init(evaluate(sources, full, Correction.none(full))))
+        state = self._greedy_state(joint_step.init(evaluate(sources, full, Correction.none(full))))
         if self.settings.fallback:
             state = fall_back(state, full, given, settings)
 
         def decide(model: Model, problem: Problem, known: Uncertainty) -> Tensor:
             return self.log_odds(model.to(dtype=dtype), problem.to(dtype=dtype), known).sigmoid()
 
-        return assemble.of_model(refit(state.model, full), full, settings.restarts.margin, dtype, decide)
+        return assemble.from_model(refit(state.model, full), full, settings.restarts.margin, dtype, decide)
 
     def _exceeding(self, state: GreedyState, problem: Problem) -> Tensor:
-        """Which scenes have a residual that exceeds the noise, as an index."""
+        """Indices of the scenes whose residual exceeds the noise."""
         return (~consistent(state.model, problem, self.settings.greedy.restarts.margin)).nonzero()[:, 0]
 
     @staticmethod
-    def _ended(state: JointState) -> GreedyState:
+    def _greedy_state(state: JointState) -> GreedyState:
         return GreedyState(state, torch.ones_like(state.model.cost, dtype=torch.bool))
 
     def curves(self) -> dict[str, Tensor]:

@@ -1,1 +1,1 @@
-"""OG-AMP, and its alternation with the refinement of the node phases: the algorithm of the paper."""
+"""The algorithm of the paper: OG-AMP imaging in alternation with the refinement of the node phases."""

@@ -1,4 +1,4 @@
-"""The alternating loop: imaging and synchronisation refinement by turns, Fig. 3 of the paper."""
+"""Alternating optimisation of image and node phases, Fig. 3 of the paper."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class AlternatingSettings(Settings):
         imaging, synchronisation: settings of the two steps that alternate.
         blocks: largest number of alternations.
         iterations: largest number of imaging iterations in a block.
-        tolerance: a block's imaging ends when the mean absolute change of the reflectivity falls below this.
+        tolerance: the imaging of a block ends when the mean absolute change of the reflectivity falls below this.
         phase_tolerance: the alternation ends when the largest change of a node phase falls below this, [rad].
-        warm_start: a block's imaging starts from the last one; else from the prior.
-        largest_rise: a block that leaves more than this times the residual of the last one is undone: message passing
-            can diverge long after it has converged; 0 for no limit.
-        search_blocks: the first blocks search inactive pixels, see `ImagingSettings.oversampling`.
-        unit_reflectivity: reflectivity is of order one in the units of the CSI, as the paper has it; else its scale is
-            taken from the power of the CSI and the sparsity.
+        warm_start: imaging starts from the result of the block before; otherwise from the prior.
+        largest_rise: a block is undone if the residual grows by more than this factor, because message passing can
+            diverge even after convergence; 0 for no limit.
+        search_blocks: number of blocks that search inactive pixels, see `ImagingSettings.oversampling`.
+        unit_reflectivity: reflectivities are of order one in the units of the CSI, as in the paper; otherwise their
+            scale follows from the power of the CSI and the sparsity.
         listing: how active pixels become a list of scatterers.
     """
 
@@ -63,9 +63,9 @@ class AlternatingState(Record):
     Attributes:
         imaging: state of imaging.
         phases: node phases.
-        residual: mean |y - model|^2 over the links after the last block, in problem units [B].
+        residual: mean |y - prediction|^2 over the links after the last block, in problem units [B].
         running: scenes that have not converged, bool [B].
-        finite: scenes in which nothing non-finite has come up, bool [B].
+        finite: scenes without a non-finite state so far, bool [B].
     """
 
     imaging: ImagingState
@@ -76,15 +76,15 @@ class AlternatingState(Record):
 
 
 def pose_problem(csi: Csi, array: NodeArray, grid: PixelGrid, settings: AlternatingSettings) -> Problem:
-    """The problem in the units that `settings` ask for."""
+    """The problem in the units that `settings` choose."""
     n_positions = grid.centre.shape[1]
     count = None if settings.unit_reflectivity else torch.full_like(grid.pixel, settings.imaging.sparsity * n_positions)
     return pose(csi, array, grid, count)
 
 
 def init(problem: Problem, parameters: ImagingParameters, settings: AlternatingSettings) -> AlternatingState:
-    """Zero phases, or where there is a trusted line of sight the phases that fit it; imaging at its prior."""
-    fitted = refinement.first_phases(problem, settings.synchronisation.node_phase)
+    """Node phases fitted to the trusted line of sight, zero without one; imaging at its prior."""
+    fitted = refinement.initial_phases(problem, settings.synchronisation.node_phase)
     phases = NodePhases.at_rest(fitted.tx, fitted.rx)
     running = torch.ones_like(problem.grid.pixel, dtype=torch.bool)
     imaging = iteration.init(problem, observe(problem, phases), parameters, settings.imaging)
@@ -95,7 +95,7 @@ def init(problem: Problem, parameters: ImagingParameters, settings: AlternatingS
 def begin_block(
     state: AlternatingState, problem: Problem, parameters: ImagingParameters, settings: AlternatingSettings, block: int
 ) -> tuple[AlternatingState, Tensor]:
-    """What precedes the imaging of a block; returns the state and the observation [B, n_tx, n_rx, K] of the block."""
+    """Prepare the imaging of a block; returns the state and the observation of the block [B, n_tx, n_rx, K]."""
     observation = observe(problem, state.phases)
     imaging = state.imaging
     if block > 0 and not settings.warm_start:
@@ -113,11 +113,11 @@ def end_block(
     problem: Problem,
     settings: AlternatingSettings,
 ) -> AlternatingState:
-    """Synchronisation refinement on the channel that imaging predicts, line of sight included.
+    """Refine the node phases on the predicted channel, line of sight included.
 
     Args:
         state: the state after the imaging of the block.
-        before: the state before the block, to which a block that has diverged returns.
+        before: the state before the block; a block that diverges returns to it.
         problem: geometry and CSI.
         settings: settings of the alternation.
     """
@@ -139,7 +139,7 @@ def end_block(
 
 
 def accept(new: AlternatingState, old: AlternatingState) -> AlternatingState:
-    """Scene by scene the new state, unless the scene has ended or the new state is not finite, which ends it."""
+    """The new state of every running scene; a scene whose new state is not finite keeps the old one and ends."""
     posterior = new.imaging.messages.posterior
     finite = torch.isfinite(posterior.mean.abs().sum((1, 2)) + posterior.variance.sum((1, 2)))
     finite = finite & torch.isfinite(new.phases.tx.sum((1, 2)) + new.phases.rx.sum((1, 2)))
@@ -162,15 +162,15 @@ def record(old: ImagingState, new: ImagingState, problem: Problem, observation: 
     return History(residual[:, None], change[:, None], active[:, None])
 
 
-def conclude(
+def to_estimate(
     state: AlternatingState, problem: Problem, settings: AlternatingSettings, entries: list[History]
 ) -> Estimate:
-    """The estimate that a state stands for, in the units of the CSI."""
+    """The estimate of a state, in the units of the CSI."""
     messages, phases = state.imaging.messages, state.phases
     scatterers = list_scatterers(state.imaging, problem, settings.listing, settings.imaging.offset_limit)
     residual = problem.mean_power(observe(problem, phases) - messages.prediction())
     scatterers, phase_std = with_joint_std(scatterers, phases, problem, residual)
-    return assemble.conclude(
+    return assemble.from_parts(
         problem,
         scatterers,
         *(phases.tx, phases.rx, phase_std),
@@ -192,17 +192,17 @@ class AlternatingEstimator:
         """Estimate scatterers and node phases of a batch of scenes, each until it converges.
 
         Raises:
-            ValueError: if shapes do not fit one another, or the noise variance should be known and is not.
+            ValueError: if shapes do not match, or `known_noise` is set and the CSI has no noise variance.
         """
         problem = pose_problem(csi, array, grid, self.settings)
         entries: list[History] = []
         for state in self.states(problem, entries):
             last = state
-        return conclude(last, problem, self.settings, entries)
+        return to_estimate(last, problem, self.settings, entries)
 
     @torch.no_grad()
     def states(self, problem: Problem, entries: list[History]) -> Iterator[AlternatingState]:
-        """The state after each block, until every scene has converged; `entries` receives the history."""
+        """The state after each block until every scene has converged; the history is appended to `entries`."""
         settings = self.settings
         parameters = ImagingParameters.of(settings.imaging)
         state = init(problem, parameters, settings)
@@ -226,7 +226,7 @@ class AlternatingEstimator:
         parameters: ImagingParameters,
         entries: list[History],
     ) -> AlternatingState:
-        """Imaging iterations of one block; scenes that converge stop running until the block ends."""
+        """Imaging iterations of one block; scenes that converge pause until the block ends."""
         imaging = self.settings.imaging
         for number in range(1, self.settings.iterations + 1):
             recentring = imaging.recentre_every > 0 and number % imaging.recentre_every == 0

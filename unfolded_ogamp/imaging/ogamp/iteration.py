@@ -24,7 +24,7 @@ class ImagingState(Record):
 
     Attributes:
         messages: message passing on the dictionary as it is expanded now.
-        offset: where each pixel is expanded, relative to its centre [B, N, D], [m].
+        offset: expansion point of each pixel, relative to its centre [B, N, D], [m].
         amplitude: scale of the reflectivity prior in problem units [B].
     """
 
@@ -53,7 +53,7 @@ def prior_of(
 def init(
     problem: Problem, observation: Tensor, parameters: ImagingParameters, settings: ImagingSettings
 ) -> ImagingState:
-    """Step 1 of Algorithm 1 on the pixel centres; `observation` is the CSI to explain [B, n_tx, n_rx, K]."""
+    """Step 1 of Algorithm 1, expanded at the pixel centres; `observation` is as in `step`."""
     amplitude = torch.ones_like(problem.grid.pixel)
     offset = torch.zeros_like(problem.grid.centre)
     prior = prior_of(problem, amplitude, parameters, settings)
@@ -70,18 +70,18 @@ def step(
     settings: ImagingSettings,
     recentring: bool,
 ) -> ImagingState:
-    """One iteration of Algorithm 1: steps 3-5, and step 6 where `recentring` is set.
+    """One iteration of Algorithm 1: steps 3-5, and step 6 if `recentring` is set.
 
     Args:
         state: the state so far.
         problem: geometry and links.
         observation: CSI without phases and line of sight, in problem units [B, n_tx, n_rx, K].
-        parameters: what the iteration is tuned by.
-        settings: what kind of iteration it is.
+        parameters: tuning parameters of the iteration.
+        settings: variant of the iteration.
         recentring: whether the active pixels move to their estimated offsets afterwards.
 
     Raises:
-        ValueError: if the noise variance should be known and is not.
+        ValueError: if `known_noise` is set and the CSI has no noise variance.
     """
     if not settings.known_noise:
         noise_variance = parameters.noise_share * problem.mean_power(observation - state.messages.prediction())
@@ -104,10 +104,10 @@ def expand(problem: Problem, offset: Tensor, settings: ImagingSettings) -> Opera
 
 
 def estimated_shift(state: ImagingState) -> Tensor:
-    """Estimated offset s / x of each pixel from where it is expanded [B, N, D], [m]; its real part is physical."""
+    """Estimated offset Re(s / x) of each scatterer from the expansion point of its pixel [B, N, D], [m]."""
     mean = state.messages.posterior.active_mean
     reflectivity, shift = mean[:, :1], mean[:, 1:]
-    if shift.shape[1] == 0:  # without the off-grid model there is none
+    if shift.shape[1] == 0:  # no offsets without the off-grid model
         return torch.zeros_like(state.offset)
     power = reflectivity.real.square() + reflectivity.imag.square()
     return ((shift * reflectivity.conj()).real / (power + 1e-6)).mT
@@ -116,10 +116,9 @@ def estimated_shift(state: ImagingState) -> Tensor:
 def recentre(
     state: ImagingState, problem: Problem, parameters: ImagingParameters, settings: ImagingSettings
 ) -> ImagingState:
-    """Step 6 of Algorithm 1: expand the active pixels where their scatterers are estimated to be.
+    """Step 6 of Algorithm 1: move the expansion points of active pixels to the estimated positions.
 
-    What a pixel has moved is taken out of its offset coefficients, so that the predicted CSI stays as it was to first
-    order.
+    The move is subtracted from the offset coefficients, so that the predicted CSI does not change to first order.
     """
     active = (state.messages.posterior.log_odds[:, 0] > 0)[..., None]
     limit = problem.grid.pixel[:, None, None] * settings.offset_limit
@@ -137,10 +136,10 @@ def recentre(
 
 
 def search(state: ImagingState, problem: Problem, observation: Tensor, settings: ImagingSettings) -> ImagingState:
-    """Expand each inactive pixel where, within the pixel, the matched filter of the residual is largest.
+    """Move the expansion point of each inactive pixel to the largest matched-filter output within the pixel.
 
-    Of a scatterer lambda / 4 from where its pixel is expanded the first-order model spans a third of the power, and
-    next to nothing at lambda / 3: a pixel that looks only at its centre cannot see most of what it holds.
+    The first-order model covers a third of the power of a scatterer lambda / 4 from the expansion point, and next to
+    nothing at lambda / 3. An expansion at the pixel centre therefore misses most scatterers of a large pixel.
     """
     found = best_offset(problem, observation - state.messages.prediction(), settings.oversampling)
     inactive = (state.messages.posterior.log_odds[:, 0] <= 0)[..., None]
@@ -158,7 +157,7 @@ def best_offset(problem: Problem, residual: Tensor, oversampling: int) -> Tensor
 
     Args:
         problem: geometry and links.
-        residual: CSI that is not explained yet, complex [B, n_tx, n_rx, K].
+        residual: complex [B, n_tx, n_rx, K].
         oversampling: positions per pixel and axis.
     """
     pixel = problem.grid.pixel[:, None, None]
@@ -176,9 +175,9 @@ def best_offset(problem: Problem, residual: Tensor, oversampling: int) -> Tensor
 
 
 def adapt_amplitude(state: ImagingState) -> ImagingState:
-    """Scale the reflectivity prior to the root mean square reflectivity of the active pixels, if there are any.
+    """Adapt the scale of the reflectivity prior to the root mean square reflectivity of the active pixels.
 
-    The expectation-maximisation update of the prior's scale, shrunk towards the last one by one pseudo-count.
+    This is the expectation-maximisation update, with one pseudo-count at the last scale.
     """
     posterior = state.messages.posterior
     probability = posterior.log_odds[:, 0].sigmoid()

@@ -1,4 +1,4 @@
-"""From pixels to a list of scatterers."""
+"""Turn active pixels into a list of scatterers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from unfolded_ogamp.settings import Settings, not_negative, within
 
 @dataclass(frozen=True)
 class ListSettings(Settings):
-    """How active pixels become a list of scatterers; by default every one is reported, as in the paper.
+    """How active pixels become a list of scatterers; by default every active pixel is listed, as in the paper.
 
     Attributes:
         threshold: eta_c, probability above which a pixel is active.
-        merge_radius: estimates closer than this are one scatterer, in wavelengths. Pixels on the two sides of an edge
-            share a scatterer that is near it.
-        shadow_radius, shadow_ratio: an estimate within this radius of another, in wavelengths, and weaker than it by
-            this ratio of amplitudes is dropped: inside the point response, whose first zero is at 0.38 wavelengths, a
-            weak companion cannot be told from what the model of the strong one leaves over.
+        merge_radius: estimates closer than this are merged, in wavelengths. Pixels on both sides of an edge share a
+            scatterer near it.
+        shadow_radius, shadow_ratio: an estimate within this radius [wavelengths] of a stronger one is dropped if its
+            amplitude is below this share of the stronger one. The first zero of the point response is at 0.38
+            wavelengths; within it, a weak scatterer and the model error of a strong one look alike.
     """
 
     threshold: Annotated[float, within("(0, 1)")] = 0.5
@@ -42,7 +42,7 @@ def list_scatterers(
     Args:
         state: imaging state.
         problem: geometry and units.
-        settings: which pixels make a scatterer.
+        settings: how pixels become scatterers.
         offset_limit: largest offset along a coordinate, in pixels.
     """
     posterior = state.messages.posterior
@@ -70,9 +70,9 @@ def list_scatterers(
 
 
 def combine(scatterers: Scatterers, settings: ListSettings, wavelength: float) -> Scatterers:
-    """Merge or drop estimates that are too close to a stronger one, strongest first; `wavelength` in [m].
+    """Merge or drop estimates close to a stronger one, strongest first; `wavelength` in [m].
 
-    Where estimates merge, reflectivities add, positions are averaged by amplitude, and the probability is the largest.
+    Merging adds reflectivities, averages positions weighted by amplitude, and keeps the largest probability.
     """
     if len(scatterers.position) == 0:
         return scatterers

@@ -13,12 +13,12 @@ from unfolded_ogamp.imaging.phases.refinement import SynchronisationSettings
 
 
 def paper() -> AlternatingSettings:
-    """OG-AMP with alternation as the paper sets it (Section VI-A), with the damping that keeps it alive."""
+    """OG-AMP with alternation and the settings of the paper (Section VI-A), plus damping, without which it diverges."""
     return AlternatingSettings()
 
 
 def tuned() -> AlternatingSettings:
-    """OG-AMP as strong as we could make it with one set of numbers for every scenario."""
+    """OG-AMP with the best single set of settings that we found for all scenarios."""
     return AlternatingSettings(
         imaging=ImagingSettings(
             reflectivity_mean=0.0,
@@ -49,7 +49,7 @@ def tuned() -> AlternatingSettings:
 
 
 def screened_imaging() -> ImagingSettings:
-    """OG-AMP on candidates: as `tuned`, but more of them hold a scatterer, and each may move further."""
+    """OG-AMP on candidates: as `tuned`, with a higher prior probability of a scatterer and larger offsets."""
     return replace(
         tuned().imaging,
         sparsity=0.2,
@@ -84,13 +84,13 @@ def paper_fixed() -> AlternatingSettings:
 
 
 def tuned_on_grid() -> AlternatingSettings:
-    """GAMP on the pixel centres, otherwise as `tuned`: what is lost without the off-grid model."""
+    """GAMP on the pixel centres, otherwise as `tuned`: shows the value of the off-grid model."""
     settings = tuned()
     return replace(settings, imaging=replace(settings.imaging, off_grid=False))
 
 
 def paper_gamp() -> AlternatingSettings:
-    """The paper's baseline: GAMP on the off-grid model, activity not shared and no recentring, otherwise as `paper`."""
+    """The paper's baseline: GAMP on the off-grid model without shared activity or recentring, otherwise as `paper`."""
     settings = paper()
     return replace(settings, imaging=replace(settings.imaging, shared_activity=False, recentre_every=0))
 

@@ -1,8 +1,8 @@
-"""Screened OG-AMP: message passing on the few positions that are still in play, looked for anew before every block.
+"""Screened OG-AMP: message passing on a few candidate positions, which are chosen again before every block.
 
-Most pixels hold nothing, and a large one holds its scatterer somewhere else than at its centre. So imaging works on the
-positions at which its own estimate has scatterers and on the strongest peaks of what is not explained yet: the cost of
-an iteration no longer depends on the number of pixels, and its accuracy no longer on their size.
+Most pixels hold no scatterer, and in a large pixel the scatterer is far from the centre. The candidates are the present
+scatterers and the strongest peaks of the residual. So the cost of an iteration does not depend on the number of pixels,
+and its accuracy does not depend on their size.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters, ImagingSett
 from unfolded_ogamp.imaging.phases import refinement
 from unfolded_ogamp.imaging.phases.refinement import NodePhases, RefinementParameters, SynchronisationSettings
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.imaging.sources import Sources, compact
+from unfolded_ogamp.imaging.sources import Sources, trim
 from unfolded_ogamp.inference.message_passing import SparsePosterior
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import PixelGrid, distances, link_phasor
 from unfolded_ogamp.records import Record, choose
 from unfolded_ogamp.settings import Settings, positive
 
-CONSIDERED = 4  # times as many strongest positions as there are candidates are looked through for peaks
+CONSIDERED = 4  # peaks are searched among the strongest positions, this many per candidate
 
 
 @dataclass(frozen=True)
 class ScreeningSettings(Settings):
-    """Which positions are in play; lengths are in carrier wavelengths.
+    """Choice of the candidates; lengths are in carrier wavelengths.
 
     Attributes:
-        candidates: number of positions in play M over the root of the number of links: few measurements cannot tell
-            many candidates apart.
-        spacing: largest distance between the positions that are searched, along a coordinate.
+        candidates: number of candidates M over the root of the number of links, which limits how many positions can be
+            distinguished.
+        spacing: largest distance between neighbours of the search grid, along a coordinate.
         separation: least distance between two peaks.
-        guard: least distance of a peak from a position that holds a scatterer already.
+        guard: least distance of a new candidate from an active one.
     """
 
     candidates: Annotated[float, positive] = 2.0
@@ -57,8 +57,8 @@ class ScreenedState(Record):
     """State between two blocks.
 
     Attributes:
-        candidates: the positions in play [B, M, D] as centres of pixels, one spacing wide.
-        imaging: state of imaging on them.
+        candidates: their positions [B, M, D] as centres of pixels, one spacing wide.
+        imaging: state of imaging on the candidates.
         phases: node phases [B, n, 1].
     """
 
@@ -68,7 +68,7 @@ class ScreenedState(Record):
 
     @property
     def position(self) -> Tensor:
-        """Where the candidates are expanded now [B, M, D], [m]."""
+        """Expansion points of the candidates [B, M, D], [m]."""
         return self.candidates.centre + self.imaging.offset
 
 
@@ -80,7 +80,7 @@ def init(
     settings: ImagingSettings,
     screening: ScreeningSettings,
 ) -> ScreenedState:
-    """The strongest peaks of the image at the given node phases, nothing known of any."""
+    """Candidates at the strongest peaks of the image at given node phases; imaging at its prior."""
     observation = refinement.observe(problem, phases)
     position, _ = peaks(search_grid, search_grid.back_project(observation), problem, screening)
     return _on(position, problem, observation, phases, parameters, settings, screening)
@@ -94,9 +94,9 @@ def screen(
     settings: ImagingSettings,
     screening: ScreeningSettings,
 ) -> ScreenedState:
-    """The candidates that are active, and in place of the others the strongest peaks of what is not explained yet.
+    """Keep active candidates, and replace the others by the strongest peaks of the residual.
 
-    These start inactive, and all messages anew: scores that were made for other candidates would throw everything off.
+    New candidates start inactive, and all messages start anew: scores of other candidates are misleading.
     """
     observation = refinement.observe(problem, state.phases)
     messages, wavelength = state.imaging.messages, problem.array.wavelength
@@ -107,7 +107,7 @@ def screen(
     active, held = log_odds > 0, state.position
     near = distances(position, held.detach()) < screening.guard * wavelength[:, None, None]
     response = torch.where((near & active[:, None]).any(2), 0, response)
-    # peaks rank from 0 to 1, candidates that are active above them and those that are not below
+    # active candidates rank above the peaks, whose rank is 0 to 1, and inactive ones below
     rank = response / response.amax(1, keepdim=True).clamp(min=torch.finfo(response.dtype).tiny)
     rank = torch.cat([torch.where(active, 2 + log_odds.sigmoid(), -1), rank], dim=1)
     index = rank.topk(position.shape[1], dim=1).indices
@@ -139,7 +139,7 @@ def image(
     parameters: ImagingParameters,
     settings: ImagingSettings,
 ) -> ScreenedState:
-    """One iteration of OG-AMP on the candidates, moving those that are active, see `iteration.step`."""
+    """One iteration of OG-AMP on the candidates, with recentring of the active ones, see `iteration.step`."""
     around = replace(problem, grid=state.candidates)
     moved = iteration.step(state.imaging, around, observation, parameters, settings, recentring=True)
     finite = torch.isfinite(moved.messages.posterior.mean.abs().sum((1, 2)) + moved.offset.sum((1, 2)))
@@ -153,10 +153,10 @@ def synchronise(
     parameters: RefinementParameters,
     least_active: int,
 ) -> ScreenedState:
-    """Node phases refined on the channel that imaging predicts, and the scale of reflectivities adapted to it.
+    """Refine the node phases on the predicted channel, and adapt the scale of the reflectivity prior.
 
-    Where fewer scatterers are active than hold the node phases, and there is no line of sight, these stay: one
-    scatterer can be made to explain nearly anything.
+    With fewer than `least_active` active candidates and no line of sight, node phases do not change: few scatterers do
+    not determine them.
     """
     messages = state.imaging.messages
     reference = messages.prediction() + problem.los
@@ -174,7 +174,7 @@ def active_sources(state: ScreenedState) -> Sources:
     posterior = state.imaging.messages.posterior
     active = posterior.log_odds[:, 0] > 0
     reflectivity = torch.where(active, posterior.active_mean[:, 0], 0)
-    return compact(Sources(state.position, reflectivity, active, state.phases.tx[..., 0], state.phases.rx[..., 0]))
+    return trim(Sources(state.position, reflectivity, active, state.phases.tx[..., 0], state.phases.rx[..., 0]))
 
 
 @torch.no_grad()
@@ -183,14 +183,14 @@ def peaks(
 ) -> tuple[Tensor, Tensor]:
     """Positions [B, M, D] [m] and powers [B, M] of the strongest local maxima of a normalised image [B, Q].
 
-    Where there are fewer than M, positions of power zero fill up.
+    If there are fewer than M, further positions have power zero.
     """
     response = picture.real.square() + picture.imag.square()
     count = min(settings.count(problem), response.shape[1])
     power, index = response.topk(min(CONSIDERED * count, response.shape[1]), dim=1)
     position = _pick(search_grid.position, index).to(search_grid.position)
     close = distances(position, position) < settings.separation * problem.array.wavelength[:, None, None]
-    stronger = torch.ones_like(close[0]).tril(-1)  # they are in order of power
+    stronger = torch.ones_like(close[0]).tril(-1)  # positions are in order of power
     power = torch.where((close & stronger).any(2), 0, power)
     power, index = power.topk(count, dim=1)
     return _pick(position, index), power.to(position)
@@ -209,7 +209,7 @@ def _on(
     settings: ImagingSettings,
     screening: ScreeningSettings,
 ) -> ScreenedState:
-    """Imaging at its prior on `position`."""
+    """The state with candidates at `position`, and imaging at its prior."""
     candidates = PixelGrid(position, screening.spacing * problem.array.wavelength)
     around = replace(problem, grid=candidates)
     return ScreenedState(candidates, iteration.init(around, observation, parameters, settings), phases)

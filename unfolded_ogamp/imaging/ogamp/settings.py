@@ -1,4 +1,4 @@
-"""What imaging is set by: settings of the classic estimators, parameters of a single iteration."""
+"""Settings of imaging, and tuning parameters of a single iteration."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ class ImagingSettings(Settings):
     """Settings of imaging; the defaults are the paper's.
 
     Attributes:
-        off_grid: the off-grid dictionary (17); else reflectivity on the pixel centres alone.
-        shared_activity: reflectivity and offsets of a pixel are active together (31); else each on its own.
+        off_grid: use the off-grid dictionary (17); otherwise reflectivities at the pixel centres only.
+        shared_activity: one activity indicator for reflectivity and offsets of a pixel (31); otherwise one for each.
         sparsity: prior probability eta of an active pixel.
         reflectivity_mean, reflectivity_std: prior (32) of an active reflectivity, in problem units.
         offset_std: prior standard deviation of offset times reflectivity (33)-(34), in pixels.
-        known_noise: noise variance as given with the CSI; else `noise_share` of the mean power of the last residual.
-        noise_share: what counts as noise besides the uncertainty of the messages; more than the residual itself where
-            subcarriers repeat one another's model error.
-        damping: weight of old messages in new ones; the paper has none, but it diverges without.
+        known_noise: use the noise variance of the CSI; otherwise `noise_share` times the mean power of the residual.
+        noise_share: see `known_noise`; above 1 if model errors are correlated between subcarriers.
+        damping: weight of old messages in new ones; the paper has none, but without it the iteration can diverge.
         recentre_every: t' of step 6, iterations between two recentrings of the active pixels; 0 for never.
         recentring_step: share of the estimated offset by which a pixel moves.
-        offset_limit: largest offset along a coordinate, in pixels; half a pixel is the pixel's edge.
-        oversampling: positions per pixel and axis that inactive pixels are searched on before a block of iterations;
-            1 for none. The expansion (11) holds over a small part of a pixel only.
-        adapt_prior: scale the reflectivity prior by what the active pixels show after each block.
+        offset_limit: largest offset along a coordinate, in pixels; 0.5 is the edge of the pixel.
+        oversampling: positions per pixel and axis that are searched for inactive pixels before a block; 1 for no
+            search. The expansion (11) is accurate in a small part of a large pixel only.
+        adapt_prior: adapt the scale of the reflectivity prior after each block.
         all_active: start with every pixel active.
     """
 
@@ -53,7 +52,7 @@ class ImagingSettings(Settings):
 
 @dataclass(frozen=True)
 class ImagingParameters:
-    """What one imaging iteration is tuned by: numbers for the classic estimator, learned scalars for a layer.
+    """Tuning parameters of an imaging iteration: numbers in classic estimators, learned scalars in a layer.
 
     The names and units are those of `ImagingSettings`; `activity` is the log-odds of the sparsity.
     """
@@ -68,7 +67,7 @@ class ImagingParameters:
 
     @classmethod
     def of(cls, settings: ImagingSettings) -> ImagingParameters:
-        """The parameters that `settings` ask for."""
+        """The parameters of `settings`."""
         return cls(
             activity=float(torch.logit(torch.tensor(settings.sparsity, dtype=torch.float64))),
             reflectivity_mean=settings.reflectivity_mean,

@@ -1,1 +1,1 @@
-"""Node phases: refinement on a reference channel, and autofocus without one."""
+"""Node phases: refinement with a reference channel, and autofocus without one."""

@@ -1,10 +1,9 @@
-"""Autofocus: node phases that make the back-projected image sharp, before anything is known about the scatterers.
+"""Autofocus: node phases that make the back-projected image sharp, without knowledge of the scatterers.
 
-With wrong phases the image is a haze of speckle; with right ones the same power stands in few peaks, and the sum of its
-cubed amplitudes is largest. That sum is convex in the CSI: node phases that agree best with its slope, the channel of
-the image weighted by its own amplitude, cannot make it fall, and over-relaxed they make it rise faster. From phases
-that are entirely unknown this climbs to the right ones in a few dozen steps, where a search for one scatterer at a time
-locks on to false ones.
+Wrong phases turn the image into speckle; right phases concentrate the same power in few peaks. The sharpness, the sum
+of cubed amplitudes, measures this. It is convex in the CSI, and its gradient is the channel of the image weighted by
+its own amplitude. A fit of the node phases to the gradient never lowers the sharpness; over-relaxed fits mostly raise
+it faster. From unknown phases a few dozen steps suffice, where a search for one scatterer at a time finds false ones.
 """
 
 from __future__ import annotations
@@ -31,9 +30,8 @@ class AutofocusSettings(Settings):
     Attributes:
         spacing: largest distance between the positions of the image along a coordinate, in wavelengths.
         steps: largest number of steps.
-        tolerance: a scene is in focus when no node phase moves by more than this, [rad].
-        phase_step, momentum: over-relaxation of the phases and share of their last move that is added: see
-            `SynchronisationSettings`.
+        tolerance: a scene has converged when no node phase moves by more than this, [rad].
+        phase_step, momentum: see `SynchronisationSettings`.
         alignment_iterations: alternations between Tx and Rx in a step.
     """
 
@@ -46,7 +44,7 @@ class AutofocusSettings(Settings):
 
     @property
     def synchronisation(self) -> SynchronisationSettings:
-        """How the phases are fitted to the slope."""
+        """Settings of the fit of the phases to the gradient."""
         return SynchronisationSettings(
             method="alignment",
             alignment_iterations=self.alignment_iterations,
@@ -64,13 +62,13 @@ def sharpness(image: Tensor) -> Tensor:
 def focus(
     problem: Problem, phases: NodePhases, search_grid: SearchGrid, settings: AutofocusSettings
 ) -> tuple[NodePhases, Tensor]:
-    """Node phases at which the image is sharper, and by which factor it is [B]; 1 where there is no image at all.
+    """Node phases of a sharper image, and the factor by which the sharpness grows [B]; 1 without scattered links.
 
     Args:
         problem: geometry and CSI.
-        phases: where to start, one phase per node [B, n, 1].
+        phases: start, one phase per node [B, n, 1].
         search_grid: positions of the image.
-        settings: see there.
+        settings: settings of autofocus.
     """
     start, moving = phases, torch.ones_like(problem.grid.pixel, dtype=torch.bool)
     for _ in range(settings.steps):
@@ -84,19 +82,19 @@ def focus(
 
 
 def image_of(problem: Problem, phases: NodePhases, search_grid: SearchGrid) -> Tensor:
-    """Normalised image [B, Q] of the CSI at the given phases, of the links without a line of sight."""
+    """Normalised image [B, Q] of the CSI at given phases, from the links without a line of sight."""
     return search_grid.back_project(problem.csi * link_phasor(phases.tx, phases.rx) * scattered(problem))
 
 
 def scattered(problem: Problem) -> Tensor:
-    """Links [B, n_tx, n_rx, 1] that make the image: a line of sight tells the phase itself, and would outshine it."""
+    """Links of the image [B, n_tx, n_rx, 1]: those without a line of sight, which would dominate the image."""
     return problem.link * (problem.los.abs().amax(-1, keepdim=True) == 0)
 
 
 def step(problem: Problem, phases: NodePhases, search_grid: SearchGrid, settings: AutofocusSettings) -> NodePhases:
-    """Node phases that agree with the slope of the sharpness, and with the line of sight where there is one.
+    """Fit node phases to the gradient of the sharpness, plus the line of sight where there is one.
 
-    The slope has no scale of its own; it takes that of the CSI.
+    The gradient has an arbitrary scale; it is scaled to the CSI by least squares.
     """
     link = scattered(problem)
     observation = problem.csi * link_phasor(phases.tx, phases.rx) * link

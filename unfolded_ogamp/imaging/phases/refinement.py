@@ -23,15 +23,15 @@ class SynchronisationSettings(Settings):
     """Settings of the refinement.
 
     Attributes:
-        method: "least_squares", the angle of every link and its unweighted projection on the node phases, (25)-(27) to
-            the letter; "alignment", the maximum-likelihood fit (24) of the node phases themselves, by alternating
-            between Tx and Rx: links weigh by their power and nothing is wrapped.
-        alignment_iterations: alternations per refinement.
-        node_phase: what a node has: "per_frequency", a phase on each; "common", one for all; "with_delay", a phase and
-            a delay, for uniformly spaced frequencies and with "alignment" alone.
-        phase_step: share k_phi of the correction that is applied (28); between 1 and 2 it over-relaxes.
-        momentum: share of the last move of the phases that is added to the next one; with over-relaxation it ends the
-            crawl along images that are shifted while all node phases tilt.
+        method: "least_squares", unweighted least squares of the node phases on the angle of every link, (25)-(27) to
+            the letter; "alignment", the maximum-likelihood fit (24) of the node phases by alternation between Tx and
+            Rx, which weighs links by their power and needs no unwrapping.
+        alignment_iterations: alternations between Tx and Rx per refinement.
+        node_phase: unknowns of a node: "per_frequency", one phase per frequency; "common", one phase for all;
+            "with_delay", a phase and a delay, for uniformly spaced frequencies and "alignment" only.
+        phase_step: share k_phi of the correction that is applied (28); above 1 it over-relaxes.
+        momentum: share of the last move of the phases that is added to the next one. Like over-relaxation, it speeds up
+            convergence along shifts of the image with a tilt of all node phases.
     """
 
     method: Literal["least_squares", "alignment"] = "least_squares"
@@ -41,7 +41,7 @@ class SynchronisationSettings(Settings):
     momentum: Annotated[float, within("[0, 1)")] = 0.0
 
     def n_phases(self, n_frequencies: int) -> int:
-        """K', the phases that a node has on K frequencies."""
+        """Number of phases K' of a node on K frequencies."""
         return 1 if self.node_phase == "common" else n_frequencies
 
     def __post_init__(self) -> None:
@@ -52,11 +52,11 @@ class SynchronisationSettings(Settings):
 
 @dataclass(frozen=True)
 class NodePhases(Record):
-    """Phases of the nodes and how they last moved, [rad]; K' is K, or 1 where the frequencies share them.
+    """Node phases and their last moves, [rad]; K' is K, or 1 if all frequencies share a phase.
 
     Attributes:
         tx, rx: phases [B, n_tx, K'], [B, n_rx, K'].
-        tx_move, rx_move: what the last refinement added to them.
+        tx_move, rx_move: change in the last refinement, of the same shapes.
     """
 
     tx: Tensor
@@ -66,19 +66,19 @@ class NodePhases(Record):
 
     @classmethod
     def at_rest(cls, tx: Tensor, rx: Tensor) -> NodePhases:
-        """Phases [B, n_tx, K'], [B, n_rx, K'] [rad] that have not moved."""
+        """Phases [B, n_tx, K'], [B, n_rx, K'] [rad] with zero last moves."""
         return cls(tx, rx, torch.zeros_like(tx), torch.zeros_like(rx))
 
     @classmethod
     def zero(cls, like: Tensor, n_phases: int) -> NodePhases:
-        """No phases and no move yet, for links like [B, n_tx, n_rx, 1]."""
+        """Zero phases and moves for links [B, n_tx, n_rx, 1]."""
         tx, rx = like.new_zeros(*like.shape[:2], n_phases), like.new_zeros(like.shape[0], like.shape[2], n_phases)
         return cls.at_rest(tx, rx)
 
 
 @dataclass(frozen=True)
 class RefinementParameters:
-    """What one refinement is tuned by: numbers for the classic estimators, learned scalars for a layer.
+    """Tuning parameters of a refinement: numbers in classic estimators, learned scalars in a layer.
 
     The names and units are those of `SynchronisationSettings`.
     """
@@ -88,7 +88,7 @@ class RefinementParameters:
 
     @classmethod
     def of(cls, settings: SynchronisationSettings) -> RefinementParameters:
-        """The parameters that `settings` ask for."""
+        """The parameters of `settings`."""
         return cls(settings.phase_step, settings.momentum)
 
 
@@ -108,8 +108,8 @@ def correlation(csi: Tensor, reference: Tensor, link: Tensor) -> Tensor:
 def project(link_phases: Tensor, link: Tensor) -> tuple[Tensor, Tensor]:
     """Least-squares node phases (26) of link phases, with the mean node phase as gauge.
 
-    The normal equations are the Laplacian of the network's graph; the common phase of all nodes, its null space, is
-    held at zero, which changes no link phase (27).
+    The normal equations are the Laplacian of the network's graph. Its null space, the common phase of all nodes, is set
+    to zero, which changes no link phase (27).
 
     Args:
         link_phases: [B, n_tx, n_rx, K], [rad].
@@ -141,9 +141,8 @@ def step(
         reference: channel without phases, complex [B, n_tx, n_rx, K].
         link: weight of the links [B, n_tx, n_rx, 1].
         phases: node phases so far.
-        settings: which fit.
-        parameters: share k_phi of the correction that is applied (erratum 3), and share of the last move that is
-            added; those of `settings` by default.
+        settings: method and unknowns.
+        parameters: phase step (erratum 3) and momentum; those of `settings` by default.
     """
     parameters = RefinementParameters.of(settings) if parameters is None else parameters
     product = correlation(csi, reference, link) * link_phasor(phases.tx, phases.rx)
@@ -162,21 +161,21 @@ def step(
 
 
 def observe(problem: Problem, phases: NodePhases) -> Tensor:
-    """NLOS observation (29): phases taken out, the assumed line of sight subtracted; [B, n_tx, n_rx, K]."""
+    """NLOS observation (29): CSI without node phases and assumed line of sight; complex [B, n_tx, n_rx, K]."""
     return problem.csi * link_phasor(phases.tx, phases.rx) - problem.los
 
 
-def first_phases(problem: Problem, node_phase: PhaseModel = "common") -> NodePhases:
-    """Node phases to start from: those that fit the trusted line of sight, zero where there is none."""
+def initial_phases(problem: Problem, node_phase: PhaseModel = "common") -> NodePhases:
+    """Initial node phases: a fit to the trusted line of sight, zero without one."""
     fit = replace(ALIGNMENT, node_phase=node_phase)
     zero = NodePhases.zero(problem.link, fit.n_phases(problem.csi.shape[-1]))
     return step(problem.csi, problem.los, problem.trusted, zero, fit)
 
 
 def align_phases(correlation: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
-    """Node phases [B, n_tx, K], [B, n_rx, K] [rad] by `align` from zero, as deviations from the phase common to all.
+    """Node phases [B, n_tx, K], [B, n_rx, K] [rad] by `align` from zero, without the mean phase of all nodes.
 
-    The common one changes nothing, but could wrap them.
+    The mean phase has no effect on the CSI, but could cause wrapping.
     """
     tx, rx = align(correlation, torch.ones_like(correlation[:, :, 0]), torch.ones_like(correlation[:, 0]), iterations)
     common = normalized(tx.sum(1, keepdim=True) + rx.sum(1, keepdim=True)).conj()
@@ -189,7 +188,7 @@ def with_delays(correlation: Tensor, weight: Tensor, tx: Tensor, rx: Tensor) -> 
     Args:
         correlation: y h^* [B, n_tx, n_rx, K], K uniformly spaced frequencies.
         weight: |h|^2 of the links [B, n_tx, n_rx].
-        tx, rx: phases without delays [B, n_tx, 1], [B, n_rx, 1], [rad], from which the likelihood is climbed.
+        tx, rx: phases without delays [B, n_tx, 1], [B, n_rx, 1], [rad], the start of the scoring steps.
     """
     phases = torch.cat([tx, rx], dim=1)[..., 0]
     delays, phases = fisher_scoring(correlation, weight, torch.zeros_like(phases), phases, SCORING_STEPS)

@@ -1,1 +1,1 @@
-"""Simulated scenes: scenarios, mixtures of them, their draws, and scenes that break the assumptions."""
+"""Simulated scenes: scenarios, mixtures of scenarios, random draws, and scenes that violate the model."""

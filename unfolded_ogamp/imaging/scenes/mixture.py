@@ -1,4 +1,4 @@
-"""Mixtures of scenarios: what a network is trained on that has to carry over to other sizes and conditions."""
+"""Mixtures of scenarios, for the training of networks that generalise over sizes and conditions."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ not_empty = Check("hold at least one component", lambda components: len(componen
 
 @dataclass(frozen=True)
 class Component(Settings):
-    """One part of a mixture: a scenario of which some fields are drawn anew for every batch.
+    """One component of a mixture: a scenario with some fields drawn for every batch.
 
     Attributes:
-        scenario: what is not drawn.
-        weight: how often the component is chosen, relative to the others.
-        ranges: (lowest, highest) value of what is drawn uniformly: "nodes" is n_tx = n_rx and "side" the number of
-            pixels along every axis, both inclusive; "sparsity", "snr_db", "phase_std", "pixel", "missing_links",
-            "blocked_share" and "reflectivity_spread" are fields of a Scenario.
+        scenario: values of the other fields.
+        weight: relative frequency of the component.
+        ranges: (lowest, highest) value of the fields that are drawn uniformly. "nodes" is n_tx = n_rx and "side" the
+            number of pixels along every axis, both inclusive; "sparsity", "snr_db", "phase_std", "pixel",
+            "missing_links", "blocked_share" and "reflectivity_spread" are fields of a Scenario.
     """
 
     scenario: Scenario
@@ -48,7 +48,7 @@ class Component(Settings):
         allowed = COUNT_RANGES + VALUE_RANGES
         for name in self.ranges:
             require(name in allowed, f"ranges must name some of {', '.join(allowed)}, got {name!r}")
-        # In the order of `allowed`, so that the order in a file does not change what is drawn.
+        # in the order of `allowed`: the order in a file must not change the draws
         ranges = {name: tuple(self.ranges[name]) for name in allowed if name in self.ranges}
         object.__setattr__(self, "ranges", ranges)
         for name, limits in ranges.items():
@@ -57,10 +57,10 @@ class Component(Settings):
             whole = name not in COUNT_RANGES or all(type(limit) is int for limit in limits)
             require(whole, f"range of {name} must be two integers, got {limits}")
         for corner in itertools.product(*ranges.values()):
-            self._with(dict(zip(ranges, corner, strict=True)))  # a Scenario refuses what cannot be drawn
+            self._with(dict(zip(ranges, corner, strict=True)))  # the Scenario checks the values
 
     def draw_scenario(self, generator: torch.Generator) -> Scenario:
-        """Draw all ranges once."""
+        """Draw a value from every range."""
         values: dict[str, float] = {}
         for name, (low, high) in self.ranges.items():
             if name in COUNT_RANGES:
@@ -81,12 +81,12 @@ class Component(Settings):
 
 @dataclass(frozen=True)
 class Mixture(Settings):
-    """A weighted mixture of components; one is drawn for every batch, so that a batch has one size."""
+    """A weighted mixture; one component is drawn per batch, so that all scenes of a batch have the same size."""
 
     components: Annotated[Sequence[Component], not_empty]
 
     def draw(self, batch: int, generator: torch.Generator) -> tuple[Scene, Csi]:
-        """Draw a scenario, then `batch` scenes of it and one noisy measurement of each, in float64."""
+        """Draw a scenario, then `batch` of its scenes with one noisy measurement each, in float64."""
         return self.draw_scenario(generator).draw(batch, generator)
 
     def draw_scenario(self, generator: torch.Generator) -> Scenario:

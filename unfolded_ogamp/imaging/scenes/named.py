@@ -1,4 +1,4 @@
-"""The scenarios and mixtures that ship with imaging, by name. A scenario differs from "paper" in what it names."""
+"""The named scenarios and mixtures of imaging; scenarios list their differences from "paper"."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SCENARIOS = {
     )
 }
 
-# Scenes of all sizes and conditions: every batch is of one component, its values drawn anew from the ranges.
+# Scenes of many sizes and conditions: every batch draws one component, and values from its ranges.
 SIZES = Mixture(
     [
         Component(

@@ -1,7 +1,7 @@
-"""Scenes that are not what an estimator is told of them, or not what a network is trained on.
+"""Scenes that violate the assumptions of the estimators, or differ from the training scenes of a network.
 
-A mismatch takes scenes as they are drawn and makes those that are measured of them. Estimators are told the nodes as
-they were drawn, and the ratio of signal to noise stays the same.
+A mismatch changes drawn scenes before they are measured. Estimators assume the nodes as drawn, and the signal-to-noise
+ratio does not change.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from unfolded_ogamp.scenes import counter_seed, evaluation_scenes
 
 Mismatch = Callable[[Scene, torch.Generator], Scene]
 
-LOSS_EXPONENT = 1.15  # amplitudes fall as d^-1.15, where d^-1 is told
+LOSS_EXPONENT = 1.15  # amplitudes fall as d^-1.15; estimators assume d^-1
 NODE_ERROR = 0.01  # standard deviation of every coordinate of a node [m]
-EVERY = 5  # one in so many scatterers gets a neighbour
-APART = 0.2  # least distance of the two, in wavelengths
+EVERY = 5  # every fifth scatterer gets a neighbour
+APART = 0.2  # least distance of a scatterer and its neighbour, in wavelengths
 MAX_REDRAWS = 1000
-OTHER_EPOCH = 1  # the scenes themselves are of epoch 0
+OTHER_EPOCH = 1  # epoch of the random numbers of a mismatch; those of the scenes have epoch 0
 
 
 def loss_exponent(scene: Scene, generator: torch.Generator) -> Scene:  # noqa: ARG001 (the call that all share)
-    """Amplitudes fall faster with distance than is told."""
+    """Amplitudes fall faster with distance than assumed."""
     exponent = torch.full_like(scene.noise_variance, LOSS_EXPONENT)
     return replace(scene, array=replace(scene.array, loss_exponent=exponent))
 
 
 def node_positions(scene: Scene, generator: torch.Generator) -> Scene:
-    """Nodes are not quite where they are told to be."""
+    """Node positions differ slightly from the assumed ones."""
     tx, rx = (
         nodes + NODE_ERROR * torch.randn(nodes.shape, dtype=torch.float64, generator=generator).to(nodes)
         for nodes in (scene.array.tx, scene.array.rx)
@@ -43,10 +43,10 @@ def node_positions(scene: Scene, generator: torch.Generator) -> Scene:
 
 
 def two_in_a_pixel(scene: Scene, generator: torch.Generator) -> Scene:
-    """Every fifth scatterer, the first one included, has an equally strong neighbour in its pixel.
+    """Every fifth scatterer, including the first, gets an equally strong neighbour in its pixel.
 
     Raises:
-        InputError: if pixels are too small for two.
+        InputError: if pixels are too small for two scatterers.
     """
     first = scene.position[:, ::EVERY]
     least = APART * scene.array.wavelength[:, None]
@@ -77,7 +77,7 @@ MISMATCHES: dict[str, Mismatch] = {
 
 
 def mismatched(scene: Scene, mismatch: Mismatch, generator: torch.Generator) -> Scene:
-    """Scenes that are measured in place of `scene`, with its ratio of signal to noise, and told as `scene` is."""
+    """Scenes after a mismatch, with the signal-to-noise ratio and the assumed nodes of `scene`."""
     other = mismatch(scene, generator)
     noise_variance = scene.noise_variance * _scattered_power(other) / _scattered_power(scene)
     return replace(other, noise_variance=noise_variance, assumed=scene.array)
@@ -86,10 +86,10 @@ def mismatched(scene: Scene, mismatch: Mismatch, generator: torch.Generator) -> 
 def mismatched_scenes(
     scenario: Scenario, mismatch: Mismatch, n_scenes: int, seed: int, dtype: torch.dtype = torch.float32
 ) -> Iterator[tuple[Scene, Csi]]:
-    """What becomes of the first `n_scenes` scenes of the test split, one at a time.
+    """The first `n_scenes` scenes of the test split after a mismatch, one at a time.
 
     Raises:
-        InputError: if the scenario has a bandwidth: coarse synchronisation comes before a mismatch here.
+        InputError: if the scenario has a bandwidth, because a mismatch would follow coarse synchronisation.
     """
     if scenario.bandwidth is not None:
         raise InputError(f"a mismatch needs a scenario without bandwidth, got {scenario.bandwidth:g} Hz")
@@ -108,6 +108,6 @@ def _measured(scene: Scene, mismatch: Mismatch, seed: int, dtype: torch.dtype) -
 
 
 def _scattered_power(scene: Scene) -> Tensor:
-    """Mean power of what is scattered [B], over the links."""
+    """Mean scattered power over the links [B]."""
     level = torch.zeros_like(scene.noise_variance)
     return noise_variance_at(scene.array, scene.position, scene.reflectivity, scene.link, level)

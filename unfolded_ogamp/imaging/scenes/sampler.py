@@ -1,4 +1,4 @@
-"""Draw scenes and their CSI, in float64 and a whole batch at a time."""
+"""Draw batches of scenes and their CSI, in float64."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MAX_REDRAWS = 1000
 
 
 def draw(scenario: Scenario, batch: int, generator: torch.Generator) -> tuple[Scene, Csi]:
-    """Draw `batch` scenes and one noisy measurement of each, coarsely synchronised where it covers a band."""
+    """Draw `batch` scenes with one noisy measurement each; measurements of a band are coarsely synchronised."""
     scene = draw_scene(scenario, batch, generator)
     csi = measure(scene, generator)
     if scenario.bandwidth is None:
@@ -45,7 +45,7 @@ def draw(scenario: Scenario, batch: int, generator: torch.Generator) -> tuple[Sc
 
 
 def draw_scene(scenario: Scenario, batch: int, generator: torch.Generator) -> Scene:
-    """Draw `batch` scenes of a scenario, as they are before any synchronisation and on all subcarriers of the band."""
+    """Draw `batch` scenes of a scenario before any synchronisation, on all subcarriers of the band."""
     array = draw_array(scenario, batch, generator)
     grid = regular_grid(scenario.pixels, scenario.pixel, [0.0] * scenario.dimension, torch.float64)
     grid = grid.map(lambda tensor: tensor.repeat(batch, *[1] * (tensor.ndim - 1)))
@@ -71,7 +71,7 @@ def draw_scene(scenario: Scenario, batch: int, generator: torch.Generator) -> Sc
 
 
 def draw_array(scenario: Scenario, batch: int, generator: torch.Generator) -> NodeArray:
-    """Draw the nodes; the subcarriers are the carrier and its neighbours above, or a band around it."""
+    """Draw the nodes; the subcarriers start at the carrier, or form a band around it."""
     inner, outer = (scenario.side * radius for radius in scenario.node_radius)
     nodes = draw_nodes(scenario.n_tx + scenario.n_rx, scenario.dimension, inner, outer, batch, generator)
     carrier = torch.full((batch,), scenario.carrier_frequency, dtype=torch.float64)
@@ -86,7 +86,7 @@ def draw_array(scenario: Scenario, batch: int, generator: torch.Generator) -> No
 
 
 def draw_positions(scenario: Scenario, grid: PixelGrid, generator: torch.Generator) -> Tensor:
-    """Draw scatterers in pixels of their own: [B, S, D], [m]."""
+    """Draw scatterers, at most one per pixel: [B, S, D], [m]."""
     batch, n_pixels, dimension = grid.centre.shape
     score = torch.rand(batch, n_pixels, dtype=torch.float64, generator=generator)
     active = score.topk(scenario.n_scatterers, dim=-1).indices
@@ -98,7 +98,7 @@ def draw_positions(scenario: Scenario, grid: PixelGrid, generator: torch.Generat
 
 
 def draw_strengths(scenario: Scenario, shape: torch.Size, generator: torch.Generator) -> Tensor:
-    """Draw complex factors of `shape`, weaker than one by a uniform number of decibels, with a uniform phase."""
+    """Draw complex factors of `shape` with a uniform attenuation in decibels and a uniform phase."""
     level, turns = torch.rand(2, *shape, dtype=torch.float64, generator=generator)
     return torch.polar(10 ** (-scenario.reflectivity_spread / 20 * level), 2 * torch.pi * turns)
 
@@ -113,7 +113,7 @@ def draw_node_phases(scenario: Scenario, frequency: Tensor, generator: torch.Gen
 
 
 def _draw_common_phases(scenario: Scenario, batch: int, generator: torch.Generator) -> Tensor:
-    """Draw phases that are the same on all subcarriers: [B, n_tx + n_rx], [rad]."""
+    """Draw phases common to all subcarriers: [B, n_tx + n_rx], [rad]."""
     n_nodes = scenario.n_tx + scenario.n_rx
     if scenario.phase_model == "uniform":
         return draw_uniform_phases(n_nodes, batch, generator)
@@ -140,7 +140,7 @@ def draw_links(scenario: Scenario, batch: int, generator: torch.Generator) -> Te
 
 
 def draw_los(scenario: Scenario, link: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw which of the links [B, n_tx, n_rx] have a line of sight: bool, of the same shape."""
+    """Draw the links with a line of sight among `link`, bool [B, n_tx, n_rx]; same shape."""
     if not scenario.los:
         return torch.zeros_like(link)
     if scenario.blocked_los == 0:
@@ -151,21 +151,21 @@ def draw_los(scenario: Scenario, link: Tensor, generator: torch.Generator) -> Te
 
 
 def _draw_subset(n_items: int, size: int, batch: int, generator: torch.Generator) -> Tensor:
-    """Draw `size` of `n_items` without replacement: membership, bool [batch, n_items]."""
+    """Draw `size` of `n_items` without replacement; returns their membership, bool [batch, n_items]."""
     score = torch.rand(batch, n_items, dtype=torch.float64, generator=generator)
     return torch.zeros(batch, n_items, dtype=torch.bool).scatter(1, score.topk(size, dim=-1).indices, True)
 
 
 def coarsely_synchronised(scene: Scene, csi: Csi, n_subcarriers: int, subtract_los: bool) -> tuple[Scene, Csi]:
-    """Scene and CSI on the middle of their band, with the phases that the line of sight shows taken out of both.
+    """Scene and CSI in the middle of the band after coarse synchronisation with the line of sight.
 
-    In the middle of the band, delays that are still wrong turn the phases least (22).
+    In the middle of the band, residual delays change the phases least (22).
 
     Args:
         scene, csi: on K uniformly spaced subcarriers.
-        n_subcarriers: how many are handed on, from the middle one, K // 2, upwards.
-        subtract_los: subtract the ideal line of sight (29); the CSI then counts as one without, although the phases
-            that are left let some of it leak.
+        n_subcarriers: number of subcarriers that are kept, from the middle one, K // 2, upwards.
+        subtract_los: subtract the ideal line of sight (29). The CSI then counts as free of it, although some leaks
+            because of residual phases.
     """
     first = csi.value.shape[-1] // 2
     chosen = slice(first, first + n_subcarriers)
@@ -184,12 +184,12 @@ def coarsely_synchronised(scene: Scene, csi: Csi, n_subcarriers: int, subtract_l
 
 
 def without_common_phase(tx_phase: Tensor, rx_phase: Tensor, los: Tensor) -> tuple[Tensor, Tensor]:
-    """Node phases [B, n, K] [rad] without what they have in common, which no link shows, in [-pi, pi).
+    """Node phases [B, n, K] [rad] in [-pi, pi) without their common phase, which no link observes.
 
-    It is taken from the nodes with a line of sight, los [B, n_tx, n_rx]: the others' phases are anything.
+    The common phase is the mean over nodes with a line of sight, los [B, n_tx, n_rx]; other phases are arbitrary.
     """
     phase = torch.cat([tx_phase, rx_phase], dim=1)
-    seen = torch.cat([los.any(2), los.any(1)], dim=1)[..., None]
-    common = (phasor(phase) * seen).sum(1, keepdim=True).angle()
+    with_los = torch.cat([los.any(2), los.any(1)], dim=1)[..., None]
+    common = (phasor(phase) * with_los).sum(1, keepdim=True).angle()
     tx_left, rx_left = wrap(phase - common).split([tx_phase.shape[1], rx_phase.shape[1]], dim=1)
     return tx_left, rx_left

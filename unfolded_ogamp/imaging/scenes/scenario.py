@@ -1,4 +1,4 @@
-"""Scenarios: what is drawn when scenes are simulated. The defaults are the "paper" scenario."""
+"""Scenarios: the distributions of simulated scenes. The defaults are the "paper" scenario."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ counts = Check("be 2 or 3 counts of at least 1", lambda pixels: len(pixels) in (
 
 @dataclass(frozen=True)
 class Scenario(Settings):
-    """Everything that determines the distribution of a scene.
+    """All parameters of the distribution of a scene.
 
     Attributes:
-        name: by which results are reported.
+        name: name in results.
         n_tx, n_rx: numbers of nodes.
-        pixels: number of pixels along each axis; their number is the dimension D, 2 or 3.
+        pixels: number of pixels along each axis; the number of axes is the dimension D, 2 or 3.
         pixel: side of a pixel, [m].
         node_radius: smallest and largest distance of a node from the centre of the region of interest, in multiples of
             its longest side; nodes stay outside the region.
@@ -30,23 +30,23 @@ class Scenario(Settings):
         n_subcarriers: number of subcarriers K.
         subcarrier_spacing: [Hz].
         sparsity: share of the pixels that hold a scatterer, eta of (15).
-        off_grid: scatterers are uniform in their pixel; if False, at its centre.
+        off_grid: scatterers are uniformly distributed in their pixel; if False, they are at its centre.
         reflectivity_std: reflectivities are 1 - |N(0, reflectivity_std^2)|.
-        reflectivity_spread: range of strengths, [dB]: reflectivities are then weaker by a uniform draw from 0 to this,
-            and complex with a uniform phase; 0 for neither.
+        reflectivity_spread: range of strengths, [dB]: reflectivities are attenuated by a uniform draw from 0 to this,
+            and get a uniform phase; 0 for neither.
         snr_db: mean power of the scattered part over the noise variance, per scene, [dB].
         phase_model: "residual", node phases N(0, phase_std^2 / 2); "uniform", no synchronisation at all; "blocked",
-            a share of the nodes uniform and the others residual; the phase of a node is then the same on all
-            subcarriers. "clocks", clock offsets uniform in a symbol and uniform oscillator phases, (4)-(5).
+            a share of the nodes uniform and the others residual. In these three, all subcarriers share the phase of a
+            node. "clocks", clock offsets uniform in a symbol and uniform oscillator phases, (4)-(5).
         phase_std: standard deviation sigma_phi of a link phase between residual nodes, [rad].
-        blocked_share: share of all nodes that "blocked" leaves without synchronisation.
-        missing_links: share of the links that are never measured; what is left is one connected network.
-        los: the CSI contains the line of sight, of all links but the blocked ones.
+        blocked_share: share of the nodes without synchronisation in the "blocked" model.
+        missing_links: share of the links that are never measured; the others form one connected network.
+        los: the CSI contains the line of sight of all links except the blocked ones.
         blocked_los: share of the links whose line of sight is blocked.
-        bandwidth: band over which the CSI is measured and coarsely synchronised, (19)-(23), before the subcarriers in
-            its middle, the carrier and its neighbours above, are handed on, [Hz]; None measures on those alone.
-        subtract_los: after coarse synchronisation the line of sight is subtracted as (29) does; what leaks stays in the
-            CSI (erratum 6).
+        bandwidth: band of the measurement and of coarse synchronisation (19)-(23), [Hz]. The CSI then keeps the
+            `n_subcarriers` from the middle of the band upwards. None measures on those only.
+        subtract_los: subtract the line of sight after coarse synchronisation (29); its leakage stays in the CSI
+            (erratum 6).
     """
 
     name: str = "paper"
@@ -108,12 +108,12 @@ class Scenario(Settings):
 
     @property
     def n_scatterers(self) -> int:
-        """Number of scatterers S in every scene: `sparsity` of the pixels, at least one."""
+        """Number of scatterers S in every scene: `sparsity` times the number of pixels, at least one."""
         return max(1, round(self.sparsity * math.prod(self.pixels)))
 
     @property
     def n_band(self) -> int:
-        """Number of subcarriers that are measured."""
+        """Number of measured subcarriers."""
         return self.n_subcarriers if self.bandwidth is None else round(self.bandwidth / self.subcarrier_spacing)
 
     @property
@@ -122,5 +122,5 @@ class Scenario(Settings):
         return round(self.missing_links * self.n_tx * self.n_rx)
 
     def draw(self, batch: int, generator: torch.Generator) -> tuple[Scene, Csi]:
-        """Draw `batch` scenes and one noisy measurement of each, in float64."""
+        """Draw `batch` scenes with one noisy measurement each, in float64."""
         return draw(self, batch, generator)

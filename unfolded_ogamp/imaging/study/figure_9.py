@@ -167,7 +167,7 @@ def after_blocks(
     entries: list[History] = []
     for count, state in enumerate(estimator.states(problem, entries), start=1):
         if count in counts:
-            yield count, alternating.conclude(state, problem, settings, entries)
+            yield count, alternating.to_estimate(state, problem, settings, entries)
 
 
 def _after_network_blocks(
@@ -178,7 +178,7 @@ def _after_network_blocks(
     for count, state in enumerate(states, start=1):
         if count in counts:
             refined = network.refine(state, posed.problem, posed.search_grid)
-            yield count, network.conclude(refined, posed, scene.grid.centre.dtype)
+            yield count, network.to_estimate(refined, posed, scene.grid.centre.dtype)
 
 
 def _over_iterations(
