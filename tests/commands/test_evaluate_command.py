@@ -90,7 +90,7 @@ REFUSED = {
     "estimator": ("estimators=[moon]", "estimator: expected one of unfolded, "),
     "scenes": ("n_scenes=0", "n_scenes must be at least 1, got 0"),
     "batch": ("batch_size=few", "batch_size must be a whole number, got 'few'"),
-    "device": ("device=moon", "device must be a device that is there, got moon"),
+    "device": ("device=moon", "device must be an existing device, got moon"),
     "checkpoint": (
         "estimators=[{name: unfolded, checkpoint: /moon}]",
         "/moon: expected the folder of an exported network, found none",
