@@ -63,7 +63,7 @@ def test_same_scenes_for_all_and_files_that_say_so(network, tmp_path, capfd):
 
 
 def test_results_do_not_depend_on_the_company(network, tmp_path):
-    """What an estimator gets on a scene is the same whoever else is compared and in whatever scenarios."""
+    """The result of an estimator on a scene is independent of other estimators and scenarios."""
     base = ["n_scenes=2", "batch_size=2", "threads=1"]
     mine = f"{{name: unfolded, checkpoint: {network}}}"
     assert run_script("evaluate", *base, f"estimators=[{mine}]", "scenarios=[toy]", f"output={tmp_path / 'a'}") == 0
@@ -118,7 +118,7 @@ def test_demo_shows_all_beside_the_bound(network, tmp_path, capfd):
     assert "toy, 2 scenes (batch 2" in output
     body = output[output.rindex("─") + 1 : output.index("Means over scenes")]
     rows = [line for line in body.splitlines() if line.strip()]
-    # a name that does not fit a line goes on in the next
+    # a long name continues on the next line
     names = " ".join(line[:14].strip() for line in rows)
     classic = "OG-AMP as in the paper GAMP on pixel centres OG-AMP, 40 iterations OG-AMP, converged greedy"
     assert names == f"{classic} unfolded network joint bound"
