@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def test_results_do_not_depend_on_the_company(network, tmp_path):
 
 
 REFUSED = {
-    "scenario": ("scenarios=[paper,moon]", "scenarios: expected some of blind, blocked, coarse, "),
+    "scenario": ("scenarios=[paper,moon]", "scenario: expected one of default, paper, toy, "),
     "estimator": ("estimators=[moon]", "estimator: expected one of unfolded, "),
     "scenes": ("n_scenes=0", "n_scenes must be at least 1, got 0"),
     "batch": ("batch_size=few", "batch_size must be a whole number, got 'few'"),
@@ -119,7 +120,7 @@ def test_demo_shows_all_beside_the_bound(network, tmp_path, capfd):
     body = output[output.rindex("─") + 1 : output.index("Means over scenes")]
     rows = [line for line in body.splitlines() if line.strip()]
     # a long name continues on the next line
-    names = " ".join(line[:14].strip() for line in rows)
+    names = " ".join(re.split(r" {2,}", line.strip())[0] for line in rows)
     classic = "OG-AMP as in the paper GAMP on pixel centres OG-AMP, 40 iterations OG-AMP, converged greedy"
     assert names == f"{classic} unfolded network joint bound"
     assert "[mm]" in output

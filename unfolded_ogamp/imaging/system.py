@@ -44,7 +44,7 @@ def card(network: UnfoldedOGAMP) -> list[str]:
         "",
         "```python",
         "from unfolded_ogamp import load_pretrained",
-        "from unfolded_ogamp.imaging.files.csi import load_csi",
+        "from unfolded_ogamp.imaging import load_csi",
         "",
         'file = load_csi("scene.npz")',
         'estimate = load_pretrained("path/to/this/folder")(file.csi, file.array, file.grid)',

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -125,22 +126,23 @@ def fit(
         save_top_k=-1,
         save_on_train_epoch_end=True,
     )
-    trainer = _trainer(
-        settings,
-        log_every_n_steps=5,
-        logger=TensorBoardLogger(output, name="tensorboard"),
-        callbacks=[
-            ValidationReport(module.system, classic),
-            checkpoints,
-            Origin(asdict(data.training), data.settings.seed),  # type: ignore[call-overload]
-            EMAWeightAveraging(decay=settings.averaging, use_buffers=False),
-            LearningRateMonitor("step"),
-            RichProgressBar(leave=True),
-        ],
-    )
     if settings.resume is not None:
         _expect_same_network(Path(settings.resume), module)
-    _fit(trainer, module, data, settings.resume)
+    with _only_warnings():
+        trainer = _trainer(
+            settings,
+            log_every_n_steps=5,
+            logger=TensorBoardLogger(output, name="tensorboard"),
+            callbacks=[
+                ValidationReport(module.system, classic),
+                checkpoints,
+                Origin(asdict(data.training), data.settings.seed),  # type: ignore[call-overload]
+                EMAWeightAveraging(decay=settings.averaging, use_buffers=False),
+                LearningRateMonitor("step"),
+                RichProgressBar(leave=True),
+            ],
+        )
+        _fit(trainer, module, data, settings.resume)
     return Path(checkpoints.last_model_path)
 
 
@@ -155,10 +157,7 @@ def fit_quietly(
         settings: settings of the run; `output` and `resume` are not used.
         on_step: function called after every step.
     """
-    logger = logging.getLogger("lightning.pytorch")  # it reports devices and the end of every run
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
+    with _only_warnings():
         trainer = _trainer(
             settings,
             limit_val_batches=0,
@@ -169,9 +168,19 @@ def fit_quietly(
             callbacks=[EMAWeightAveraging(decay=settings.averaging, use_buffers=False), StepByStep(on_step)],
         )
         _fit(trainer, module, data, None)
+    return module.network.eval().requires_grad_(False)
+
+
+@contextmanager
+def _only_warnings() -> Iterator[None]:
+    """Hide messages of Lightning below the level ERROR, such as device lists and advertisements."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
     finally:
         logger.setLevel(level)
-    return module.network.eval().requires_grad_(False)
 
 
 def _trainer(settings: RunSettings, **differences: Any) -> lightning.Trainer:
