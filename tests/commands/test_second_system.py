@@ -1,4 +1,4 @@
-"""A second system goes through every generic command, which know it through its contract alone."""
+"""A second system works with every generic command through its contract alone."""
 
 from __future__ import annotations
 
