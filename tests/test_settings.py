@@ -206,7 +206,7 @@ def all_settings() -> list[type[Settings]]:
             yield from below(child)
 
     found = {kind for kind in below(Settings) if kind.__module__.startswith("unfolded_ogamp.")}
-    return sorted(found, key=lambda kind: kind.__name__)
+    return sorted(found, key=lambda kind: (kind.__name__, kind.__module__))
 
 
 KINDS = all_settings()
