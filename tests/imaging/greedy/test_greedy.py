@@ -89,7 +89,7 @@ def test_scale_of_the_csi_is_carried_through(scale: float):
     torch.testing.assert_close(scaled.residual / scale**2, plain.residual)
 
 
-def test_noise_alone_gives_scatterers_as_seldom_as_the_false_alarm_probability():
+def test_false_alarms_of_noise_alone():
     """The false-alarm probability bounds the rate of false scatterers; at least a tenth of the bound is reached."""
     scene, csi = draw(SMALL, 100, torch.Generator().manual_seed(5))
     generator = torch.Generator().manual_seed(6)
