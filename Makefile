@@ -14,7 +14,7 @@ demo: .venv
 	$(BIN)/python scripts/demo.py
 
 test: .venv
-	$(BIN)/python -m pytest -m "not stress" --durations=10
+	$(BIN)/python -m pytest -m "not stress" -n auto --dist loadfile --durations=10
 
 stress: .venv
 	$(BIN)/python -m pytest -m stress --durations=10

@@ -132,7 +132,7 @@ def metric_names(metrics: Any) -> tuple[str, ...]:
 
 def _timed(estimator: Estimator, inputs: tuple[Any, ...]) -> tuple[Any, float]:
     """The estimate and its wall time [s], including work queued on a GPU."""
-    wait = torch.cuda.synchronize if first_tensor(inputs[0]).is_cuda else (lambda: None)
+    wait: Callable[[], object] = torch.cuda.synchronize if first_tensor(inputs[0]).is_cuda else (lambda: None)
     wait()
     start = time.perf_counter()
     estimate = estimator(*inputs)

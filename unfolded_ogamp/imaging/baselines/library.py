@@ -29,11 +29,11 @@ class DictionaryOperator(LinearOperator):
         complex_type = np.complex64 if weight.dtype == torch.float32 else np.complex128
         super().__init__(dtype=complex_type, dims=(weight.numel(),), dimsd=(link.numel() * n_frequencies,))
 
-    def _matvec(self, x: NDArray) -> NDArray:
+    def _matvec(self, x: NDArray[np.complexfloating]) -> NDArray[np.complexfloating]:
         coefficients = torch.from_numpy(np.asarray(x, self.dtype)).reshape(self.weight.shape)
         return (self.operator.forward(self.weight * coefficients) * self.link).flatten().numpy()
 
-    def _rmatvec(self, x: NDArray) -> NDArray:
+    def _rmatvec(self, x: NDArray[np.complexfloating]) -> NDArray[np.complexfloating]:
         csi = torch.from_numpy(np.asarray(x, self.dtype)).reshape(self.csi_shape)
         return (self.operator.adjoint(csi * self.link) * self.weight).flatten().numpy()
 
