@@ -24,11 +24,11 @@ from unfolded_ogamp.memory import MemoryLimitError, available_memory, require_me
 HALF_A_GIGABYTE = 5e8
 PROGRAM = """
 import resource, sys
-from unfolded_ogamp.imaging.catalogue import build_estimator, parse_entry
+from unfolded_ogamp.catalogue import build_estimator, parse_entry
 from unfolded_ogamp.imaging.files.csi import load_csi
-from unfolded_ogamp.pretrained import SHIPPED
+from unfolded_ogamp.system import system
 path, more, *names = sys.argv[1:]
-estimators = [build_estimator(parse_entry(name), SHIPPED) for name in names]
+estimators = [build_estimator(system("imaging"), parse_entry(name)) for name in names]
 taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (taken + int(float(more)),) * 2)
 for estimator in estimators:

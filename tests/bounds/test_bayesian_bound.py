@@ -23,7 +23,7 @@ SCENES = [(0.0, False), (0.3, False), (0.0, True)]
 
 
 @pytest.mark.parametrize(("missing", "los"), SCENES)
-def test_a_prior_that_tells_nothing_leaves_the_joint_bound(missing, los):
+def test_an_uninformative_prior_gives_the_joint_bound(missing, los):
     scene = make_scene(seed=5, n_tx=7, n_rx=6, n_scatterers=2, missing=missing, los=los)
     expected = joint_bound(scene, 0)
     wide, wider = (Prior(phase_std=spread, pixel=spread, reflectivity_std=spread) for spread in (1e3, 1e9))

@@ -96,7 +96,7 @@ def test_fisher_matrix_against_finite_differences(dimension, missing, los):
     torch.testing.assert_close(fisher / scale / scale[:, None], expected / scale / scale[:, None], rtol=0, atol=1e-8)
 
 
-def test_amplitudes_tell_next_to_nothing_of_the_positions():
+def test_amplitudes_add_next_to_no_information_on_positions():
     """Differentiated, too, as the likelihood does, they lower both bounds by a thousandth: see `joint_bound`."""
     scene = draw_scene(Scenario(), 12, torch.Generator().manual_seed(0))
     ratios = []
@@ -132,7 +132,7 @@ def test_bounds_do_not_depend_on_the_node_held(missing, los):
 
 
 @pytest.mark.parametrize("los", [False, True])
-def test_gauge_directions_are_all_that_the_csi_does_not_see(los):
+def test_gauge_directions_are_the_null_space_of_the_fisher_matrix(los):
     scene = make_scene(seed=2, n_tx=6, n_rx=6, n_scatterers=2, los=los)
     link = torch.zeros_like(scene.link)
     link[:, :3, :3] = link[:, 3:5, 3:] = True  # two networks, and Tx 5 on its own
@@ -177,7 +177,7 @@ def test_more_unknowns_than_equations_is_unbounded():
     assert 0 < bound.phase_rms_known_image < math.inf  # three phase differences from eight complex numbers
 
 
-def test_joint_bound_is_above_the_bounds_that_are_told_more():
+def test_joint_bound_is_above_the_bounds_with_more_knowledge():
     scene = make_scene(seed=4, batch=2, n_tx=12, n_rx=12)
     for index in range(2):
         bound = joint_bound(scene, index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_same_scenes_for_all_and_files_that_say_so(network, tmp_path, capfd):
 
 
 def test_results_do_not_depend_on_the_company(network, tmp_path):
-    """What an estimator gets on a scene is the same whoever else is compared and in whatever scenarios."""
+    """The result of an estimator on a scene is independent of other estimators and scenarios."""
     base = ["n_scenes=2", "batch_size=2", "threads=1"]
     mine = f"{{name: unfolded, checkpoint: {network}}}"
     assert run_script("evaluate", *base, f"estimators=[{mine}]", "scenarios=[toy]", f"output={tmp_path / 'a'}") == 0
@@ -86,11 +87,11 @@ def test_results_do_not_depend_on_the_company(network, tmp_path):
 
 
 REFUSED = {
-    "scenario": ("scenarios=[paper,moon]", "scenarios: expected some of blind, blocked, coarse, "),
+    "scenario": ("scenarios=[paper,moon]", "scenario: expected one of default, paper, toy, "),
     "estimator": ("estimators=[moon]", "estimator: expected one of unfolded, "),
     "scenes": ("n_scenes=0", "n_scenes must be at least 1, got 0"),
     "batch": ("batch_size=few", "batch_size must be a whole number, got 'few'"),
-    "device": ("device=moon", "device must be a device that is there, got moon"),
+    "device": ("device=moon", "device must be an existing device, got moon"),
     "checkpoint": (
         "estimators=[{name: unfolded, checkpoint: /moon}]",
         "/moon: expected the folder of an exported network, found none",
@@ -118,8 +119,8 @@ def test_demo_shows_all_beside_the_bound(network, tmp_path, capfd):
     assert "toy, 2 scenes (batch 2" in output
     body = output[output.rindex("─") + 1 : output.index("Means over scenes")]
     rows = [line for line in body.splitlines() if line.strip()]
-    # a name that does not fit a line goes on in the next
-    names = " ".join(line[:14].strip() for line in rows)
+    # a long name continues on the next line
+    names = " ".join(re.split(r" {2,}", line.strip())[0] for line in rows)
     classic = "OG-AMP as in the paper GAMP on pixel centres OG-AMP, 40 iterations OG-AMP, converged greedy"
     assert names == f"{classic} unfolded network joint bound"
     assert "[mm]" in output

@@ -29,10 +29,10 @@ def test_figure_5_as_numbers_table_and_picture(tmp_path, capfd):
 
 
 REFUSED = {
-    "figure": ("figure=4", "figure must be one of 5, 6, "),
-    "size": ("size=huge", "size must be one of tiny, quick, full, got 'huge'"),
+    "figure": ("figure=4", "figure: expected one of 5, 6, "),
+    "size": ("size=huge", "size: expected one of tiny, quick, full, found 'huge'"),
     "seed": ("seed=-1", "seed must be at least 0, got -1"),
-    "threads": ("threads=0", "threads: expected a whole number of at least 1, found 0"),
+    "threads": ("threads=0", "threads must be at least 1, got 0"),
 }
 
 
@@ -40,7 +40,7 @@ REFUSED = {
 def test_refused_in_one_line(case, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     argument, message = REFUSED[case]
-    assert run_script("reproduce", argument) == 2
+    assert run_script("reproduce", "figure=6", argument) == 2
     output, error = capfd.readouterr()
     assert output == ""
     assert error.startswith(message)

@@ -1,4 +1,4 @@
-"""Comparisons: same scenes for all, fair timing, and intervals that mean what they say."""
+"""Comparisons: equal scenes for all estimators, fair timing, and correct intervals."""
 
 import math
 from dataclasses import replace
@@ -19,7 +19,7 @@ PERFECT = SceneMetrics(
 
 
 class Known:
-    """An estimator that knows the scenes it will be asked about, and moves every scatterer by `shift`."""
+    """An estimator that knows the true scenes, and moves every scatterer by `shift`."""
 
     def __init__(self, scenes, shift):
         self.scenes, self.shift, self.calls = list(scenes), shift, []
@@ -61,13 +61,13 @@ def test_every_estimator_sees_the_same_batches_after_one_call_to_warm_up():
         assert row.metrics.position_rmse == pytest.approx(expected, abs=1e-12)
 
 
-def test_estimators_see_the_nodes_as_they_are_told():
+def test_estimators_get_the_assumed_nodes_and_are_scored_with_the_true_ones():
     scene = make_scene(seed=1, batch=2)
-    told = replace(scene.array, tx=scene.array.tx + 0.01)
+    assumed = replace(scene.array, tx=scene.array.tx + 0.01)
     csi = measure(scene, torch.Generator().manual_seed(9))
-    knows_told = Known([replace(scene, array=told)], 0.0)
-    rows = compare({"told": knows_told}, [(replace(scene, assumed=told), csi)], "toy", SCORING)
-    # what is true is judged by what is true: a prediction from the nodes as told is not it
+    estimator = Known([replace(scene, array=assumed)], 0.0)
+    rows = compare({"assumed": estimator}, [(replace(scene, assumed=assumed), csi)], "toy", SCORING)
+    # the score uses the true nodes: a prediction from the assumed nodes has a channel error
     assert all(row.metrics.position_rmse == 0 and row.metrics.channel_nmse_db > -30 for row in rows)
 
 

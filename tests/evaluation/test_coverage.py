@@ -1,4 +1,4 @@
-"""Confidence regions hold the truth as often as they say, and the diagram counts it."""
+"""Confidence regions contain the true values with their nominal probability."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_levels_of_gaussian_errors_are_uniform(dimension: int) -> None:
 
 
 def test_levels_in_closed_form() -> None:
-    """In the plane an ellipse of r standard deviations holds 1 - exp(-r^2 / 2); on a line one holds erf(r / sqrt 2)."""
+    """Probability within r standard deviations: 1 - exp(-r^2 / 2) in the plane, erf(r / sqrt 2) on a line."""
     error = torch.tensor([[0.3, 0.0], [0.0, 0.8]]).double()
     covariance = torch.diag_embed(torch.tensor([[0.01, 1.0], [0.01, 0.16]]).double())
     expected = torch.tensor([1 - math.exp(-9 / 2), 1 - math.exp(-4 / 2)]).double()
@@ -51,5 +51,5 @@ def test_maximum_likelihood_is_calibrated() -> None:
     for kind, count in (("position", 160), ("phase", 24 * 40)):
         for nominal in LEVELS:
             share = sum(getattr(m, f"{kind}_inside_{round(100 * nominal)}") for m in metrics) / 40
-            # the errors of a scene share the tilt of its phases: three times the spread of independent ones
+            # errors within a scene are correlated by the tilt of its phases: three times the spread of independent ones
             assert abs(share - nominal) < 3 * 3 * math.sqrt(nominal * (1 - nominal) / count), (kind, nominal)

@@ -1,4 +1,4 @@
-"""The reliability diagram shows what was counted: shares inside a region, less what the region claims."""
+"""The reliability diagram shows empirical minus nominal coverage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMES = [f"{kind}_inside_{round(100 * level)}" for kind in ("position", "phase")
 
 
 def summary(scenario: str, shift: float) -> Summary:
-    """Shares that exceed what is claimed by `shift`, in an interval of -0.02 ... +0.01 around them."""
+    """Empirical coverage that exceeds the nominal one by `shift`, with intervals of -0.02 ... +0.01."""
     mean = [level + shift for level in (*LEVELS, *LEVELS)]
     statistics = {n: Statistic(m, m, m - 0.02, m + 0.01, 30) for n, m in zip(NAMES, mean, strict=True)}
     return Summary(scenario, "unfolded", 30, statistics, 10, 1)
@@ -29,4 +29,4 @@ def test_points_and_intervals_are_what_was_counted(count: int) -> None:
         segments = axes.containers[0].lines[2][0].get_segments()
         assert [tuple(part[:, 1].round(6)) for part in segments] == [(-2.0, 1.0)] * len(LEVELS)
         styles = {(bar.lines[0].get_color(), bar.lines[0].get_marker()) for bar in axes.containers}
-        assert len(styles) == count  # no two look the same
+        assert len(styles) == count  # all styles differ

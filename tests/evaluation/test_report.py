@@ -1,4 +1,4 @@
-"""Reports: what is written is what was measured, and readable by anything."""
+"""Reports: files and tables hold the results, in standard formats."""
 
 import csv
 import importlib.util

@@ -1,4 +1,4 @@
-"""Metrics of measured scenes: the truth is perfect, and what was moved or added is counted."""
+"""Metrics of measured scenes: the true scatterers are perfect; moved and added ones are counted."""
 
 from __future__ import annotations
 

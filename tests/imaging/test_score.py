@@ -162,7 +162,7 @@ def test_chamfer_against_loops():
     assert chamfer_distance(pairwise_distance(one, other, 9.0), 9.0) == pytest.approx(there + back)
 
 
-def test_phase_metrics_do_not_see_the_gauge():
+def test_phase_metrics_are_independent_of_the_gauge():
     scene = make_scene(missing=0.2)
     truth = truth_as_estimate(scene)
     moved = replace(truth, tx_phase=truth.tx_phase + 2.5 + 7.0, rx_phase=truth.rx_phase + 7.0)

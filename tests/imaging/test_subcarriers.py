@@ -1,4 +1,4 @@
-"""Averaged subcarriers are what one subcarrier in their middle would measure, with less noise."""
+"""Averaged subcarriers equal a measurement on one subcarrier in their middle, with less noise."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def error_of_average(scenario: Scenario) -> torch.Tensor:
         rx_phase=scene.rx_phase[..., ::size],
     )
     expected = pose_scene(alone, measure(alone, torch.Generator().manual_seed(1)), expected_count=1.0).problem
-    # an advance by the delay to the middle of the region turns nothing at the middle frequency
+    # compensating the delay over the middle of the region does not change the middle frequency
     scale = (problem.unit / expected.unit)[:, None, None, None]
     error = (few.csi * scale - expected.csi).abs().square().mean((1, 2, 3))
     return (error / expected.csi.abs().square().mean((1, 2, 3))).sqrt()
 
 
 def test_average_is_the_measurement_in_the_middle_of_the_group() -> None:
-    """Of an echo that subcarriers turn by at most a, the average keeps at least cos a."""
+    """If subcarriers rotate an echo by at most a, the average keeps at least cos a of it."""
     scenario = Scenario(n_tx=6, n_rx=7, pixels=(8, 8), n_subcarriers=6, subcarrier_spacing=2e5, snr_db=200.0)
     assert group_size(posed(scenario, 3).problem) == 6
     assert bool((error_of_average(scenario) < LARGEST_ANGLE**2 / 2).all())
 
 
 def test_a_line_of_sight_far_ahead_of_the_echoes_is_not_averaged_away() -> None:
-    """The way over the region is up to 10 m longer than the straight one, and the region is 1 m wide."""
+    """Paths via the region are up to 10 m longer than the line of sight, and the region is 1 m wide."""
     far = Scenario(n_tx=6, n_rx=7, pixels=(5, 5), node_radius=(4.0, 6.0), n_subcarriers=6, subcarrier_spacing=4e5)
     far = replace(far, snr_db=200.0)
     assert group_size(posed(far, 3).problem) == 6
@@ -65,7 +65,7 @@ def test_noise_is_averaged() -> None:
 
 @pytest.mark.parametrize(("spacing", "size"), [(1e4, 12), (4e5, 6), (7e5, 4), (1.2e6, 3), (2e6, 2), (5e6, 1)])
 def test_groups_are_as_large_as_the_region_allows(spacing: float, size: int) -> None:
-    """A region of radius r and a group that spans s turn an echo by up to 2 pi (s / 2) (2 r / c)."""
+    """In a region of radius r, a group of bandwidth s rotates an echo by up to 2 pi (s / 2) (2 r / c)."""
     scenario = Scenario(n_tx=5, n_rx=5, pixels=(10, 10), n_subcarriers=12, subcarrier_spacing=spacing)
     problem = posed(scenario, 3, expected_count=1.0).problem
     radius = 0.9 * 2**0.5 + 0.2

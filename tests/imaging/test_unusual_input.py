@@ -46,7 +46,7 @@ def test_noise_variance_need_not_be_known() -> None:
 
 
 def test_nodes_and_pixels_in_one_plane_of_space() -> None:
-    """The derivative across the plane vanishes: nothing is known along it, and the rest is estimated all the same."""
+    """The derivative across the plane vanishes: that coordinate is unknown, and the others are still estimated."""
     flat, csi = draw(replace(SMALL, phase_std=0.2), 2, torch.Generator().manual_seed(2))
     zero = torch.zeros_like(flat.array.tx[..., :1])
     array = replace(flat.array, tx=torch.cat([flat.array.tx, zero], -1), rx=torch.cat([flat.array.rx, zero], -1))

@@ -93,7 +93,7 @@ def test_node_form_tracks_the_edge_form(kind: type[MultistaticOperator] | type[O
     assert sum(large) < 0.3 * sum(small), (small, large)
 
 
-def test_sure_activity_converges_to_lmmse() -> None:
+def test_certain_activity_converges_to_lmmse() -> None:
     """With every pixel active the prior is Gaussian, and message passing must end at the linear MMSE estimate."""
     scenario = Scenario(n_tx=10, n_rx=10, pixels=(5, 5), pixel=0.5, sparsity=0.3, phase_std=0.0)
     scene, csi = draw(scenario, 1, torch.Generator().manual_seed(6))

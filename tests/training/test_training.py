@@ -64,7 +64,7 @@ def test_phase_loss_is_the_logarithm_of_the_rms_error_and_gauge_free() -> None:
 
 
 def test_image_losses_see_false_missed_and_misplaced_scatterers() -> None:
-    """A state that is right is better than one with a scatterer too many, too few, or 5 mm off."""
+    """A correct state has a lower loss than one with a scatterer too many, too few, or 5 mm off."""
     scene, csi = draw(TINY, 1, torch.Generator().manual_seed(1))
     settings = LossSettings(position_floor=1e-3, false_alarm=1.0)
     state = final_state(scene, csi, 1)
@@ -104,7 +104,7 @@ def at_truth(scene: Scene, csi: Csi) -> tuple[Problem, Model]:
 
 
 def test_errors_at_the_end_are_in_units_of_the_bound() -> None:
-    """One bound off in one of n scatterers costs log(2) / 2 / n, and phases that are exact cost nothing."""
+    """An error of one bound in one of n scatterers costs log(2) / 2 / n, and exact phases cost nothing."""
     scene, csi = draw(TINY, 3, torch.Generator().manual_seed(4))
     _, state = at_truth(scene, csi)
     settings = LossSettings()
@@ -137,7 +137,7 @@ def test_the_nearest_source_of_a_scatterer_is_right_and_all_others_are_wrong() -
     assert float(competition_loss(-right, twice, scene, settings)) == pytest.approx(expected)
 
 
-def test_hopeless_scenes_pull_little() -> None:
+def test_the_loss_of_failed_scenes_saturates() -> None:
     loss = torch.tensor([0.01, 3.0, 3000.0], requires_grad=True)
     saturated(loss, LossSettings(saturation=3.0)).sum().backward()
     torch.testing.assert_close(loss.grad, torch.tensor([1 / 1.00333**2, 0.25, 1 / 1001.0**2]), rtol=1e-3, atol=0)
@@ -175,6 +175,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(tmp_path_factory.mktemp("run"), epochs=2)
 
 
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the run goes on in another folder
 def test_interrupted_and_resumed_training_ends_bit_for_bit_where_the_whole_one_does(
     checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -73,7 +73,7 @@ def joint_bound(scene: Scene, index: int) -> Bound:
     published figures do. The likelihood that the estimators maximise differentiates them too, and so do the variances
     that they state (`imaging.likelihood.uncertainty`). That lowers the bound by a thousandth: on 100 scenes of "paper"
     (seed 0) the mean ratio is 0.9990 +- 0.0002 for positions and 0.9991 +- 0.0001 for link phases, 95 % intervals;
-    `test_imaging_bound.py::test_amplitudes_tell_next_to_nothing_of_the_positions` measures it on 12.
+    `test_imaging_bound.py::test_amplitudes_add_next_to_no_information_on_positions` measures it on 12.
     """
     return bound_from_information(scene, index, fisher_information(scene, index), gauge_directions(scene, index))
 

@@ -1,4 +1,4 @@
-"""From a measurement file to an estimate file and a picture."""
+"""Estimate from a measurement file; write an estimate file and a picture."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Options(Settings):
 
 
 def run(system: System, options: Options, console: Console) -> None:
-    """Estimate from a file."""
+    """Estimate from a measurement file with the chosen estimator."""
     name = names(system)[0] if options.estimator is None else options.estimator
     estimator = build_estimator(system, parse_entry({"name": name, "checkpoint": options.checkpoint}))
     run_estimate(system, Path(options.input), Path(options.output), estimator, options.adapt, console)
@@ -46,15 +46,15 @@ def run_estimate(
     """Estimate from `input_path` in double precision, write `output`/estimate.npz and .png and print a summary.
 
     Args:
-        system: whose file and estimator it is.
+        system: system of the file and the estimator.
         input_path: measurement file.
-        output: folder.
-        estimator: classic or learned.
-        adapt: gradient steps that tune a network to this file alone; 0 for none.
-        console: where the summary goes.
+        output: folder to write.
+        estimator: classic estimator or network.
+        adapt: gradient steps that adapt a network to this file; 0 for none.
+        console: where the summary is printed.
 
     Raises:
-        InputError: if the file cannot be used, the estimator cannot work on it or be adapted, what it says is not
+        InputError: if the file cannot be used, the estimator cannot use it or cannot be adapted, the estimate is not
             finite, or the folder cannot be written.
     """
     files = system.the_files()
@@ -92,7 +92,7 @@ def run_estimate(
 def _adapted(
     system: System, estimator: Estimator, steps: int, inputs: tuple[torch.Tensor, ...], console: Console
 ) -> Estimator:
-    """The network tuned to the inputs, after a sentence on what that came to."""
+    """The network adapted to the inputs; a sentence on the result is printed."""
     adapt = None if system.learning is None else system.learning.adapt
     if adapt is None:
         raise InputError(f"adapt: expected 0 for {system.name}, which has no adaptation, found {steps}")
@@ -104,7 +104,7 @@ def _adapted(
 
 
 def _origin(estimator: Estimator, adapt: int) -> dict[str, str]:
-    """What an estimate is computed with, for its file: estimator, weights before they are adapted, versions, commit."""
+    """Origin of an estimate, for its file: estimator, hash of the weights before adaptation, versions, commit."""
     settings = getattr(estimator, "settings", None)
     origin = {
         "estimator": type(estimator).__name__,

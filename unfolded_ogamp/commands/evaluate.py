@@ -1,4 +1,4 @@
-"""Estimators side by side on simulated scenes, with progress, tables and files."""
+"""Compare estimators on simulated scenes, with progress bar, tables and files."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def _is_there(device: str) -> bool:
     return True
 
 
-there = Check("be a device that is there", _is_there)
+there = Check("be an existing device", _is_there)
 
 
 @dataclass(frozen=True)
 class EvaluationSettings(Settings):
-    """What is drawn and how it is run, in single precision.
+    """Scenes of a comparison, in single precision, and the device.
 
     Attributes:
-        n_scenes: scenes per scenario, the same ones for all estimators.
-        batch_size: scenes estimated in one call; the last batch may be smaller.
-        seed: of the scenes.
-        device: where estimators run.
+        n_scenes: number of scenes per scenario, the same scenes for all estimators.
+        batch_size: number of scenes per call of an estimator; the last batch may be smaller.
+        seed: seed of the scenes.
+        device: device of the estimators.
     """
 
     n_scenes: Annotated[int, at_least(1)]
@@ -54,7 +54,7 @@ class EvaluationSettings(Settings):
 
     @property
     def evaluation(self) -> EvaluationSettings:
-        """These settings without what a command adds to them."""
+        """These settings without the options of a command."""
         return EvaluationSettings(self.n_scenes, self.batch_size, self.seed, self.device)
 
 
@@ -79,7 +79,7 @@ def run(system: System, options: Options, console: Console) -> None:
 
 
 def drawn(scenarios: Sequence[Any], settings: EvaluationSettings) -> dict[str, Batches]:
-    """The scenes of every scenario, by its name."""
+    """The scenes of every scenario, by name of the scenario."""
     return {
         scenario.name: evaluation_scenes(scenario, settings.n_scenes, settings.batch_size, settings.seed)
         for scenario in scenarios
@@ -94,8 +94,9 @@ def run_evaluation(
     output: Path,
     console: Console,
 ) -> list[Row]:
-    """Compare estimators on every kind of scenes, show a table of each; write results.json, scenes.csv and, if the
-    metrics judge confidence regions, reliability.png to `output`.
+    """Compare estimators on every kind of scenes, and print a table of each.
+
+    Writes results.json, scenes.csv and, if the system has confidence regions, reliability.png to `output`.
     """
     make_folder(output)
     rows = compare_estimators(estimators, scenes, scoring, settings, console)
@@ -121,7 +122,7 @@ def compare_estimators(
     settings: EvaluationSettings,
     console: Console,
 ) -> list[Row]:
-    """One row per kind of scenes, scene and estimator; a bar shows how far it is."""
+    """One row per kind of scenes, scene and estimator; a bar shows the progress."""
     for estimator in estimators.values():
         if isinstance(estimator, torch.nn.Module):
             estimator.to(settings.device)

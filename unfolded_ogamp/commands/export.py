@@ -1,4 +1,4 @@
-"""From a training checkpoint to an exported network."""
+"""Export the network of a training checkpoint."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ class Options(Settings):
 
 
 def run(system: System, options: Options, console: Console) -> None:
-    """Export a network; the checkpoint knows its system."""
+    """Export a network; its system is in the checkpoint."""
     del system
     run_export(Path(options.checkpoint), optional_path(options.results), Path(options.output), console)
 
 
 def run_export(checkpoint: Path, results: Path | None, output: Path, console: Console) -> None:
-    """Write the network of a checkpoint to a folder, with the figures of an evaluation on its card.
+    """Write the network of a checkpoint to a folder, with the results of an evaluation on its model card.
 
     Args:
-        checkpoint: written by `scripts/train.py`.
-        results: `results.json` of `scripts/evaluate.py`, or None if the network has not been measured yet.
+        checkpoint: checkpoint of `scripts/train.py`.
+        results: `results.json` of `scripts/evaluate.py`, or None without an evaluation.
         output: folder to write.
-        console: where to say what was done.
+        console: where the paths are printed.
 
     Raises:
         InputError: if the checkpoint or the results cannot be used.
@@ -59,5 +59,5 @@ def run_export(checkpoint: Path, results: Path | None, output: Path, console: Co
 def _measured(results: Path) -> Any:
     try:
         return json.loads(results.read_text(encoding="utf-8"))["results"]
-    except ValueError as error:  # no JSON, or no text at all
+    except ValueError as error:  # not JSON, or not text
         raise InputError(f"{results}: expected the results.json of an evaluation, found {error}") from error

@@ -1,14 +1,14 @@
-"""How every command begins and ends: configuration in, exit status out.
+"""The frame of every command: read the configuration, run the command, return the exit status.
 
 A command is a module of `unfolded_ogamp.commands`, or of the folder `commands` of its system, with the name of its
 script and of its configuration. It holds
 
-    Options                         frozen settings: the keys of the configuration, and what they may hold
-    kinds(system)                   optional: classes of the settings among the options that depend on the system
-    run(system, options, console)   what it does; returns the exit status, or None for 0
+    Options                         frozen settings: keys of the configuration and their types
+    kinds(system)                   optional: classes of those options that depend on the system
+    run(system, options, console)   runs the command; returns the exit status, or None for 0
 
-What a user can mend ends in one line on stderr and status 2, Ctrl-C in one line and status 130. A traceback is a defect
-of this package.
+Errors of the user end in one line on stderr and status 2, Ctrl-C in one line and status 130. A traceback is a bug of
+this package.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ HELP = ("-h", "--help")
 
 
 def main(command: str) -> NoReturn:
-    """Run a command with the arguments of this process, and end it."""
+    """Run a command with the arguments of this process, and exit with its status."""
     sys.exit(status(command, sys.argv[1:]))
 
 
 def status(command: str, arguments: Sequence[str]) -> int:
-    """Run a command; its exit status."""
+    """Run a command and return its exit status."""
     try:
         return _run(command, arguments)
     except KeyboardInterrupt:
@@ -66,7 +66,7 @@ def options(command: str, system: System, arguments: Sequence[str]) -> tuple[Mod
     """The module of a command, and its options.
 
     Raises:
-        InputError: if the arguments are not what it takes.
+        InputError: if an argument is not valid.
     """
     from unfolded_ogamp.settings import defaults_of, settings_from_dict
 
@@ -82,7 +82,7 @@ def options(command: str, system: System, arguments: Sequence[str]) -> tuple[Mod
 
 
 def _module(command: str, system: str) -> ModuleType:
-    """The module of a command, generic or of its system."""
+    """The module of a command, generic or of a system."""
     for package in ("unfolded_ogamp.commands", f"unfolded_ogamp.{system}.commands"):
         name = f"{package}.{command}"
         try:
@@ -100,9 +100,9 @@ def _composed(
 
     Args:
         command: name of the configuration.
-        arguments: KEY=VALUE, as Hydra reads them.
-        schema: settings with their defaults, so that each can be set.
-        scenarios: what `scenario=NAME` may name.
+        arguments: KEY=VALUE in the syntax of Hydra.
+        schema: all settings with their defaults.
+        scenarios: scenarios by name, for `scenario=NAME`.
     """
     from hydra import compose, initialize_config_dir
     from hydra.core.config_store import ConfigStore
@@ -118,7 +118,7 @@ def _composed(
         except HydraException as error:
             raise InputError(f"{argument}: expected KEY=VALUE, found {_first_line(error)}") from None
     store = ConfigStore.instance()
-    store.repo.pop("scenario", None)  # those of another system, in the same process
+    store.repo.pop("scenario", None)  # scenarios of another system in the same process
     store.store(name="schema", node=dict(schema))
     default = next(iter(scenarios.values()))
     for name, scenario in {"default": default, **scenarios}.items():
@@ -136,7 +136,7 @@ def _composed(
 
 
 def _first_line(error: Exception) -> str:
-    """What Hydra says, without advice that does not fit here."""
+    """The message of Hydra without its advice, which does not apply here."""
     said = " ".join(str(error).split())
     if unknown := re.match(r"Could not override '(.*?)'", said):
         return f"{unknown[1]}: expected a key of the configuration, which --help shows, found none of that name"

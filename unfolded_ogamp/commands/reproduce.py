@@ -1,4 +1,4 @@
-"""One figure of the study of a system: measured with progress, then written as numbers, table and picture."""
+"""Reproduce one figure of the study of a system, with progress bar; write numbers, table and picture."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def run_reproduction(
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """A line per row; a field that a row does not have, or that is no finite number, is empty."""
+    """CSV with a line per row; a missing field, or a non-finite number, is empty."""
     header = list(dict.fromkeys(key for row in rows for key in row))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, header, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""What all commands that measure for a while share."""
+"""Helpers that the commands share."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from unfolded_ogamp.errors import InputError
 
 
 def progress_bar(console: Console) -> Progress:
-    """A bar with the time that is left; it goes away when all is done."""
+    """A progress bar with the remaining time; it disappears at the end."""
     return Progress(
         *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
         *(TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn()),
         console=console,
         transient=True,
-        speed_estimate_period=600.0,  # estimators differ in speed: the average is what counts
+        speed_estimate_period=600.0,  # a long average, because estimators differ in speed
     )
 
 
 def make_folder(folder: Path) -> None:
-    """Before the work, so that it is not lost to a folder that cannot be written.
+    """Create a folder before the work starts, so that no results are lost if it cannot be written.
 
     Raises:
-        InputError: if it cannot.
+        InputError: if the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def make_folder(folder: Path) -> None:
 
 
 def set_threads(threads: int | None) -> None:
-    """Let PyTorch use that many threads; None leaves it to PyTorch."""
+    """Set the number of threads of PyTorch; None keeps its default."""
     if threads is not None:
         torch.set_num_threads(threads)
 
@@ -47,5 +47,5 @@ def optional_path(text: str | None) -> Path | None:
 
 
 def show(console: Console, line: object) -> None:
-    """A line as it is: paths and sentences are not broken, and brackets in them are no markup."""
+    """Print a line unchanged: without line breaks, and without markup in brackets."""
     console.print(str(line), markup=False, highlight=False, soft_wrap=True)

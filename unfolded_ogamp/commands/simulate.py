@@ -1,4 +1,4 @@
-"""Simulated scenes as measurement files."""
+"""Simulate scenes and write them as measurement files."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ class Options(Settings):
 
 
 def kinds(system: System) -> Mapping[str, type]:
-    """What the system decides."""
+    """The options that depend on the system."""
     return {"scenario": system.scenario_kind}
 
 
 def run(system: System, options: Options, console: Console) -> None:
-    """Write the files, and show their paths."""
+    """Write the files and print their paths."""
     folder = Path(options.output)
     for path in simulate(system.the_files(), options.scenario, options.n_scenes, options.seed, folder):
         show(console, path)
 
 
 def simulate(files: Files, source: Source[Any, Any], n_scenes: int, seed: int, folder: Path) -> Iterator[Path]:
-    """Write the first `n_scenes` scenes of the test split to `folder`/scene_0000.npz ... and yield each file's path.
+    """Write the first `n_scenes` test scenes to `folder`/scene_0000.npz ... and yield the path of each file.
 
     Raises:
-        InputError: if the folder cannot be written, or a scene cannot be drawn or be kept in a file.
+        InputError: if the folder cannot be written, or a scene cannot be drawn or written.
     """
     make_folder(folder)
     dataset = SceneDataset(source, batch_size=1, seed=seed, split="test", dtype=torch.float64)

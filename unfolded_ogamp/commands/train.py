@@ -1,4 +1,4 @@
-"""A training run of the network of a system."""
+"""Train the network of a system."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Options(Settings):
 
 
 def kinds(system: System) -> Mapping[str, type]:
-    """What the system decides."""
+    """The options that depend on the system."""
     learning = system.the_learning()
     return {"validation": system.scenario_kind, "network": learning.settings, "loss": learning.loss_settings}
 
 
 def run(system: System, options: Options, console: Console) -> None:
-    """Train, and say how to go on."""
+    """Train, and print the command that exports the network."""
     data = SceneDataModule(system.source(options.mixture), options.validation, options.data)
     module = UnfoldedModule(system, options.network, options.loss, options.optimiser, options.data.seed)
     classic = system.the_learning().classic if options.classic is None else options.classic

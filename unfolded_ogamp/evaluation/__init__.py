@@ -1,1 +1,1 @@
-"""How good an estimate is: point sets, statistics, comparisons, tables and figures, for every system."""
+"""Evaluation of estimates, for every system: point sets, statistics, comparisons, tables and figures."""

@@ -1,4 +1,4 @@
-"""Estimators side by side on the same scenes, and what the comparison says on average."""
+"""Comparison of estimators on the same scenes, and its statistics."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Estimator = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Row:
-    """One estimator on one scene.
+    """Result of one estimator on one scene.
 
     Attributes:
         scenario: name of the scenario.
-        scene: number of the scene, counted through all batches.
+        scene: number of the scene, counted over all batches.
         estimator: name of the estimator.
-        metrics: how far the estimate is from the scene: what the system's `score` returns.
+        metrics: metrics of the estimate, as returned by `score` of the system.
         time: wall time of the batch over the number of its scenes [s].
         batch_size: number of scenes estimated in one call.
-        threads: number of threads PyTorch was allowed.
+        threads: number of threads of PyTorch.
     """
 
     scenario: str
@@ -40,20 +40,20 @@ class Row:
     threads: int
 
     def value(self, name: str) -> float:
-        """One metric, or the time, as a number."""
+        """A metric, or the time, as a number."""
         return self.time if name == "time" else float(getattr(self.metrics, name))
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One estimator over the scenes of one scenario.
+    """Results of one estimator over the scenes of one scenario.
 
     Attributes:
         scenario, estimator: names.
         n_scenes: number of scenes.
-        statistics: one for every metric, and `time`.
-        batch_size: the largest batch.
-        threads: number of threads PyTorch was allowed.
+        statistics: statistics of every metric, and of `time`.
+        batch_size: size of the largest batch.
+        threads: number of threads of PyTorch.
     """
 
     scenario: str
@@ -73,14 +73,14 @@ def compare(
 ) -> list[Row]:
     """Run every estimator on the same scenes: one row per scene and estimator.
 
-    Each estimator is called once on a single scene before its first timed call, so that nothing it sets up counts.
+    Each estimator is called once on a single scene before its first timed call, so that one-time setup is not timed.
 
     Args:
-        estimators: by the name under which they are reported.
-        batches: drawn scenes and their measurements; taken one batch at a time.
-        scenario: name of the scenario that the scenes belong to.
-        scoring: how estimates are judged.
-        on_progress: called with the name of the estimator and the number of scenes done, after every batch.
+        estimators: estimators by name.
+        batches: drawn scenes and their measurements; read one batch at a time.
+        scenario: name of the scenario of the scenes.
+        scoring: metrics of the system.
+        on_progress: called after every batch with the name of the estimator and the number of scenes done.
     """
     rows: list[Row] = []
     first = 0
@@ -106,9 +106,8 @@ def compare(
 def summarise(rows: Sequence[Row]) -> list[Summary]:
     """Mean, median and interval of every metric, per scenario and estimator, in the order of the rows.
 
-    The interval of the mean is a percentile bootstrap over scenes; that of a metric that is true or false is the Wilson
-    interval, because resampling equal outcomes gives no width. Scenes in which a metric is nan are left out of it, and
-    of its n.
+    The interval of the mean is a percentile bootstrap over scenes. For a metric that is true or false it is the Wilson
+    interval, because a bootstrap of equal outcomes has no width. Scenes with a nan metric do not count for that metric.
     """
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
@@ -127,12 +126,12 @@ def summarise(rows: Sequence[Row]) -> list[Summary]:
 
 
 def metric_names(metrics: Any) -> tuple[str, ...]:
-    """Names of the metrics that `score` returned."""
+    """Names of the metrics in a result of `score`."""
     return tuple(field.name for field in fields(metrics))
 
 
 def _timed(estimator: Estimator, inputs: tuple[Any, ...]) -> tuple[Any, float]:
-    """Estimate and wall time [s]; work queued on a GPU is waited for."""
+    """The estimate and its wall time [s], including work queued on a GPU."""
     wait = torch.cuda.synchronize if first_tensor(inputs[0]).is_cuda else (lambda: None)
     wait()
     start = time.perf_counter()

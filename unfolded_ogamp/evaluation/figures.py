@@ -1,4 +1,4 @@
-"""Figures for every system: learned parameters over the layers, and coverage of confidence regions."""
+"""Figures for every system: learned parameters by layer, and coverage of confidence regions."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from unfolded_ogamp.evaluation.compare import Summary
 from unfolded_ogamp.evaluation.statistics import LEVELS
 from unfolded_ogamp.evaluation.style import BEFORE, COLOURS, MIDDLE, SMALL, soft_frame
 
-MARKERS = "os^"  # the next one when all colours are taken
-WIDTH = 0.7  # of all points at one level, in levels
+MARKERS = "os^"  # the next marker when all colours are used
+WIDTH = 0.7  # width of all points of one level, as a share of the distance of levels
 
 
 def parameter_figure(learned: Mapping[str, Sequence[float]], start: Mapping[str, Sequence[float]]) -> Figure:
-    """Learned parameters over the layers, a panel each; dashed, the analytic values they started from."""
+    """One panel per learned parameter, by layer; dashed lines are the analytic initial values."""
     n_columns = min(4, max(1, len(learned)))
     n_rows = max(1, math.ceil(len(learned) / n_columns))
     figure = Figure(figsize=(4.0 * n_columns, 2.9 * n_rows + 0.5), layout="constrained", facecolor="white")

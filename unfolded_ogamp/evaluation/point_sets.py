@@ -1,4 +1,4 @@
-"""Distances between a set of true points and a set of estimated ones, and which belong together."""
+"""Distances and matching between true and estimated points."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MATCH_GATE = 0.1  # largest distance of a matched pair, in carrier wavelengths
 def pairwise_distance(true: Tensor, estimated: Tensor, unknown: float) -> Tensor:
     """Distance of every true to every estimated position: [S, D], [E, D] to [S, E], [m].
 
-    A position that is not finite counts as `unknown` [m] away from everything.
+    A non-finite position has the distance `unknown` [m] from all others.
     """
     distance = (true[:, None] - estimated[None]).square().sum(-1).sqrt()
     return distance.nan_to_num(nan=unknown, posinf=unknown)
@@ -24,13 +24,13 @@ def match(distance: Tensor, gate: float) -> tuple[Tensor, Tensor]:
     """Optimal one-to-one assignment within a gate: as many pairs as possible, then the least summed distance.
 
     Args:
-        distance: of every true to every estimated scatterer [S, E], [m].
-        gate: the largest distance of a pair [m].
+        distance: distance of every true to every estimated scatterer [S, E], [m].
+        gate: largest distance of a pair [m].
 
     Returns:
-        Index of the true and of the estimated scatterer of each pair, int64 [number of pairs] each.
+        Indices of the true and of the estimated scatterer of each pair, int64 [number of pairs] each.
     """
-    # One more pair within the gate is worth more than all distances together can cost.
+    # an additional pair within the gate outweighs the sum of all distances
     worth = min(distance.shape) + 1.0
     cost = torch.where(distance <= gate, distance / gate - worth, torch.zeros_like(distance))
     true, estimated = (torch.as_tensor(index) for index in linear_sum_assignment(cost.numpy()))
@@ -39,7 +39,7 @@ def match(distance: Tensor, gate: float) -> tuple[Tensor, Tensor]:
 
 
 def matched_estimates(true: Tensor, estimated: Tensor, wavelength: float) -> Tensor:
-    """Which of the estimated positions [E, D] have a true one [S, D] of their own within `MATCH_GATE`: bool [E]."""
+    """Estimated positions [E, D] that match a true one [S, D] within `MATCH_GATE`: bool [E]."""
     distance = pairwise_distance(true, estimated, math.inf)
     found = torch.zeros(distance.shape[1], dtype=torch.bool)
     found[match(distance, MATCH_GATE * wavelength)[1]] = True
@@ -47,14 +47,14 @@ def matched_estimates(true: Tensor, estimated: Tensor, wavelength: float) -> Ten
 
 
 def chamfer_distance(distance: Tensor, empty: float) -> float:
-    """Sum of the two directed mean distances to the nearest [S, E] to a number; `empty` where one set is empty."""
+    """Sum of both directed mean distances to the nearest, from [S, E]; `empty` if one set is empty, 0 if both are."""
     if 0 in distance.shape:
         return 0.0 if sum(distance.shape) == 0 else empty
     return float(distance.amin(1).mean() + distance.amin(0).mean())
 
 
 def gospa_distance(distance: Tensor, cut_off: float) -> float:
-    """GOSPA distance of order 2 with alpha = 2: a pair costs d^2, a missed or a false scatterer cut_off^2 / 2."""
+    """GOSPA distance of order 2, alpha = 2: a pair costs d^2, a missed or false scatterer cut_off^2 / 2."""
     cost = distance.clamp(max=cut_off).square()
     true, estimated = linear_sum_assignment(cost.numpy())
     unpaired = abs(distance.shape[0] - distance.shape[1])

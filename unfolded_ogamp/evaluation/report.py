@@ -1,4 +1,4 @@
-"""Comparisons written to files and put on the screen. Needs `rich`, so the package does not import it by itself."""
+"""Write comparisons to files and print them. Needs `rich`; the package does not import this module by itself."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from unfolded_ogamp.evaluation.statistics import Statistic
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.provenance import provenance
 
-MOST_ABREAST = 2  # estimators whose columns fit 80 characters
+MOST_ABREAST = 2  # largest number of estimator columns in 80 characters
 
 
 def write_results(rows: Sequence[Row], path: Path, settings: Mapping[str, Any], weights: Mapping[str, str]) -> None:
-    """Write `results.json`: every metric per scenario and estimator, and what the figures were made with.
+    """Write `results.json`: every metric per scenario and estimator, settings, versions and weights.
 
     Args:
-        rows: what was measured.
+        rows: results.
         path: file to write.
-        settings: plain values that the scenes were drawn with, such as the seed.
-        weights: hashes of the weights of the networks among the estimators, by name.
+        settings: settings of the scenes as plain values, such as the seed.
+        weights: hashes of network weights, by name of the estimator.
     """
     results: dict[str, dict[str, Any]] = {}
     for summary in summarise(rows):
@@ -51,7 +51,7 @@ def write_results(rows: Sequence[Row], path: Path, settings: Mapping[str, Any], 
 
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:
-    """Write one CSV line per scene and estimator; a metric that is no finite number is an empty field."""
+    """Write one CSV line per scene and estimator; a non-finite metric is an empty field."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     names = metric_names(rows[0].metrics)
@@ -63,7 +63,7 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
 
 
 def screen_table(title: str | None, first: str, *headings: str) -> Table:
-    """An empty table for 80 characters: a first column on the left, then a narrow one of numbers for each heading."""
+    """An empty table for 80 characters: a left-aligned first column, and a narrow column of numbers per heading."""
     table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=0)
     table.add_column(escape(first))
     for heading in headings:
@@ -74,7 +74,7 @@ def screen_table(title: str | None, first: str, *headings: str) -> Table:
 def results_tables(summaries: Sequence[Summary], scoring: Scoring) -> list[Table]:
     """Tables for the screen, one per scenario: a line per metric, a column per estimator, mean [low, high].
 
-    More estimators than fit side by side have a line each, with a column for each of the main metrics.
+    With more than `MOST_ABREAST` estimators: a line per estimator, a column per main metric.
     """
     if len({summary.estimator for summary in summaries}) > MOST_ABREAST:
         return _long_tables(summaries, scoring)
@@ -112,14 +112,14 @@ def _long_tables(summaries: Sequence[Summary], scoring: Scoring) -> list[Table]:
 
 
 def _field(value: float) -> float | str:
-    """As CSV has it: true and false are 1 and 0."""
+    """A CSV field: true and false are 1 and 0."""
     if isinstance(value, bool):
         return int(value)
     return value if math.isfinite(value) else ""
 
 
 def _plain(statistic: Statistic) -> dict[str, float | int | None]:
-    """As JSON knows it, which has neither nan nor inf."""
+    """JSON values: null in place of nan and inf, which JSON does not have."""
     return {key: value if math.isfinite(value) else None for key, value in asdict(statistic).items()}
 
 

@@ -1,4 +1,4 @@
-"""How the estimates of a system are judged: what the comparison, the report and the figures know of a system."""
+"""The metrics of a system, for comparison, report and figures."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ class Scoring:
     """The metrics of a system.
 
     Attributes:
-        inputs: what an estimator is called with, from a batch of scenes and its measurement: nothing that it may not
-            know.
-        bound: the bound on the errors of one scene of a batch, from (scene, index).
-        score: the metrics of one scene of a batch, from (scene, estimate, index, bound): a frozen dataclass of numbers.
-            A metric that is true or false is averaged as a proportion.
-        columns: how metrics are printed, by name; those without a column are only in the files.
-        shown: the metrics that say most, for narrow tables; the first comes with its interval.
-        on_card: the metrics on the card of a network.
-        regions: kinds of confidence regions, and what they are called in figures. Of each kind there are metrics
-            KIND_inside_50, _90 and _99, the shares of the truths that lie inside.
+        inputs: arguments of an estimator, from a batch of scenes and its measurement; they must not hold the truth.
+        bound: bound on the errors of one scene of a batch, from (scene, index).
+        score: metrics of one scene of a batch, from (scene, estimate, index, bound): a frozen dataclass of numbers. A
+            metric that is true or false is averaged as a proportion.
+        columns: print format of the metrics, by name; metrics without a column are only in the files.
+        shown: main metrics, for narrow tables; the first is printed with its interval.
+        on_card: metrics on the model card.
+        regions: kinds of confidence regions, and their names in figures. The metrics KIND_inside_50, _90 and _99 are
+            the shares of the true values inside the regions of each kind.
     """
 
     inputs: Callable[[Any, Any], tuple[Any, ...]]
@@ -37,5 +36,5 @@ class Scoring:
     regions: Mapping[str, str] = field(default_factory=dict)
 
     def column(self, metric: str) -> Column:
-        """How a metric, or the time, is printed."""
+        """Print format of a metric or of the time."""
         return SECONDS if metric == "time" else self.columns[metric]

@@ -1,4 +1,4 @@
-"""Averages over scenes with their intervals, and how often confidence regions hold the truth."""
+"""Averages over scenes with confidence intervals, and coverage of confidence regions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from torch import Tensor
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 BOOTSTRAP_SEED = 0
-LEVELS = (0.5, 0.9, 0.99)  # of the confidence regions that are checked
+LEVELS = (0.5, 0.9, 0.99)  # nominal coverage of the evaluated confidence regions
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """A metric over scenes: mean, median and the 95 % interval [low, high] of the mean; n scenes had a value."""
+    """Mean and median of a metric, 95 % interval [low, high] of the mean, and number n of scenes with a value."""
 
     mean: float
     median: float
@@ -41,7 +41,7 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
 
 
 def statistic_of(values: Sequence[float] | NDArray[np.float64]) -> Statistic:
-    """Statistic of numbers, one per scene; nan are left out. The interval is the percentile bootstrap's."""
+    """Statistic of numbers, one per scene, without nan values; the interval is a percentile bootstrap."""
     value = np.asarray(values, dtype=np.float64)
     value = value[~np.isnan(value)]
     if len(value) == 0:
@@ -53,19 +53,19 @@ def statistic_of(values: Sequence[float] | NDArray[np.float64]) -> Statistic:
 
 
 def proportion_of(outcomes: Sequence[float]) -> Statistic:
-    """Statistic of outcomes that are 0 or 1, one per scene, with the Wilson interval."""
+    """Statistic of outcomes 0 or 1, one per scene, with the Wilson interval."""
     statistic = statistic_of(outcomes)
     low, high = wilson_interval(int(math.fsum(outcomes)), len(outcomes))
     return Statistic(statistic.mean, statistic.median, low, high, statistic.n)
 
 
 def region_level(error: Tensor, covariance: Tensor) -> Tensor:
-    """Probability of the smallest ellipse around an estimate that reaches the truth, for a Gaussian error [P].
+    """Probability of the smallest Gaussian confidence ellipse around the estimate that contains the true value [P].
 
     Args:
-        error: of the positions [P, D], [m].
-        covariance: that is claimed for them [P, D, D], [m^2]; 0 is returned where it is infinite, which claims nothing,
-            and 1 where it is no number.
+        error: error of the positions [P, D], [m].
+        covariance: stated covariance [P, D, D], [m^2]. The result is 0 if it is infinite (no statement) and 1 if it is
+            nan.
     """
     finite = torch.isfinite(covariance).all(-1).all(-1)
     safe = torch.where(finite[:, None, None], covariance, torch.eye(error.shape[1]).to(covariance))
@@ -75,10 +75,10 @@ def region_level(error: Tensor, covariance: Tensor) -> Tensor:
 
 
 def interval_level(error: Tensor, std: Tensor) -> Tensor:
-    """Probability of the smallest interval around an estimate that reaches the truth, for a Gaussian error [P]."""
+    """Probability of the smallest Gaussian confidence interval around the estimate that contains the true value [P]."""
     return torch.erf(error.abs() / std / 2**0.5)
 
 
 def share_inside(level: Tensor, nominal: float) -> float:
-    """Share of the truths that lie in the region of probability `nominal`; nan of none."""
+    """Share of the true values inside the region of probability `nominal`; nan without values."""
     return float((level <= nominal).double().mean())

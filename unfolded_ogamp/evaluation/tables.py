@@ -1,4 +1,4 @@
-"""How metrics are written for people: on screens, on model cards, in tables."""
+"""Print formats of metrics, for screens, model cards and tables."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Column:
-    """One metric in print.
+    """Print format of a metric.
 
     Attributes:
-        name: what it is called.
-        unit: of the printed number; empty where there is none.
-        scale: what the metric is multiplied by to be in that unit.
-        digits: after the point.
+        name: name in tables.
+        unit: unit of the printed number, empty if it has none.
+        scale: factor from the metric to that unit.
+        digits: number of digits after the point.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Column:
         return "-" if value is None or not math.isfinite(value) else f"{self.scale * value:.{self.digits}f}"
 
     def interval(self, mean: float | None, low: float | None, high: float | None) -> str:
-        """ "mean [low, high]"; "-" where there is no mean."""
+        """ "mean [low, high]"; "-" without a mean."""
         return "-" if self.number(mean) == "-" else f"{self.number(mean)} [{self.number(low)}, {self.number(high)}]"
 
 

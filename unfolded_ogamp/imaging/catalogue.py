@@ -39,8 +39,7 @@ def baseline(name: str) -> Estimator:
         if error.name not in BENCHMARK_EXTRA:
             raise
         raise InputError(
-            f"estimator {name}: expected the benchmark extra (pip install unfolded_ogamp[benchmark]), "
-            f"found no {error.name}"
+            f"expected the benchmark extra (pip install unfolded_ogamp[benchmark]), found no {error.name}"
         ) from error
 
 

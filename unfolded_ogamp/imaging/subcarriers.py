@@ -16,10 +16,10 @@ LARGEST_ANGLE = 0.1  # [rad]; an average over plus and minus this loses less tha
 def coherent(problem: Problem) -> Problem:
     """The problem with groups of neighbouring subcarriers averaged.
 
-    The delay of an echo from the middle of the region is first compensated. The subcarriers of a group then differ only
-    because other echoes and lines of sight arrive earlier or later. If their phases differ by less than `LARGEST_ANGLE`,
-    the average equals a measurement on one subcarrier in the middle of the group, with less noise. All subcarriers share
-    the node phases.
+    The delay of an echo from the middle of the region is first compensated. The subcarriers of a group then differ
+    only because other echoes and lines of sight arrive earlier or later. If this rotates none by more than
+    `LARGEST_ANGLE`, the average equals a measurement on one subcarrier in the middle of the group, with less noise. All
+    subcarriers share the node phases.
     """
     size = group_size(problem)
     if size == 1:

@@ -57,7 +57,7 @@ def adapt(network: UnfoldedOGAMP, inputs: tuple[Any, ...], steps: int) -> tuple[
     csi, array, grid = inputs
     tuned = adapted(network, csi, array, grid, AdaptationSettings(steps=steps))
     sentence = (
-        f"Adapted in {steps} steps: of the power of the CSI the layers leave {100 * tuned.after:.5g} % unexplained, "
+        f"Adapted in {steps} steps: residual {100 * tuned.after:.5g} % of the power of the CSI, "
         f"{100 * tuned.before:.5g} % before"
     )
     return tuned.network, sentence

@@ -1,1 +1,1 @@
-"""Training of unfolded networks: the only place that knows Lightning."""
+"""Training of unfolded networks: the only package that uses Lightning."""

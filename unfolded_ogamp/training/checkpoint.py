@@ -1,4 +1,4 @@
-"""From a Lightning checkpoint to a network that needs no Lightning."""
+"""Load the network of a Lightning checkpoint, without Lightning."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from unfolded_ogamp.system import Network, system
 
 
 class CheckpointError(InputError):
-    """A file that is no checkpoint of a training run; the message is one line."""
+    """The file is not a checkpoint of a training run; the message is one line."""
 
 
 def load_checkpoint(path: str | Path) -> tuple[Network, ExportDetails]:
-    """The network of a checkpoint, with its averaged weights, and where it comes from.
+    """The network of a checkpoint, with its averaged weights, and the details of its training.
 
     Raises:
-        CheckpointError: if the file is missing, or no checkpoint that `scripts/train.py` has written.
+        CheckpointError: if the file is missing, or is not a checkpoint of `scripts/train.py`.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -40,7 +40,7 @@ def load_checkpoint(path: str | Path) -> tuple[Network, ExportDetails]:
         raise CheckpointError(f"{path}: expected a checkpoint file, found none") from None
     except OSError:
         raise
-    except Exception as error:  # whatever a file of another kind, or a damaged one, makes PyTorch and pickle raise
+    except Exception as error:  # PyTorch and pickle raise many kinds of errors on other or damaged files
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CheckpointError(
             f"{path}: expected a checkpoint of scripts/train.py, found another file: {reason}"

@@ -1,4 +1,4 @@
-"""Synthetic scenes, drawn as training goes: nothing is stored, and every batch is a function of counters alone."""
+"""Simulated scenes, drawn during training: nothing is stored, and every batch is a function of counters alone."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from unfolded_ogamp.settings import Settings, at_least
 
 @dataclass(frozen=True)
 class DataSettings(Settings):
-    """How scenes are batched.
+    """Batches of scenes.
 
     Attributes:
-        seed: of all splits, which never meet, and of the initial weights.
+        seed: seed of all splits, which share no scenes, and of the initial weights.
         batch_size: scenes in a batch.
         batches_per_epoch: training batches between two validations, on all ranks together.
-        validation_batches: validation batches, the same ones every time, on all ranks together.
-        workers: processes that draw scenes; does not change the scenes.
+        validation_batches: validation batches, the same in every validation, on all ranks together.
+        workers: number of processes that draw scenes; scenes do not depend on it.
     """
 
     seed: Annotated[int, at_least(0)] = 0
@@ -40,22 +40,22 @@ class SceneDataModule(lightning.LightningDataModule):
         self.training, self.validation, self.settings = training, validation, settings
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches that differ from epoch to epoch."""
+        """Training batches, different in every epoch."""
         rank, world_size = self._place()
         counters = CounterSampler(self.settings.batches_per_epoch, rank=rank, world_size=world_size)
-        # workers fetch ahead as soon as the loader is opened, which in a resumed run is before Lightning counts the
-        # epoch it was interrupted after; the number of steps, one per batch, is right already
+        # workers draw ahead when the loader opens; in a resumed run, Lightning has not yet counted the last epoch then,
+        # but the number of steps, one per batch, is already correct
         counters.set_epoch(0 if self.trainer is None else self.trainer.global_step // len(counters))
         return self._loader(self.training, "train", counters)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """The same batches at every validation: a list of counters has no epoch to follow."""
+        """The same batches in every validation: a list of counters does not depend on the epoch."""
         rank, world_size = self._place()
         counters = CounterSampler(self.settings.validation_batches, rank=rank, world_size=world_size)
         return self._loader(self.validation, "validation", list(counters))
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Records know how to move themselves; Lightning does not know records."""
+        """Move the records, which Lightning does not know."""
         del dataloader_idx
         scene, measurement = batch
         return scene.to(device=device), measurement.to(device=device)

@@ -1,4 +1,4 @@
-"""The Lightning module: which batch goes through which network, and what is minimised."""
+"""The Lightning module: network, loss and optimiser of a training run."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class OptimiserSettings(Settings):
 
     Attributes:
         learning_rate: largest learning rate.
-        warm_up: steps until it is reached.
-        final: share of the learning rate that is left at the end of the run.
+        warm_up: number of steps until it is reached.
+        final: last learning rate of the run, as a share of the largest one.
     """
 
     learning_rate: Annotated[float, positive] = 0.002
@@ -34,7 +34,7 @@ class OptimiserSettings(Settings):
     final: Annotated[float, within("(0, 1]")] = 0.02
 
     def factor(self, step: int, steps: int) -> float:
-        """Share of the learning rate at a step of a run of `steps` steps."""
+        """Learning rate at a step of a run of `steps` steps, as a share of the largest one."""
         if step < self.warm_up:
             return (step + 1) / self.warm_up
         progress = min(1.0, (step - self.warm_up) / max(1, steps - self.warm_up))
@@ -42,13 +42,13 @@ class OptimiserSettings(Settings):
 
 
 class UnfoldedModule(lightning.LightningModule):
-    """Trains a network of a system; hyperparameters are plain, so that checkpoints load with `weights_only`.
+    """Train a network of a system; hyperparameters are plain values, so that checkpoints load with `weights_only`.
 
     Args:
-        system: whose network it is.
-        network, loss: settings of the classes that it names.
-        optimiser: how the network is trained.
-        seed: of the initial weights.
+        system: system of the network.
+        network, loss: settings of network and loss, of the classes that the system names.
+        optimiser: settings of the optimiser.
+        seed: seed of the initial weights.
     """
 
     def __init__(self, system: System, network: Any, loss: Any, optimiser: OptimiserSettings, seed: int) -> None:
@@ -77,7 +77,7 @@ class UnfoldedModule(lightning.LightningModule):
         return {"estimate": self.network(*self.system.scoring.inputs(*batch))}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Skip a step whose gradient is not finite: with no gradient Adam leaves weights and moments alone."""
+        """Skip a step with a non-finite gradient: without a gradient Adam changes neither weights nor moments."""
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         if not all(torch.isfinite(gradient).all() for gradient in gradients):
             optimizer.zero_grad(set_to_none=True)
@@ -89,7 +89,7 @@ class UnfoldedModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _steps(self) -> int:
-        """Optimiser steps of the whole run; Lightning's own count would open the data before a run is resumed."""
+        """Optimiser steps of the whole run; Lightning's own count would open the data before it resumes a run."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, SceneDataModule)
         return (self.trainer.max_epochs or 1) * data.settings.batches_per_epoch // self.trainer.world_size

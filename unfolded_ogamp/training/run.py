@@ -1,10 +1,11 @@
-"""One training run: module, scenes and settings in, checkpoints and logs out."""
+"""A training run: it takes module, scenes and settings, and writes checkpoints and logs."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,15 +28,15 @@ from unfolded_ogamp.training.validation import ValidationReport
 
 @dataclass(frozen=True)
 class RunSettings(Settings):
-    """How a run is carried out.
+    """Settings of a training run.
 
     Attributes:
         output: folder of the checkpoints and the TensorBoard logs.
         epochs: number of epochs, each ending with a validation and a checkpoint.
         clip: largest norm of a gradient.
-        averaging: decay of the moving average of the weights that is validated and exported.
-        accelerator, devices: as Lightning takes them.
-        resume: checkpoint to go on from.
+        averaging: decay of the moving average of the weights, which is validated and exported.
+        accelerator, devices: arguments of the Lightning trainer.
+        resume: checkpoint to continue from.
     """
 
     output: str
@@ -55,11 +56,11 @@ class RunSettings(Settings):
 
 
 class Origin(lightning.Callback):
-    """Writes into every checkpoint where it comes from.
+    """Write the origin of the network into every checkpoint.
 
     Args:
         trained_on: scenario or mixture, as plain values.
-        seed: of the scenes.
+        seed: seed of the scenes.
     """
 
     def __init__(self, trained_on: Mapping[str, Any], seed: int) -> None:
@@ -84,7 +85,7 @@ class Origin(lightning.Callback):
 
 
 class StepByStep(lightning.Callback):
-    """Tells of every step that is done."""
+    """Call `on_step` after every step."""
 
     def __init__(self, on_step: Callable[[], None]) -> None:
         self.on_step = on_step
@@ -102,63 +103,61 @@ def fit(
     """Train, and return the path of the last checkpoint.
 
     Args:
-        module: what is trained.
-        data: scenes to train and validate on.
-        classic: estimator that validation compares with.
-        settings: how the run is carried out.
+        module: module to train.
+        data: scenes for training and validation.
+        classic: estimator for comparison in validations.
+        settings: settings of the run.
 
     Raises:
-        FileExistsError: if there are checkpoints of another run where this one's would go.
-        InputError: if the run cannot be resumed, or not run on these devices.
+        FileExistsError: if the folder holds checkpoints of another run.
+        InputError: if the run cannot be resumed, or the devices do not exist.
     """
     output = Path(settings.output)
     if settings.resume is None and any((output / "checkpoints").glob("*.ckpt")):
         raise FileExistsError(
             f"run.output: expected a folder without checkpoints, or run.resume, found those of a run in {output}"
         )
-    # saved after the epoch is counted: at the end of its validation it would be drawn again on resuming
+    # after the epoch is counted; a checkpoint at the end of its validation would repeat the epoch on resuming
     checkpoints = ModelCheckpoint(
         output / "checkpoints",
         filename="epoch_{epoch:03d}",
-        auto_insert_metric_name=False,  # an equals sign in the name could not be given on the command line
+        auto_insert_metric_name=False,  # the command line does not accept an equals sign in a value
         save_last=True,
         save_top_k=-1,
         save_on_train_epoch_end=True,
     )
-    trainer = _trainer(
-        settings,
-        log_every_n_steps=5,
-        logger=TensorBoardLogger(output, name="tensorboard"),
-        callbacks=[
-            ValidationReport(module.system, classic),
-            checkpoints,
-            Origin(asdict(data.training), data.settings.seed),  # type: ignore[call-overload]
-            EMAWeightAveraging(decay=settings.averaging, use_buffers=False),
-            LearningRateMonitor("step"),
-            RichProgressBar(leave=True),
-        ],
-    )
     if settings.resume is not None:
         _expect_same_network(Path(settings.resume), module)
-    _fit(trainer, module, data, settings.resume)
+    with _only_warnings():
+        trainer = _trainer(
+            settings,
+            log_every_n_steps=5,
+            logger=TensorBoardLogger(output, name="tensorboard"),
+            callbacks=[
+                ValidationReport(module.system, classic),
+                checkpoints,
+                Origin(asdict(data.training), data.settings.seed),  # type: ignore[call-overload]
+                EMAWeightAveraging(decay=settings.averaging, use_buffers=False),
+                LearningRateMonitor("step"),
+                RichProgressBar(leave=True),
+            ],
+        )
+        _fit(trainer, module, data, settings.resume)
     return Path(checkpoints.last_model_path)
 
 
 def fit_quietly(
     module: UnfoldedModule, data: SceneDataModule, settings: RunSettings, on_step: Callable[[], None]
 ) -> Network:
-    """The network of a module after the steps that `fit` takes, with its averaged weights, ready to estimate.
+    """Train as `fit` does, without validation, checkpoints and output; return the network with averaged weights.
 
     Args:
-        module: what is trained.
-        data: scenes to train on; those to validate on are not drawn.
-        settings: how the run is carried out, but that nothing is resumed and the folder stays as it is.
-        on_step: called after every step.
+        module: module to train.
+        data: scenes for training.
+        settings: settings of the run; `output` and `resume` are not used.
+        on_step: function called after every step.
     """
-    logger = logging.getLogger("lightning.pytorch")  # it says what it found and why it stopped, once per run
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
+    with _only_warnings():
         trainer = _trainer(
             settings,
             limit_val_batches=0,
@@ -169,16 +168,26 @@ def fit_quietly(
             callbacks=[EMAWeightAveraging(decay=settings.averaging, use_buffers=False), StepByStep(on_step)],
         )
         _fit(trainer, module, data, None)
-    finally:
-        logger.setLevel(level)
     return module.network.eval().requires_grad_(False)
 
 
+@contextmanager
+def _only_warnings() -> Iterator[None]:
+    """Hide messages of Lightning below the level ERROR, such as device lists and advertisements."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def _trainer(settings: RunSettings, **differences: Any) -> lightning.Trainer:
-    """What every run has in common.
+    """A trainer with the settings that all runs share.
 
     Raises:
-        InputError: if there is no such accelerator, or it has not so many devices.
+        InputError: if the accelerator or the devices do not exist.
     """
     try:
         return lightning.Trainer(
@@ -190,11 +199,11 @@ def _trainer(settings: RunSettings, **differences: Any) -> lightning.Trainer:
             **differences,
         )
     except (ValueError, MisconfigurationException) as error:
-        raise InputError(f"run: expected an accelerator and devices that are there, found {error}") from error
+        raise InputError(f"run: expected an existing accelerator and devices, found {error}") from error
 
 
 def _fit(trainer: lightning.Trainer, module: UnfoldedModule, data: SceneDataModule, resume: str | None) -> None:
-    """Train; Ctrl-C is raised as such, which Lightning ends the program for."""
+    """Train; turn the SystemExit that Lightning raises on Ctrl-C back into KeyboardInterrupt."""
     try:
         trainer.fit(module, datamodule=data, ckpt_path=resume)
     except SystemExit:
@@ -204,9 +213,7 @@ def _fit(trainer: lightning.Trainer, module: UnfoldedModule, data: SceneDataModu
 
 
 def _expect_same_network(checkpoint: Path, module: UnfoldedModule) -> None:
-    """Refuse to go on from a checkpoint of another network."""
+    """Raise InputError if the checkpoint belongs to a network with other settings."""
     network, _ = load_checkpoint(checkpoint)
     if (network.system, network.settings) != (module.network.system, module.network.settings):
-        raise InputError(
-            f"run.resume: expected a checkpoint of the network that is trained, found another: {checkpoint}"
-        )
+        raise InputError(f"run.resume: expected a checkpoint of the same network, found one of another: {checkpoint}")

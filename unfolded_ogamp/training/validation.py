@@ -1,4 +1,4 @@
-"""Validation while training: the network's metrics next to the classic estimator's on the same scenes, and pictures."""
+"""Validation during training: metrics of the network and the classic estimator on the same scenes, and pictures."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from unfolded_ogamp.system import Network, System
 
 
 class ValidationReport(lightning.Callback):
-    """Logs the validation metrics of network and classic estimator, the learned curves, and a picture of one scene.
+    """Log validation metrics of network and classic estimator, the learned curves, and a picture of one scene.
 
     Args:
-        system: whose network it is.
-        classic: estimator to compare with; it runs once per validation scene, and is remembered.
+        system: system of the network.
+        classic: estimator for comparison; it runs once per validation scene, and its results are kept.
     """
 
     def __init__(self, system: System, classic: Estimator) -> None:
@@ -36,7 +36,7 @@ class ValidationReport(lightning.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Metrics of one batch, and after the first batch the pictures."""
+        """Log the metrics of a batch, and after the first batch the pictures."""
         del dataloader_idx
         scene, scoring = batch[0], self.system.scoring
         scenes = range(len(first_tensor(scene)))
@@ -53,7 +53,7 @@ class ValidationReport(lightning.Callback):
                 values = torch.tensor([float(getattr(m, name)) for m in metrics])
                 pl_module.log(
                     f"{name}/{who}",
-                    values.nanmean(),  # an efficiency is nan where nothing is matched
+                    values.nanmean(),  # an efficiency is nan without matched scatterers
                     prog_bar=name in watched[:2],
                     batch_size=len(scenes),
                     sync_dist=True,

@@ -1,4 +1,4 @@
-"""What all baselines share: phases from their images, one list at the end, nothing that depends on units or company."""
+"""The shared alternation of the baselines: phases from images, the final list, no effect of units or batch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def drawn(n_scenes: int, seed: int):
 
 
 def test_scatterers_and_phases_are_found(baseline):
-    """The matched filter takes scatterers for alone: it finds most of them, and its phases are left out."""
+    """The matched filter ignores interference of scatterers: it finds most of them, and its phases are not tested."""
     scene, csi = draw(CROWDED, 3, torch.Generator().manual_seed(0))
     estimate = baseline(csi, scene.array, scene.grid)
     unsynchronised = replace(estimate, tx_phase=0 * estimate.tx_phase, rx_phase=0 * estimate.rx_phase)
@@ -49,7 +49,7 @@ def test_scatterers_and_phases_are_found(baseline):
         assert median(one.phase_rmse for one in found) < median(one.phase_rmse for one in start) / 2
 
 
-def test_neither_units_nor_company_matter(baseline):
+def test_estimates_depend_on_neither_units_nor_batch(baseline):
     scene, csi = drawn(2, seed=1)
     together = baseline(csi, scene.array, scene.grid)
     louder = replace(csi, value=1e4 * csi.value, noise_variance=1e8 * csi.noise_variance)[1:2]
@@ -71,7 +71,7 @@ def test_residual_is_that_of_the_prediction(baseline):
     torch.testing.assert_close(estimate.residual[0], power.mean(), rtol=1e-4, atol=0)
 
 
-def test_noise_alone_holds_next_to_nothing(baseline):
+def test_noise_alone_gives_few_scatterers(baseline):
     scene, csi = drawn(1, seed=3)
     noise = complex_noise(csi.value, 4).to(csi.value.dtype)
     estimate = baseline(replace(csi, value=noise), scene.array, scene.grid)
@@ -79,7 +79,7 @@ def test_noise_alone_holds_next_to_nothing(baseline):
     assert bool(estimate.finite.all())
 
 
-def test_list_is_debiased_and_holds_what_stands_out_alone():
+def test_list_is_debiased_and_thresholded():
     problem = geometry()
     centre = problem.grid.centre[0]
     points, csi = scattering(problem, centre[[15, 48, 71]])
@@ -91,7 +91,7 @@ def test_list_is_debiased_and_holds_what_stands_out_alone():
     )
     result = listed(ghost, problem, csi, AlternationSettings())
     assert result.position.shape[1] == 3
-    # shares of 1 and 0.3 of the pair that is one scatterer
+    # one scatterer listed as a pair, with shares of 1 and 0.3
     merged = points.position[:, :1] + 0.01 * 0.3 / 1.3
     torch.testing.assert_close(result.position[:, :1], merged)
     torch.testing.assert_close(result.position[:, 1:], points.position[:, 1:])

@@ -18,7 +18,7 @@ from unfolded_ogamp.imaging.baselines.library import DictionaryOperator
 
 
 def orthogonal_dictionary() -> OffGridOperator:
-    """Columns that are all orthogonal: Tx directions of signs that cancel, Rx factors of a Fourier basis."""
+    """A dictionary with orthogonal columns: Tx directions with cancelling signs, Rx factors of a Fourier basis."""
     n_rx = 5
     turns = torch.outer(torch.arange(n_rx), torch.arange(n_rx)).double() / n_rx
     rx = torch.polar(torch.ones_like(turns), 2 * torch.pi * turns)[None, None]
@@ -33,7 +33,7 @@ def orthogonal_dictionary() -> OffGridOperator:
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.4])
-def test_library_sees_a_dictionary_and_its_adjoint(missing):
+def test_library_operator_is_the_dictionary_with_its_adjoint(missing):
     problem = geometry(replace(SMALL, missing_links=missing))
     position = problem.grid.centre[:, :7]
     weight = 0.5 + torch.rand(1, 3, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -51,7 +51,7 @@ def test_library_sees_a_dictionary_and_its_adjoint(missing):
     )
 
 
-def test_next_to_no_penalty_is_least_squares():
+def test_a_vanishing_penalty_gives_least_squares():
     problem = geometry()
     position = problem.grid.centre[:, [0, 22, 47, 81]]
     operator = OffGridOperator.at(problem.array, position, problem.dictionary_scale)

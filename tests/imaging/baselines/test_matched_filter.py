@@ -1,4 +1,4 @@
-"""The matched filter: for a scatterer that is alone it is the maximum-likelihood estimate."""
+"""The matched filter: for a single scatterer it is the maximum-likelihood estimate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unfolded_ogamp.imaging.baselines.points import Points
 ALONE = torch.tensor([[0.137, -0.291]], dtype=torch.float64)
 
 
-def test_power_at_a_lone_scatterer_is_that_of_its_echo_and_the_largest_there_is():
+def test_power_at_a_single_scatterer_is_that_of_its_echo_and_the_largest():
     problem = geometry()
     points, observation = scattering(problem, ALONE)
     reflectivity, power = filtered(points.position, problem, observation)

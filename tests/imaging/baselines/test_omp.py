@@ -1,4 +1,4 @@
-"""Orthogonal matching pursuit: exact on its own dictionary, and deaf to noise as often as it is told to be."""
+"""Orthogonal matching pursuit: exact on its own dictionary, with the given false-alarm probability."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unfolded_ogamp.imaging.baselines.omp import OrthogonalMatchingPursuit
 ON_GRID = [30, 222, 418, 640, 815]
 
 
-def test_scatterers_of_the_dictionary_come_out_exactly():
+def test_scatterers_on_the_dictionary_are_exact():
     problem = geometry()
     pursuit = OrthogonalMatchingPursuit(spacing=0.25, false_alarm=1e-3)
     position = fine_positions(problem.grid, problem.array.wavelength, pursuit.spacing)
@@ -28,7 +28,7 @@ def test_scatterers_of_the_dictionary_come_out_exactly():
     torch.testing.assert_close(image.reflectivity[:, order], points.reflectivity, rtol=1e-5, atol=0)
 
 
-def test_scatterers_beside_the_dictionary_are_recentred_on():
+def test_scatterers_off_the_dictionary_are_found_by_recentring():
     problem = geometry()
     pursuit = OrthogonalMatchingPursuit(spacing=0.25, false_alarm=1e-3)
     position = fine_positions(problem.grid, problem.array.wavelength, pursuit.spacing)[0, ON_GRID]
@@ -41,16 +41,16 @@ def test_scatterers_beside_the_dictionary_are_recentred_on():
         image = pursuit.image(problem, observation, image, search=True)
         counts.append(image.position.shape[1])
         errors.append(float(torch.cdist(points.position[0], image.position[0]).amin(1).max()))
-    assert counts[0] > counts[-1] == len(ON_GRID)  # what the first model leaves over looks like more of them
+    assert counts[0] > counts[-1] == len(ON_GRID)  # the model error of the first round adds atoms
     assert errors[-1] < 0.001 < errors[0]
 
 
-def test_noise_brings_atoms_as_seldom_as_the_false_alarm_says():
+def test_noise_adds_atoms_with_the_false_alarm_probability():
     problem = geometry()
     pursuit = OrthogonalMatchingPursuit(false_alarm=0.2)
     position = fine_positions(problem.grid, problem.array.wavelength, 0.5)
     alarms = sum(len(pursuit.pursue(position, problem, complex_noise(problem.csi, seed))) > 0 for seed in range(60))
-    assert 2 <= alarms <= 22  # at most 12 on average, fewer as neighbouring positions hear the same noise
+    assert 2 <= alarms <= 22  # at most 12 on average; fewer, because neighbouring positions have correlated noise
 
 
 def test_settings_are_checked():

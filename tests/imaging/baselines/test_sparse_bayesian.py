@@ -16,7 +16,7 @@ HELD = [3, 27, 51, 88]
 
 
 def noisy_scene(missing: float = 0.0) -> tuple[Problem, Points, torch.Tensor]:
-    """Every pixel centre as a point, and the noisy CSI of scatterers a little beside four of them."""
+    """A point at every pixel centre, and the noisy CSI of scatterers near four of them."""
     problem = geometry(replace(SMALL, missing_links=missing))
     centre = problem.grid.centre[0]
     off = 0.02 * torch.rand(4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

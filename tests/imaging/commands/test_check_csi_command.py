@@ -43,7 +43,7 @@ def test_conjugated_file_fails_and_says_what_to_do(folder, capfd):
     [
         (["input={}/broken.npz"], "{}/broken.npz: frequency: expected this key, found only carrier_frequency, csi,"),
         (["input={}/none.npz"], "{}/none.npz: expected a file, found none"),
-        ([], "input: expected input=FILE.npz, found none"),
+        ([], "input: expected input=VALUE, found none"),
     ],
 )
 def test_unusable_input_is_one_line(arguments, message, folder, capfd):

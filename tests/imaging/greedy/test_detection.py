@@ -1,4 +1,4 @@
-"""Detection adds the echoes that stand out of the noise; merging loses none of them."""
+"""Detection adds the echoes above the threshold; merging keeps their sum."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def with_companions(truth: Sources, problem: Problem, apart: list[float], shares
     )
 
 
-def unexplained(sources: Sources, problem: Problem) -> torch.Tensor:
+def residual_power(sources: Sources, problem: Problem) -> torch.Tensor:
     return modelled(sources, problem).cost
 
 
@@ -47,20 +47,20 @@ def merge_and_prune(sources: Sources, problem: Problem) -> Sources:
     return detection.merge_and_prune(modelled(sources, problem), problem, SETTINGS).sources
 
 
-def test_sources_that_merge_keep_their_echoes() -> None:
-    """One that split, and a pair of opposite signs that is strong each: the sum of the two explains the CSI as well."""
+def test_merging_keeps_the_sum_of_the_echoes() -> None:
+    """For a split scatterer, and for a strong pair of opposite signs, the sum fits the CSI as well as the two."""
     *_, problem, truth = posed(SCENARIO, 4, seed=1, expected_count=1.0)
-    echoes = unexplained(replace(truth, reflectivity=truth.reflectivity * (truth.used.cumsum(1) > 1)), problem)
+    echoes = residual_power(replace(truth, reflectivity=truth.reflectivity * (truth.used.cumsum(1) > 1)), problem)
     for share in (0.4, -0.3, 0.2j):
         split = with_companions(truth, problem, [0.02], [share])
         merged = merge_and_prune(split, problem)
         assert merged.used.sum(1).tolist() == truth.used.sum(1).tolist()
-        change = unexplained(merged, problem) - unexplained(truth, problem)
+        change = residual_power(merged, problem) - residual_power(truth, problem)
         assert bool((change < 1e-3 * echoes).all())
 
 
-def test_of_a_chain_the_strongest_takes_its_neighbours_alone() -> None:
-    """The third is out of its reach, and keeps what it has."""
+def test_in_a_chain_only_neighbours_of_the_strongest_merge() -> None:
+    """The third source is too far from the strongest, and does not change."""
     *_, problem, truth = posed(SCENARIO, 4, seed=1, expected_count=1.0)
     reach = 0.8 * SETTINGS.merge_radius
     merged = detection.merge_and_prune(
@@ -71,7 +71,7 @@ def test_of_a_chain_the_strongest_takes_its_neighbours_alone() -> None:
     torch.testing.assert_close(merged.reflectivity[:, 0], 0.8 * truth.reflectivity[:, 0])
 
 
-def test_what_noise_makes_as_well_or_has_left_the_region_goes() -> None:
+def test_sources_below_the_threshold_or_outside_the_region_are_removed() -> None:
     *_, problem, truth = posed(SCENARIO, 4, seed=2, expected_count=1.0)
     assert problem.noise_variance is not None
     kept = merge_and_prune(truth, problem)

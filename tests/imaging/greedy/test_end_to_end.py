@@ -1,4 +1,4 @@
-"""From clocks that are anyhow to scatterers and phases: coarse synchronisation, then joint refinement."""
+"""From arbitrary clocks to scatterers and phases: coarse synchronisation, then joint refinement."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_joint_refinement_ends_on_the_bound(scenes, greedy):
 
 
 def test_phases_without_a_line_of_sight_come_from_scattering(scenes, greedy):
-    """They are off by a radian and more before, and as good as those of the other nodes after."""
+    """Their errors exceed a radian before the estimation; afterwards they are as small as those of the other nodes."""
     scene, _ = scenes
     true = link_phase(scene.tx_phase, scene.rx_phase)
     before = link_phase_error(torch.zeros_like(true), true, scene.link)
@@ -71,8 +71,8 @@ def test_estimate_names_the_nodes_without_a_line_of_sight(name, scenes, greedy):
         assert without.nonzero()[:, 0].tolist() == BLOCKED_RX
 
 
-def test_nobody_is_named_where_nobody_has_a_line_of_sight():
-    """Nor for a line of sight that is known but not trusted."""
+def test_no_node_is_named_if_none_has_a_line_of_sight():
+    """The same holds for a line of sight that is known but not trusted."""
     scene, csi = draw(replace(SCENARIO, bandwidth=None, phase_model="residual"), 1, torch.Generator().manual_seed(0))
     settings = replace(PRESETS["og_amp"](), blocks=1, iterations=1)
     doubted = replace(csi, los_trusted=torch.zeros_like(csi.los_trusted))

@@ -1,4 +1,4 @@
-"""Greedy estimation: exact without noise, on the bound with it, and at home where the phases are unknown."""
+"""Greedy estimation: exact without noise, on the bound with noise, also with unknown phases."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def success_and_metrics(scenario: Scenario, n_scenes: int, seed: int, settings: 
     return [scene_metrics(scene, estimate, i, joint_bound(scene, i)) for i in range(n_scenes)], estimate, scene
 
 
-def test_finds_all_and_reaches_the_bound():
+def test_all_scatterers_are_found_on_the_bound():
     metrics, _, _ = success_and_metrics(SMALL, 20, seed=0)
     assert sum(m.success for m in metrics) >= 19
     position = torch.tensor([m.position_efficiency for m in metrics])
@@ -40,7 +40,7 @@ def test_finds_all_and_reaches_the_bound():
     assert 0.7 < float(phase.median()) < 1.1
 
 
-def test_without_noise_the_scene_itself_comes_out():
+def test_without_noise_the_scene_is_recovered_exactly():
     metrics, estimate, scene = success_and_metrics(replace(SMALL, snr_db=120.0), 3, seed=1)
     for index, m in enumerate(metrics):
         assert m.success
@@ -64,8 +64,8 @@ def test_other_geometries(scenario):
     assert sum(m.success for m in metrics) >= 5
 
 
-def test_no_synchronisation_at_all_is_needed():
-    """Node phases uniform: one start suffices from phases that autofocus finds, seldom from those that are given."""
+def test_uniform_phases_need_no_synchronisation():
+    """With uniform node phases one start suffices from autofocused phases, but seldom from the given ones."""
     scenario = replace(SMALL, n_tx=16, n_rx=16, phase_std=50.0)
     found = [
         sum(m.success for m in success_and_metrics(scenario, 5, seed=3, settings=settings)[0])
@@ -89,8 +89,8 @@ def test_scale_of_the_csi_is_carried_through(scale: float):
     torch.testing.assert_close(scaled.residual / scale**2, plain.residual)
 
 
-def test_noise_alone_holds_nothing():
-    """The false-alarm probability bounds how often noise alone makes a scatterer; a tenth of the bound is reached."""
+def test_false_alarms_of_noise_alone():
+    """The false-alarm probability bounds the rate of false scatterers; at least a tenth of the bound is reached."""
     scene, csi = draw(SMALL, 100, torch.Generator().manual_seed(5))
     generator = torch.Generator().manual_seed(6)
     noise = torch.view_as_complex(torch.randn(*csi.value.shape, 2, generator=generator).to(scene.position))
@@ -122,7 +122,7 @@ def test_a_scene_does_not_depend_on_its_batch():
         torch.testing.assert_close(alone.residual[0], together.residual[index], rtol=1e-4, atol=0)
 
 
-def test_a_split_scatterer_is_made_one():
+def test_a_split_scatterer_is_merged():
     *_, problem, truth = posed(replace(SMALL, sparsity=0.04), seed=10)
     apart = torch.tensor([0.0, 0.03], dtype=torch.float64)
     split = replace(
@@ -135,8 +135,8 @@ def test_a_split_scatterer_is_made_one():
     assert int(one.sources.used.sum()) == truth.used.shape[1]
 
 
-def test_a_close_pair_stays_two():
-    """Two scatterers a twelfth of a wavelength apart: neither is certain by curvature, but one alone does not do."""
+def test_a_close_pair_is_not_merged():
+    """Two scatterers a twelfth of a wavelength apart: neither amplitude is certain, but the CSI needs both."""
     scene = draw_scene(replace(SMALL, sparsity=0.04), 1, torch.Generator().manual_seed(10))
     position = scene.position.clone()
     position[0, 1] = position[0, 0] + scene.array.wavelength[0] / 12 * torch.tensor([0.6, 0.8])

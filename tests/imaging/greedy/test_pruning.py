@@ -1,4 +1,4 @@
-"""What is left out: one of two sources that split a scatterer, never one of two scatterers."""
+"""Pruning removes one of two sources for one scatterer, and never one of two scatterers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def odds_of(model: Model, problem: Problem) -> torch.Tensor:
 
 
 def pruned_once(state: JointState, problem: Problem, sign: float = 1.0) -> JointState:
-    """Without the sources of negative log-odds, of those that are close to one another the weakest."""
+    """The state after pruning of sources with negative log-odds; of several close ones, the weakest goes first."""
     return pruning.prune(
         state,
         problem,
@@ -99,7 +99,7 @@ def test_log_odds_are_half_of_what_the_information_criterion_loses_without_a_sou
     assert float(((odds - expected) / price).mean().abs()) < 0.5
 
 
-def test_one_of_two_that_split_a_scatterer_goes_and_the_other_takes_its_place() -> None:
+def test_of_two_sources_for_one_scatterer_one_is_pruned() -> None:
     scene = drawn(2)
     problem, truth = measured(scene, 2)
     aside = torch.tensor([0.02, 0.01]).double()
@@ -123,7 +123,7 @@ def test_one_of_two_that_split_a_scatterer_goes_and_the_other_takes_its_place() 
     assert float(distance.amin(2).max()) < 0.02 * float(problem.array.wavelength[0])
 
 
-def test_two_scatterers_inside_the_point_response_stay_two() -> None:
+def test_two_scatterers_within_the_point_response_are_kept() -> None:
     scene = drawn(3)
     close = scene.position.clone()
     close[:, 1] = close[:, 0] + torch.tensor([0.2, 0.0]).double() * float(scene.array.wavelength[0])
@@ -137,8 +137,8 @@ def test_two_scatterers_inside_the_point_response_stay_two() -> None:
     assert not model_selection.better(without, state.model, problem).any()
 
 
-def test_a_source_that_is_needed_comes_back_for_good() -> None:
-    """All are called weak, one after the other, and the criterion keeps every one of them."""
+def test_a_needed_source_is_restored_and_not_tried_again() -> None:
+    """All sources have a negative score, and the criterion restores every one of them."""
     problem, truth = measured(drawn(5), 5)
     state, asked = converged(truth, problem), []
 

@@ -1,4 +1,4 @@
-"""Between starts the criterion decides, scene by scene, and two that found the same scatterers agree."""
+"""The criterion selects the better start of every scene; starts with the same scatterers agree."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unfolded_ogamp.imaging.sources import Sources, pad, remove
 
 
 def true_state(n_scenes: int) -> tuple[Problem, GreedyState]:
-    """The truth in a batch of scenes, as the end of a start."""
+    """The true scatterers of a batch of scenes, as the result of a start."""
     scenario = Scenario(n_tx=8, n_rx=8, pixels=(8, 8), sparsity=0.06)
     *_, problem, truth = posed(scenario, n_scenes, seed=2, expected_count=1.0)
     return problem, all_running(modelled(truth, problem))
@@ -26,11 +26,11 @@ def with_sources(state: GreedyState, sources: Sources, problem: Problem) -> Gree
     return replace(state, joint=started(sources, problem))
 
 
-def test_the_better_start_is_taken_where_there_was_one() -> None:
+def test_the_better_start_is_kept_scene_by_scene() -> None:
     problem, truth = true_state(4)
     sources = truth.model.sources
     first = torch.zeros_like(sources.used).index_fill(1, torch.tensor([0]), True)
-    # scenes 0, 1 and 3 have lost a scatterer; started anew are 1, which finds it, and 2, which loses one
+    # scenes 0, 1 and 3 miss a scatterer; scene 1 restarts and finds it, scene 2 restarts and misses one
     lost = first & torch.tensor([True, True, False, True])[:, None]
     best = with_sources(truth, remove(sources, lost), problem)
     scenes = torch.tensor([1, 2])
@@ -42,11 +42,11 @@ def test_the_better_start_is_taken_where_there_was_one() -> None:
     assert not same.any()
 
 
-def test_starts_agree_on_the_same_scatterers_in_any_order_but_for_those_of_no_power() -> None:
+def test_starts_agree_up_to_order_and_negligible_scatterers() -> None:
     problem, truth = true_state(5)
     sources = truth.model.sources
     away = torch.tensor([1.0, 0.0]).double() * problem.array.wavelength[0]
-    # in scene 3 the first scatterer has half of the power that may be neglected
+    # in scene 3 the first scatterer has half of the negligible power
     power = model_selection.strength(truth.model, problem)[3]
     reflectivity = sources.reflectivity.clone()
     reflectivity[3, 0] *= (0.5 * restarts.NEGLIGIBLE * power[1:].sum() / power[0]).sqrt()

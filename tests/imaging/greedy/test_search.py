@@ -1,4 +1,4 @@
-"""The search over starts: until the residual is noise, or until independent starts agree, and not for ever."""
+"""The search over starts ends at a residual consistent with the noise, at agreement, or after the last start."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRUTH = -1
 
 
 class Search:
-    """One scene whose starts end where a script says: on the truth, or without the scatterer of a number."""
+    """One scene with scripted starts, which end on the truth, or without the scatterer of a given number."""
 
     def __init__(self, scenario: Scenario = SCENARIO, extended: bool = False, **changed: object) -> None:
         *_, problem, self.truth = posed(scenario, seed=2, expected_count=1.0)
@@ -38,11 +38,11 @@ class Search:
         return all_running(evaluate(remove(self.truth, lost), self.problem, correction))
 
     def numbers(self) -> list[int]:
-        """The scatterers, the one first that is missed least."""
+        """Indices of the scatterers, weakest first."""
         return sorted(range(self.truth.used.shape[1]), key=lambda number: float(self.end(number).model.cost))
 
     def best(self, first: int, others: Sequence[int], starts: int = 20, second_is_other: bool = True) -> Model:
-        """What is found; `began` then holds the node phases of every further start."""
+        """The result of the search; `began` then holds the node phases of every restart."""
         self.began, ends = [], iter(others)
 
         def second(scenes: torch.Tensor) -> tuple[NodePhases, torch.Tensor]:
@@ -59,7 +59,7 @@ class Search:
         return state.model
 
 
-def test_a_start_that_leaves_noise_is_the_last() -> None:
+def test_a_residual_consistent_with_the_noise_ends_the_search() -> None:
     search = Search()
     search.best(TRUTH, [])
     assert search.began == []
@@ -68,7 +68,7 @@ def test_a_start_that_leaves_noise_is_the_last() -> None:
     assert bool(found.sources.used.all())
 
 
-def test_there_are_no_more_starts_than_asked_for_and_the_best_is_kept() -> None:
+def test_the_number_of_starts_is_limited_and_the_best_is_kept() -> None:
     search = Search()
     least, *others = search.numbers()
     found = search.best(others[0], [others[1], least, others[2]], starts=4)
@@ -76,19 +76,19 @@ def test_there_are_no_more_starts_than_asked_for_and_the_best_is_kept() -> None:
     torch.testing.assert_close(found.cost, search.end(least).model.cost)
 
 
-def test_only_independent_starts_that_agree_are_believed() -> None:
-    """Where noise is unknown. A start near the best one ends where that did, and says nothing of it."""
+def test_only_independent_starts_count_as_agreement() -> None:
+    """The noise variance is unknown. A start near the best phases is not independent of it."""
     search = Search(**UNKNOWN_NOISE)
     least, other, *_ = search.numbers()
     search.best(least, [least])
     assert len(search.began) == 1
-    search.best(least, [least, least, least], second_is_other=False)  # the second began where the first did
+    search.best(least, [least, least, least], second_is_other=False)  # the second start has the phases of the first
     assert len(search.began) == 3
     search.best(least, [other, least, other, least, least])
     assert len(search.began) == 5
 
 
-def test_every_other_start_is_near_the_best_one() -> None:
+def test_every_second_restart_is_near_the_best_phases() -> None:
     search = Search(**UNKNOWN_NOISE)
     least, *others = search.numbers()
     search.best(least, others * 2, starts=8)
@@ -101,8 +101,8 @@ def test_every_other_start_is_near_the_best_one() -> None:
     assert max(turned[0::2]) < 0.7 < 1.2 < min(turned[1::2])
 
 
-def test_where_targets_have_size_a_few_starts_are_made() -> None:
-    """No residual is as low as the noise there: more than one, as the first may be trapped, but not all."""
+def test_extended_targets_get_a_limited_number_of_starts() -> None:
+    """With extended targets the residual never reaches the noise; the first start may end in a local minimum."""
     sized, points = Search(extended=True), Search()
     least, *others = points.numbers()
     for search in (sized, points):
@@ -111,7 +111,7 @@ def test_where_targets_have_size_a_few_starts_are_made() -> None:
     assert 3 <= len(sized.began) <= 10
 
 
-def test_where_the_line_of_sight_tells_all_phases_there_is_one_start() -> None:
+def test_a_trusted_line_of_sight_at_all_nodes_needs_one_start() -> None:
     search = Search(replace(SCENARIO, los=True))
     search.best(0, [])
     assert search.began == []

@@ -1,4 +1,4 @@
-"""Estimators and bounds know how waves spread, and the gains of antennas, where the array says so."""
+"""Estimators and bounds use the spreading law and the antenna gains of the array."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def flat_scene(seed: int) -> tuple[Scene, Csi]:
 @pytest.mark.parametrize(
     "estimator", [GreedyEstimator(), AlternatingEstimator(PRESETS["og_amp"]())], ids=["greedy", "og_amp"]
 )
-def test_only_the_law_of_the_file_explains_it(estimator):
+def test_only_the_true_spreading_law_fits_the_csi(estimator):
     scene, csi = flat_scene(0)
     right = estimator(csi, scene.array, scene.grid)
     assert 0.5 < float(right.residual / scene.noise_variance) < 1.5

@@ -1,4 +1,4 @@
-"""The joint step: its derivatives are those of the model, its limit is the bound, and the gauge does not matter."""
+"""The joint step: its derivatives, its convergence to the bound, and its gauge."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def jacobian(sources: Sources, problem: Problem) -> torch.Tensor:
 @pytest.mark.parametrize("scenario", [PLANE, MISSING, LINE_OF_SIGHT, SPACE], ids=lambda s: s.name)
 @pytest.mark.parametrize("cylindrical", [False, True])
 def test_normal_equations_are_those_of_the_jacobian(scenario, cylindrical):
-    """Also where waves spread in a plane and antennas have gains."""
+    """Also with cylindrical waves and antenna gains."""
     _, problem, sources = with_a_slot(scenario)
     if cylindrical:
         problem = replace(problem, array=cylindrical_array(problem.array))
@@ -90,7 +90,7 @@ def test_gram_of_products_is_that_of_the_columns(scenario):
     columns = modelled(sources, problem).columns
     with_all = columns.gram(problem.link)
     almost_all = problem.link.clone()
-    almost_all[:, 0, 0] = 0  # which takes the other way
+    almost_all[:, 0, 0] = 0  # a missing link: the Gram matrix is then computed from dense columns
     lost = torch.zeros_like(problem.link)
     lost[:, 0, 0] = 1
     written_out = columns.gram(almost_all) + columns.gram(lost)
@@ -135,7 +135,7 @@ def test_unused_slots_and_held_phases_do_not_move():
     assert not torch.equal(moved.tx_phase[0], start.tx_phase[0])
 
 
-def test_unused_slots_on_a_node_or_anywhere_change_nothing():
+def test_positions_of_unused_slots_have_no_effect():
     _, problem, sources = with_a_slot(PLANE)
     for place in (problem.array.tx[:, :1], problem.array.rx[:, -1:], problem.grid.centre[:, :1]):
         position = torch.cat([sources.position[:, :-1], place], dim=1)
@@ -147,7 +147,7 @@ def test_unused_slots_on_a_node_or_anywhere_change_nothing():
         torch.testing.assert_close(moved.position[:, :-1], plain.position[:, :-1])
 
 
-def test_cost_never_rises_and_no_position_leaps():
+def test_cost_never_rises_and_moves_are_limited():
     _, problem, sources = with_a_slot(PLANE)
     state = started(replace(sources, position=sources.position + 0.06), problem)
     for _ in range(10):
@@ -159,7 +159,7 @@ def test_cost_never_rises_and_no_position_leaps():
 
 
 def test_uncertainty_is_the_inverse_of_the_information():
-    """With a line of sight only the common phase is free, which the pseudo-inverse of the normal matrix leaves out."""
+    """With a line of sight the gauge is the common phase only, which the pseudo-inverse removes."""
     _, problem, sources = with_a_slot(LINE_OF_SIGHT)
     sources = complex_sources(sources)
     matrix = normal_equations.normal_matrix(modelled(sources, problem), problem)

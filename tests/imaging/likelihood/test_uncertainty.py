@@ -1,4 +1,4 @@
-"""The standard deviations of positions and node phases are what their errors show."""
+"""Standard deviations of positions and node phases agree with the errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_standard_deviation_covers_the_error_of_the_converged_estimate():
 
 @pytest.mark.parametrize("los", [False, True])
 def test_standard_deviation_of_node_phases_covers_their_error(los):
-    """Root mean square of error over standard deviation, over scenes and nodes, phases without what is unobservable."""
+    """Root mean square of error over standard deviation, over scenes and nodes, without the unobservable phases."""
     scenario = Scenario(n_tx=14, n_rx=13, pixels=(8, 8), sparsity=0.06, missing_links=0.2, los=los)
     ratios = []
     for seed in range(20):
@@ -45,7 +45,7 @@ def test_standard_deviation_of_node_phases_covers_their_error(los):
     assert float(torch.cat(ratios).square().mean().sqrt()) == pytest.approx(1.0, abs=0.12)
 
 
-def test_node_phases_are_unknown_where_nothing_was_found():
+def test_node_phases_are_unknown_without_scatterers():
     scene, csi = draw(Scenario(n_tx=5, n_rx=4, pixels=(6, 6)), 1, torch.Generator().manual_seed(0))
     silent = replace(csi, value=torch.zeros_like(csi.value))
     for estimator in (GreedyEstimator(), AlternatingEstimator(PRESETS["og_amp"]())):

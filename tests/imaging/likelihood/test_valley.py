@@ -1,4 +1,4 @@
-"""Why alternation crawls: the image shifts while all node phases tilt, and how slow that is can be computed."""
+"""Slow convergence of alternation: shifts of the image with a tilt of all node phases, and the predicted rate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIT = SynchronisationSettings("alignment", alignment_iterations=100, node_phase=
 
 
 def shifts_with_tilts(scene: Scene) -> Tensor:
-    """All scatterers moved by 1 m along a coordinate, and the node phases that undo it to first order: [P, D]."""
+    """A shift of all scatterers by 1 m along a coordinate, and node phases that cancel it to first order: [P, D]."""
     n_scatterers, dimension = scene.position.shape[1:]
     middle = torch.zeros(1, 1, dimension, dtype=torch.float64)
     wavenumber = scene.array.wavenumber[0].mean()
@@ -37,7 +37,7 @@ def shifts_with_tilts(scene: Scene) -> Tensor:
 
 @pytest.mark.parametrize("scenario", [PAPER, replace(PAPER, n_tx=10, n_rx=10, pixels=(10, 10), sparsity=0.05)])
 def test_least_informed_directions_are_shifts_with_tilts(scenario: Scenario) -> None:
-    """With D of them, a gap to all others, and far less information than the shift has with the phases held."""
+    """D eigenvalues, well below all others, with far less information than a shift at known phases."""
     for seed in range(3):
         scene = draw(scenario, 1, torch.Generator().manual_seed(seed))[0]
         fisher, gauge = fisher_information(scene, 0), gauge_directions(scene, 0)
@@ -68,7 +68,7 @@ def maximum_likelihood(seed: int) -> tuple[Problem, Sources]:
 
 
 def whitened(matrix: Tensor) -> Tensor:
-    """W with W^T matrix W the identity, the null space of the matrix left out."""
+    """W such that W^T matrix W is the identity, without the null space of the matrix."""
     value, vector = torch.linalg.eigh(matrix)
     seen = value > 1e-9 * value[-1]
     return vector[:, seen] * value[seen].rsqrt()
@@ -94,7 +94,7 @@ def coupling_of_image_and_phases(sources: Sources, problem: Problem) -> tuple[Te
 
 
 def alternate(sources: Sources, problem: Problem, phase_step: float) -> Sources:
-    """The image to its maximum likelihood at these phases, then the phases to theirs, times `phase_step`."""
+    """Fit the image at these phases, then the phases, whose change is multiplied by `phase_step`."""
     state = started(sources, problem)
     for _ in range(12):
         state = joint_step.step(state, problem, torch.zeros(1, dtype=torch.bool), largest_move=0.1)
@@ -108,7 +108,7 @@ def alternate(sources: Sources, problem: Problem, phase_step: float) -> Sources:
 
 @pytest.mark.parametrize("phase_step", [1.0, 1.7])
 def test_alternation_contracts_by_the_correlation_of_image_and_phases(phase_step: float) -> None:
-    """Each error of the phases by 1 - phase_step (1 - rho^2), rho its canonical correlation with the image."""
+    """Each phase error shrinks by 1 - phase_step (1 - rho^2), rho its canonical correlation with the image."""
     problem, best = maximum_likelihood(seed=0)
     rho, change, reading = coupling_of_image_and_phases(best, problem)
     assert float(rho[1].square()) > 0.9 > 0.8 > float(rho[2].square())
@@ -123,7 +123,7 @@ def test_alternation_contracts_by_the_correlation_of_image_and_phases(phase_step
         assert factor == pytest.approx(1 - phase_step * (1 - float(rho[index]) ** 2), abs=0.01)
 
 
-def test_joint_steps_end_where_alternation_has_hardly_begun() -> None:
+def test_joint_steps_converge_much_faster_than_alternation() -> None:
     problem, best = maximum_likelihood(seed=1)
     least = float(modelled(best, problem).cost)
     generator = torch.Generator().manual_seed(2)

@@ -1,4 +1,4 @@
-"""What extended targets and antennas nearby add to the channel, against plain loops and closed forms."""
+"""Corrections for extended targets and near fields, against plain loops and closed forms."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def with_any_phases(sources: Sources) -> Sources:
     return replace(sources, reflectivity=torch.polar(torch.ones_like(turns), 2 * math.pi * turns))
 
 
-def test_echoes_of_targets_and_over_two_of_them_are_those_of_loops():
+def test_multipoles_and_double_scattering_agree_with_loops():
     scene, _, problem, truth = posed(PLANE, 2, seed=0)
     sources = with_any_phases(truth)
     model = modelled(sources, problem)
@@ -57,7 +57,7 @@ def test_echoes_of_targets_and_over_two_of_them_are_those_of_loops():
 
 
 def extended(problem: Problem, sources: Sources) -> Problem:
-    """The problem with the CSI of targets that echo 0.4 cos(beta) and -0.2 cos(2 beta) of their reflectivity more."""
+    """The problem of targets with the directivity 1 + 0.4 cos(beta) - 0.2 cos(2 beta)."""
     model = modelled(sources, problem)
     columns = correction.multipoles(model, problem)
     series = columns @ torch.tensor([1.0, 0.4, -0.2], dtype=columns.dtype)
@@ -70,7 +70,7 @@ def assumed_extended(sources: Sources, problem: Problem, where: torch.Tensor) ->
     return evaluate(sources, problem, replace(Correction.none(problem), extended=where))
 
 
-def test_the_fit_finds_what_was_added_where_targets_are_extended():
+def test_the_fit_recovers_multipoles_of_extended_targets():
     _, _, problem, truth = posed(PLANE, 2, seed=1)
     sources = with_any_phases(truth)
     problem = extended(problem, sources)
@@ -82,8 +82,8 @@ def test_the_fit_finds_what_was_added_where_targets_are_extended():
     assert not fitted.correction.channel[1].any()
 
 
-def test_steps_end_on_the_truth_from_beside_it():
-    """Positions and phases, in a few steps; without the projection they crawl."""
+def test_steps_converge_to_the_truth():
+    """Positions and phases converge in a few steps; without the projection they need many."""
     scene, _, problem, truth = posed(replace(PLANE, n_tx=16, n_rx=16), 2, seed=2)
     sources = with_any_phases(truth)
     problem, everywhere = extended(problem, sources), torch.tensor([True, True])
@@ -101,15 +101,15 @@ def test_steps_end_on_the_truth_from_beside_it():
 
 
 def near_antennas(scene: Scene, csi: Csi) -> Csi:
-    """The line of sight of dipoles across the plane, in place of that of free space."""
+    """The line of sight of dipoles perpendicular to the plane, in place of that of free space."""
     distance = torch.cdist(scene.array.tx, scene.array.rx)[..., None] * scene.array.wavenumber[:, None, None]
     field = csi.los_channel * (1 + 1 / (1j * distance) - 1 / distance.square())
     turned = torch.polar(torch.ones_like(scene.tx_phase[:, :, None]), -link_phase(scene.tx_phase, scene.rx_phase))
     return replace(csi, value=field * turned)
 
 
-def test_dipoles_nearby_are_found_by_their_line_of_sight():
-    """Phases and channel are exact, where free space leaves errors of a tenth of a radian."""
+def test_near_field_of_dipoles_is_found_from_the_line_of_sight():
+    """Phases and channel are exact; the free-space line of sight causes phase errors of a tenth of a radian."""
     scene, csi, _, _ = posed(replace(PLANE, los=True), 2, seed=4)
     problem = pose(near_antennas(scene, csi), scene.array, scene.grid, None)
     before = initial_phases(problem)
@@ -122,7 +122,7 @@ def test_dipoles_nearby_are_found_by_their_line_of_sight():
     assert power(left).max() < 1e-9 * power(problem.csi).min()
 
 
-def test_a_line_of_sight_that_fits_or_was_measured_stays():
+def test_a_correct_or_measured_line_of_sight_is_not_corrected():
     scene, csi, _, _ = posed(replace(PLANE, los=True), 2, seed=5)
     direct = replace(csi, value=near_antennas(scene, csi).value)
     plain = torch.polar(torch.ones_like(scene.tx_phase[:, :, None]), -link_phase(scene.tx_phase, scene.rx_phase))

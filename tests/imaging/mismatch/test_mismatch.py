@@ -1,4 +1,4 @@
-"""Signs of a model that does not fit: points that gather, and scatterers that not all nodes see."""
+"""Tests of model mismatch: clustered points, and scatterers on which the nodes disagree."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def on_a_line(places: list[float]) -> Sources:
     return Sources(position, ones, ones.real > 0, torch.zeros(1, 1), torch.zeros(1, 1))
 
 
-def test_a_companion_is_next_to_a_stronger_source_that_is_none_itself():
+def test_a_companion_is_next_to_a_stronger_source_that_is_no_companion():
     sources = on_a_line([0.0, 0.8, 1.6, 5.0])
     falling = torch.tensor([[4.0, 3.0, 2.0, 1.0]])
     found = diagnosis.companions(sources, falling, torch.tensor([1.0]))
@@ -39,8 +39,8 @@ def test_a_companion_is_next_to_a_stronger_source_that_is_none_itself():
 
 
 @pytest.mark.parametrize("n_companions", range(1, 12))
-def test_points_gather_only_where_chance_says_so_too(n_companions: int):
-    """The bound is above the binomial tail, and not far above."""
+def test_clustering_threshold_is_close_to_the_binomial_tail(n_companions: int):
+    """The bound lies above the binomial tail, and close to it."""
     problem = posed(SMALL).problem
     sources = on_a_line([float(place) for place in range(16)])
     companion = torch.arange(16)[None] < n_companions
@@ -54,8 +54,8 @@ def test_points_gather_only_where_chance_says_so_too(n_companions: int):
         assert tail > 1e-4
 
 
-def test_noise_along_a_column_is_that_of_leaving_out_one_node():
-    """Squared moves of the reflectivity that a fit without each Tx or Rx makes, by explicit loops."""
+def test_node_noise_is_the_jackknife_variance():
+    """Squared changes of the reflectivity in fits without each Tx or Rx, by explicit loops."""
     _, _, problem, sources = posed(SMALL, 2, seed=1)
     one = replace(
         sources,
@@ -96,7 +96,7 @@ def found_and_false(scene: Scene, csi) -> tuple[list[int], list[int]]:
 
 
 def test_weak_scatterers_beside_strong_ones_are_found():
-    """Reflectivities that spread evenly over 30 dB, of any phase: all are found, as all exceed the noise."""
+    """Reflectivities spread evenly over 30 dB with any phase: all exceed the noise, and all are found."""
     scenario = replace(SMALL, n_tx=24, n_rx=24, sparsity=0.07, snr_db=25.0)
     scene = draw_scene(scenario, 6, torch.Generator().manual_seed(2))
     count = scene.position.shape[1]
@@ -110,8 +110,8 @@ def test_weak_scatterers_beside_strong_ones_are_found():
     assert sum(false) == 0
 
 
-def test_gains_of_links_invent_nothing():
-    """Every link has its own gain, off by 5 %: the residual is many times the noise, and that is said."""
+def test_unknown_link_gains_cause_no_false_scatterers():
+    """Every link has a gain error of 5 %: the residual is many times the noise, and a warning says so."""
     scene = draw_scene(replace(SMALL, snr_db=45.0), 6, torch.Generator().manual_seed(5))
     csi = measure(scene, torch.Generator().manual_seed(6))
     error = 0.05 * torch.randn(*csi.value.shape[:3], 2, generator=torch.Generator().manual_seed(7)).double()
@@ -140,8 +140,8 @@ def test_extended_targets_are_one_scatterer_each():
     assert sum(false) <= 1
 
 
-def test_threshold_of_few_nodes_is_that_of_student():
-    """Against draws: the squared mean of n phasors over their jackknife variance exceeds it as often as it says."""
+def test_node_threshold_holds_its_false_alarm_probability():
+    """By simulation: the squared mean of n complex normal values over their jackknife variance."""
     generator = torch.Generator().manual_seed(10)
     draws = torch.view_as_complex(torch.randn(200_000, 6, 2, generator=generator, dtype=torch.float64))
     mean = draws.mean(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Adaptation lowers what it looks at, leaves the competition and the network itself alone, and needs no truth."""
+"""Adaptation lowers the residual, changes neither the competition nor the original network, and needs no truth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SETTINGS = AdaptationSettings(steps=3, learning_rate=0.03)
 
 @pytest.fixture
 def measured() -> tuple[Scene, Csi]:
-    """A scene whose nodes are not quite where they are told to be."""
+    """A scene whose node positions differ slightly from the assumed ones."""
     return next(mismatched_scenes(SCENARIO, MISMATCHES["node positions"], 1, seed=1, dtype=torch.float64))
 
 
@@ -28,7 +28,7 @@ def network() -> UnfoldedOGAMP:
     return UnfoldedOGAMP(settings).double().requires_grad_(False)
 
 
-def test_adaptation_leaves_less_unexplained(network: UnfoldedOGAMP, measured: tuple[Scene, Csi]) -> None:
+def test_adaptation_lowers_the_residual(network: UnfoldedOGAMP, measured: tuple[Scene, Csi]) -> None:
     scene, csi = measured
     before = {name: value.clone() for name, value in network.state_dict().items()}
     found = adapted(network, csi, scene.assumed_array, scene.grid, SETTINGS)
@@ -45,8 +45,8 @@ def test_adaptation_leaves_less_unexplained(network: UnfoldedOGAMP, measured: tu
 
 
 @pytest.mark.filterwarnings("ignore::unfolded_ogamp.imaging.mismatch.diagnosis.MismatchWarning")
-def test_estimator_is_adapted_to_what_it_is_given(network: UnfoldedOGAMP, measured: tuple[Scene, Csi]) -> None:
-    """Also on tensors of inference mode, which gradients cannot go through."""
+def test_adapted_estimator_adapts_to_its_input(network: UnfoldedOGAMP, measured: tuple[Scene, Csi]) -> None:
+    """Also on tensors from inference mode, which have no gradients."""
     scene, csi = measured
     with torch.inference_mode():
         inside = csi.map(torch.clone), scene.assumed_array.map(torch.clone), scene.grid.map(torch.clone)
@@ -65,6 +65,6 @@ def test_several_scenes_are_refused(network: UnfoldedOGAMP, measured: tuple[Scen
 
 
 @pytest.mark.parametrize(("name", "value"), [("steps", 0), ("learning_rate", 0.0)])
-def test_settings_that_make_no_sense_are_refused(name: str, value: float) -> None:
+def test_settings_are_checked(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=name):
         AdaptationSettings(**{name: value})

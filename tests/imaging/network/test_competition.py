@@ -1,4 +1,4 @@
-"""The competition is the information criterion before training, and sees neither coordinates nor order."""
+"""Before training the competition is the information criterion; it depends on neither coordinates nor order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def trained(seed: int) -> Competition:
 
 
 def almost_true(scenario: Scenario) -> tuple[Problem, Model]:
-    """The truth, but for one scatterer of the second scene."""
+    """The true scatterers, without one of the second scene."""
     _, _, problem, truth = posed(scenario, 2, seed=3, expected_count=1.0)
     lost = torch.zeros_like(truth.used)
     lost[1, -1] = True
@@ -57,7 +57,7 @@ def test_untrained_it_is_the_information_criterion(scenario: Scenario) -> None:
 
 
 @pytest.mark.parametrize("scenario", [PLANE, SPACE], ids=["plane", "space"])
-def test_order_place_and_unused_slots_change_nothing(scenario: Scenario) -> None:
+def test_order_place_and_unused_slots_have_no_effect(scenario: Scenario) -> None:
     problem, model = almost_true(scenario)
     network = trained(1)
     plain = decide(network, model, problem)
@@ -93,14 +93,14 @@ def test_order_place_and_unused_slots_change_nothing(scenario: Scenario) -> None
     torch.testing.assert_close(more[:, : plain.shape[1]][sources.used], plain[sources.used])
 
 
-def test_neighbours_out_of_reach_are_not_heard() -> None:
+def test_neighbours_out_of_reach_have_no_effect() -> None:
     problem, model = almost_true(PLANE)
     network = trained(2)
     sources = model.sources
     found = evidence_of(model, problem)
     prior = pruning.log_odds(found, model, problem)
     wavelength = float(problem.array.wavelength[0])
-    # sources 10 wavelengths apart, on a line: evidence held, only places change
+    # sources 10 wavelengths apart on a line; only positions change, not the evidence
     apart = torch.arange(sources.position.shape[1]).double() * 10 * wavelength
     line = torch.stack([apart, 0 * apart], dim=1).expand_as(sources.position)
     alone = network.correction(replace(model, sources=replace(sources, position=line)), problem, found, prior)

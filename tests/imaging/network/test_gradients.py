@@ -1,4 +1,4 @@
-"""The gradient that training follows is the slope of the network, for every learned scalar of every layer."""
+"""Gradients of the network agree with finite differences, for every learned scalar of every layer."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_gradients_of_joint_layers_agree_with_finite_differences() -> None:
     check(network, "refinement", value)
 
 
-def test_a_joint_layer_never_makes_a_scene_worse() -> None:
+def test_a_joint_layer_never_raises_the_cost() -> None:
     network, posed = setting()
     with torch.no_grad():
         for parameter in network.refinement.parameters():

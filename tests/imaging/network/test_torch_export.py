@@ -1,4 +1,4 @@
-"""Nothing in a block stands in the way of exporting it as a graph, for any batch and any number of positions."""
+"""A block can be exported as a graph, for any batch and any number of positions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unfolded_ogamp.operators.search_grid import SearchGrid
 
 
 class FirstBlock(nn.Module):
-    """The first block between tensors: what an exported graph takes and gives."""
+    """The first block as a function of tensors, as an exported graph needs it."""
 
     def __init__(self, network: UnfoldedOGAMP, posed: Posed) -> None:
         super().__init__()

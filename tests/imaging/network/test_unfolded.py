@@ -1,4 +1,4 @@
-"""The network is its analytic steps until it is trained, and one set of weights serves every geometry."""
+"""The untrained network is its analytic steps, and one set of weights serves every geometry."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_learned_scalars_change_the_estimate_and_receive_gradients() -> None:
     *_, last = network.states(posed.problem, posed.search_grid, posed.phases)
     refined = network.refinement(last, posed.problem, posed.search_grid).model
     (refined.cost.sum() + network.log_odds(refined, posed.problem).sum()).backward()
-    # of the competition only the last layer hears anything yet, as that is zero
+    # in the competition only the last layer has a gradient, because its weights are zero
     named = [(name, p) for name, p in network.named_parameters() if not name.startswith("competition.neighbour")]
     reached = {name.split(".")[-1] for name, p in named if p.grad is not None and p.grad.any()}
     assert reached == {name.split(".")[-1] for name, _ in named}
@@ -105,7 +105,7 @@ def test_learned_scalars_stay_near_their_analytic_meaning(value: float) -> None:
         assert float(curve[0]) == pytest.approx(expected), name
 
 
-def test_scenes_of_a_batch_do_not_see_one_another() -> None:
+def test_scenes_of_a_batch_are_independent() -> None:
     scene, csi = draw(SCENARIOS[0], 3, torch.Generator().manual_seed(3))
     network = UnfoldedOGAMP(NetworkSettings()).double()
     together = network(csi, scene.array, scene.grid)
@@ -139,7 +139,7 @@ def both(scene):
     return scene.array.to(torch.float32), scene.grid.to(torch.float32)
 
 
-def test_only_scenes_that_exceed_the_noise_are_started_again() -> None:
+def test_only_scenes_with_a_residual_above_the_noise_restart() -> None:
     scene, csi = draw(Scenario(n_tx=12, n_rx=12, pixels=(8, 8), sparsity=0.06), 6, torch.Generator().manual_seed(6))
     network = UnfoldedOGAMP(NetworkSettings()).double()
     posed = network.pose(csi, scene.array, scene.grid)
@@ -167,8 +167,8 @@ def test_only_scenes_that_exceed_the_noise_are_started_again() -> None:
 
 
 @pytest.mark.filterwarnings("error::unfolded_ogamp.imaging.mismatch.diagnosis.MismatchWarning")
-def test_a_line_of_sight_of_free_space_is_taken_as_assumed() -> None:
-    """Before there are scatterers its near field would explain echoes; only scenes that exceed the noise get one."""
+def test_a_free_space_line_of_sight_is_not_corrected() -> None:
+    """Fitted before there are scatterers, its near field would fit echoes; only scenes above the noise get one."""
     scenario = Scenario(n_tx=14, n_rx=14, pixels=(7, 7), los=True, missing_links=0.2, n_subcarriers=3)
     scene, csi = draw(scenario, 4, torch.Generator().manual_seed(5))
     network = UnfoldedOGAMP(NetworkSettings()).double()

@@ -1,4 +1,4 @@
-"""The classic estimators as a whole: what recentring, search, alternation and the line of sight are for."""
+"""The classic estimators as a whole: effects of recentring, search, alternation and the line of sight."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TOY = Scenario(name="toy", n_tx=10, n_rx=10, pixels=(10, 10), sparsity=0.05)
 
 
 def test_gradient_update_beats_the_fixed_expansion_by_the_papers_factor() -> None:
-    """Fig. 5(e)-(f): perfect phases, off the grid; mean chamfer without over with, 0.1144 / 0.0413 in the paper."""
+    """Fig. 5(e)-(f): known phases, off-grid scatterers; mean chamfer distances 0.1144 and 0.0413 in the paper."""
     scene, csi = draw(replace(TOY, phase_std=0.0), 40, torch.Generator().manual_seed(0))
     chamfer = {}
     for name in ("og_amp_paper", "og_amp_paper_fixed"):
@@ -53,7 +53,7 @@ def test_converged_estimate_sits_on_the_joint_bound() -> None:
 
 
 def test_line_of_sight_synchronises_nodes_with_arbitrary_phases() -> None:
-    """Uniform node phases: hopeless for imaging from zero phases, but the line of sight in the CSI reveals them."""
+    """Uniform node phases: imaging from zero phases fails, but the line of sight in the CSI determines the phases."""
     scenario = replace(TOY, n_tx=16, n_rx=16, phase_model="uniform", los=True)
     scene, csi = draw(scenario, 4, torch.Generator().manual_seed(2))
     estimate = AlternatingEstimator(PRESETS["og_amp"]())(csi, scene.array, scene.grid)
@@ -74,13 +74,13 @@ def test_non_finite_state_ends_the_run_of_that_scene_alone() -> None:
         torch.testing.assert_close(estimate.tx_phase[index], whole.tx_phase[index])
 
 
-def test_known_noise_is_asked_for_in_one_line() -> None:
+def test_missing_noise_variance_is_reported_in_one_line() -> None:
     scene, csi = draw(TOY, 1, torch.Generator().manual_seed(4))
     with pytest.raises(ValueError, match="known_noise needs CSI with a noise variance, got CSI without one"):
         AlternatingEstimator(PRESETS["og_amp_paper"]())(replace(csi, noise_variance=None), scene.array, scene.grid)
 
 
-def test_history_tells_of_convergence() -> None:
+def test_history_shows_convergence() -> None:
     scene, csi = draw(TOY, 2, torch.Generator().manual_seed(5))
     estimate = AlternatingEstimator(PRESETS["og_amp"]())(csi, scene.array, scene.grid)
     residual = estimate.history.residual
@@ -90,7 +90,7 @@ def test_history_tells_of_convergence() -> None:
 
 
 def imaging_problem(offset: tuple[float, float]) -> tuple:
-    """One scatterer at `offset` [m] from the middle of the centre pixel, no noise to speak of, perfect phases."""
+    """One scatterer at `offset` [m] from the centre of the middle pixel, negligible noise, known phases."""
     scenario = Scenario(n_tx=12, n_rx=12, pixels=(5, 5), sparsity=0.04, phase_std=0.0, snr_db=60)
     scene, _ = draw(scenario, 1, torch.Generator().manual_seed(6))
     scene = replace(scene, position=torch.tensor([[offset]], dtype=torch.float64))
@@ -104,7 +104,7 @@ def imaging_problem(offset: tuple[float, float]) -> tuple:
 
 @pytest.mark.parametrize("offset", [(0.08, -0.07), (-0.06, 0.09), (0.0, 0.0)])
 def test_search_expands_the_pixel_within_reach_of_its_scatterer(offset: tuple[float, float]) -> None:
-    """Three positions per axis lie a third of a pixel apart, so none is further than a sixth of it along an axis."""
+    """Three positions per axis are a third of a pixel apart: the nearest is at most a sixth of a pixel away."""
     state, problem, observation, _, settings = imaging_problem(offset)
     searched = iteration.search(state, problem, observation, settings)
     distance = (searched.offset[0, 12] - torch.tensor(offset)).abs().max()
@@ -112,7 +112,7 @@ def test_search_expands_the_pixel_within_reach_of_its_scatterer(offset: tuple[fl
 
 
 def test_recentring_moves_the_offset_from_the_coefficients_to_the_expansion() -> None:
-    """The predicted CSI stays but for the error of the expansion; taken twice, the offset would change it tenfold."""
+    """The predicted CSI changes by the expansion error only; an offset counted twice would change it ten times more."""
     state, problem, _, parameters, settings = imaging_problem((0.0, 0.0))
     for shift in (4e-3, 2e-3):
         mean = torch.zeros_like(state.messages.posterior.mean)
@@ -174,7 +174,7 @@ def test_amplitude_adapts_to_the_active_pixels() -> None:
 
 
 def test_a_block_that_diverges_is_undone() -> None:
-    """Without damping message passing diverges; the state before the block stays, momentum at rest."""
+    """Without damping message passing diverges; the state before the block is kept, with zero momentum."""
     scene, csi = draw(TOY, 3, torch.Generator().manual_seed(8))
     tame = PRESETS["og_amp"]()
     problem = pose_problem(csi, scene.array, scene.grid, tame)

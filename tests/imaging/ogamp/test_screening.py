@@ -1,4 +1,4 @@
-"""Screening: which positions stay in play, and imaging on them."""
+"""Screening: the choice of candidates, and imaging on them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_peaks_are_the_local_maxima_one_by_one() -> None:
         torch.testing.assert_close(found, torch.tensor(expected[:42]).to(found), rtol=1e-4, atol=0)
 
 
-def test_screening_keeps_what_is_active_and_what_it_predicts() -> None:
+def test_screening_keeps_active_candidates_and_their_prediction() -> None:
     _, problem, search_grid = with_grid(PLANE, 3, seed=2)
     state = after(problem, search_grid, 1)
     posterior = state.imaging.messages.posterior
@@ -87,20 +87,20 @@ def test_screening_keeps_what_is_active_and_what_it_predicts() -> None:
             assert torch.equal(now[same], one)
 
 
-def test_scatterers_are_found_wherever_they_lie_in_their_pixels() -> None:
-    """In all but a few scenes: one start may end in a trap, which is what restarts are for."""
+def test_scatterers_are_found_anywhere_in_their_pixels() -> None:
+    """In all but a few scenes: a single start may end in a local minimum."""
     hits = 0
     for scenario, seed in ((PLANE, 3), (replace(PLANE, pixel=0.5), 4), (SPACE, 5)):
         scene, problem, search_grid = with_grid(scenario, 4, seed)
         sources = screening.active_sources(after(problem, search_grid, 6))
         for index in range(4):
             distance = distances(scene.position[index], sources.position[index, sources.used[index]])
-            near = distance < 0.1 * problem.array.wavelength[index]  # alternation is still on its way along the valley
+            near = distance < 0.1 * problem.array.wavelength[index]  # alternation has not converged yet
             hits += bool(near.any(1).all())
     assert hits >= 10
 
 
-def test_a_step_that_is_not_finite_is_not_taken() -> None:
+def test_a_non_finite_step_is_refused() -> None:
     _, problem, search_grid = with_grid(PLANE, 2, seed=6)
     state = start(problem, search_grid)
     observation = alternating.observe(problem, state.phases)

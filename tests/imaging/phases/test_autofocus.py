@@ -1,4 +1,4 @@
-"""Autofocus: sharpness climbs, and right phases come out of none."""
+"""Autofocus raises the sharpness, and recovers unknown phases."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def node_phases(tx: torch.Tensor, rx: torch.Tensor) -> NodePhases:
     return NodePhases(tx[..., None], rx[..., None], 0 * tx[..., None], 0 * rx[..., None])
 
 
-def test_atlas_leaves_no_point_further_than_its_spacing():
+def test_search_grid_covers_the_region_within_its_spacing():
     scene, problem, _ = drawn(SMALL, 1, seed=0)
     search_grid = problem.search_grid(spacing=0.25)
     points = scene.grid.centre[0, :5] + 0.1 * (2 * torch.rand(5, 2, generator=torch.Generator().manual_seed(9)) - 1)
@@ -40,7 +40,7 @@ def test_atlas_leaves_no_point_further_than_its_spacing():
     assert float(nearest.max()) <= half_diagonal
 
 
-def test_back_projection_and_channel_are_adjoint_and_a_node_on_a_position_makes_no_echo():
+def test_back_projection_and_channel_are_adjoint_also_with_a_node_on_a_position():
     _, problem, _ = drawn(SMALL, 2, seed=1)
     tx = problem.array.tx.clone()
     tx[0, 0] = problem.search_grid(0.35).position[0, 7]
@@ -56,7 +56,7 @@ def test_back_projection_and_channel_are_adjoint_and_a_node_on_a_position_makes_
 
 
 def test_sharpness_never_falls():
-    """What convexity promises for a plain step, from wherever it starts."""
+    """Convexity guarantees this for a plain step from any start."""
     _, problem, search_grid = drawn(SMALL, 4, seed=3)
     phases = NodePhases.zero(problem.link, 1)
     last = autofocus.sharpness(autofocus.image_of(problem, phases, search_grid))
@@ -67,8 +67,8 @@ def test_sharpness_never_falls():
         last = sharp
 
 
-def test_unknown_phases_come_out():
-    """Uniform node phases: after focusing, the image is as sharp as at the true ones, as it may shift as a whole."""
+def test_autofocus_recovers_unknown_phases():
+    """From uniform phases the image becomes as sharp as at the true phases; it may shift as a whole."""
     scene, problem, search_grid = drawn(SMALL, 8, seed=4)
     zero = NodePhases.zero(problem.link, 1)
     phases, gain = autofocus.focus(problem, zero, search_grid, AutofocusSettings())
@@ -80,8 +80,8 @@ def test_unknown_phases_come_out():
     torch.testing.assert_close(gain, sharp / start)
 
 
-def test_line_of_sight_tells_the_phases_it_can():
-    """Uniform phases, and a line of sight on some links: the image is of the others, and agrees with it."""
+def test_line_of_sight_and_image_are_focused_together():
+    """Uniform phases, and a line of sight on some links: the other links make the image, and both agree."""
     scene, csi = draw(replace(SMALL, n_tx=20, n_rx=20, los=True), 6, torch.Generator().manual_seed(5))
     some = torch.rand(csi.los.shape, generator=torch.Generator().manual_seed(6)) < 0.3
     rotation = link_phasor(scene.tx_phase, scene.rx_phase).conj()

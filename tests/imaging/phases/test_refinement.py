@@ -1,4 +1,4 @@
-"""Synchronisation refinement: the paper's projection, and the maximum-likelihood alignment."""
+"""Synchronisation refinement: the projection of the paper, and maximum-likelihood alignment."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_phase_step_scales_the_correction_and_momentum_repeats_the_last_move() -
         torch.testing.assert_close(turned, 2 * math.pi * (turned / (2 * math.pi)).round())
 
 
-def test_settings_refuse_what_makes_no_sense() -> None:
+def test_settings_are_checked() -> None:
     with pytest.raises(ValueError, match="method must be one of least_squares, alignment, got 'magic'"):
         SynchronisationSettings(method="magic")
     with pytest.raises(ValueError, match=r'method must be "alignment" for node phases with a delay, got "least_sq'):

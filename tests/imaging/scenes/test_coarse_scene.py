@@ -1,4 +1,4 @@
-"""What is handed on after coarse synchronisation: a scene and CSI that belong together."""
+"""Scene and CSI after coarse synchronisation are consistent."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def test_phases_that_are_left_explain_the_csi_down_to_the_noise(generator):
-    """Signs, subcarriers and the line of sight: any of them wrong leaves far more than the noise."""
+def test_residual_phases_fit_the_csi_to_the_noise(generator):
+    """A wrong sign, subcarrier or line of sight would leave a residual far above the noise."""
     scene, csi = draw(SCENARIO, 6, generator)
     assert scene.array.frequency[0].tolist() == [1e9, 1e9 + 120e3]
     left = (csi.value - noise_free_csi(scene)).abs().square().mean((1, 2, 3)) / scene.noise_variance
@@ -30,8 +30,8 @@ def test_phases_that_are_left_explain_the_csi_down_to_the_noise(generator):
     assert torch.equal(csi.los_trusted, scene.los)
 
 
-def test_noise_is_that_of_the_measurement(generator):
-    """Taking phases out turns the noise, but neither mends nor worsens it."""
+def test_synchronisation_does_not_change_the_noise(generator):
+    """Removing phases rotates the noise, but does not change its power."""
     wide = draw_scene(SCENARIO, 1, generator)
     middle = slice(SCENARIO.n_band // 2, SCENARIO.n_band // 2 + 2)
     noise = (measure(wide, generator).value - noise_free_csi(wide))[..., middle]
@@ -39,8 +39,8 @@ def test_noise_is_that_of_the_measurement(generator):
     torch.testing.assert_close((csi.value - noise_free_csi(scene)).abs(), noise.abs(), rtol=1e-5, atol=1e-9)
 
 
-def test_most_of_the_phase_error_is_gone(generator):
-    """Uniform phases before; after, less than half of what Section VI assumes, and the same on both subcarriers."""
+def test_coarse_synchronisation_removes_most_of_the_phase_error(generator):
+    """From uniform phases to less than half of the errors of Section VI, the same on both subcarriers."""
     scene, _ = draw(replace(SCENARIO, n_tx=30, n_rx=30), 4, generator)
     phase = link_phase(scene.tx_phase, scene.rx_phase)
     error = link_phase_error(torch.zeros_like(phase), phase, scene.link)
@@ -49,7 +49,7 @@ def test_most_of_the_phase_error_is_gone(generator):
     assert error.abs().max() > 0.01
 
 
-def test_nodes_without_a_line_of_sight_keep_a_phase_of_their_own_but_one_for_all_subcarriers(generator):
+def test_nodes_without_a_line_of_sight_keep_one_arbitrary_phase(generator):
     scene, _ = draw(replace(SCENARIO, n_tx=20, n_rx=20, blocked_los=0.92), 6, generator)
     without = isolated_nodes(scene.los)
     assert without.sum() > 10
@@ -61,8 +61,8 @@ def test_nodes_without_a_line_of_sight_keep_a_phase_of_their_own_but_one_for_all
     assert (apart * common.conj()).angle()[without].abs().max() < 0.05
 
 
-def test_subtracted_line_of_sight_leaks_by_the_phases_that_are_left(generator):
-    """(29): what stays beside scattering and noise is (exp(-j dPhi) - 1) h_LOS, and the CSI does not tell of it."""
+def test_subtracted_line_of_sight_leaks_by_the_residual_phases(generator):
+    """(29): the CSI keeps the leakage (exp(-j dPhi) - 1) h_LOS, and does not mark it as a line of sight."""
     kept_scene, kept = draw(SCENARIO, 3, generator)
     scene, csi = draw(replace(SCENARIO, subtract_los=True), 3, torch.Generator().manual_seed(0))
     assert not scene.los.any()
@@ -76,7 +76,7 @@ def test_subtracted_line_of_sight_leaks_by_the_phases_that_are_left(generator):
     assert leakage.abs().square().mean() > 0.01 * scattered
 
 
-def test_common_phase_is_taken_from_all_nodes_alike(generator):
+def test_common_phase_is_the_mean_of_the_nodes(generator):
     scene = draw_scene(replace(SCENARIO, bandwidth=None, phase_model="uniform"), 2, generator)
     common = torch.tensor([2.0, -1.0], dtype=torch.float64)[:, None, None]
     before = without_common_phase(scene.tx_phase, scene.rx_phase, scene.los)

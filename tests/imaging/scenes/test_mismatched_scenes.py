@@ -1,4 +1,4 @@
-"""Mismatches: the CSI is that of other scenes than told, by as much as is said."""
+"""Mismatches: the CSI differs from that of the assumed scenes by the stated amount."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VOLUME = Scenario(n_tx=4, n_rx=4, pixels=(5, 5, 5), node_radius=(1.0, 1.5), spar
 
 
 def other_scene(scenario: Scenario, name: str, batch: int) -> tuple[Scene, Scene]:
-    """Scenes as they are told, and as they are."""
+    """Assumed scenes, and the scenes that are measured."""
     generator = torch.Generator().manual_seed(0)
     scene = draw_scene(scenario, batch, generator)
     return scene, mismatched(scene, MISMATCHES[name], generator)
@@ -48,18 +48,18 @@ def test_amplitudes_fall_by_another_power_of_the_distance() -> None:
     torch.testing.assert_close(ratio, expected[..., None].expand(-1, -1, -1, 2).to(ratio))
 
 
-def test_displaced_nodes_turn_the_phases_of_paths() -> None:
+def test_displaced_nodes_rotate_the_phases_of_paths() -> None:
     """A path is longer by two independent errors along it: E |1 - exp(j k (a + b))|^2 = 2 (1 - exp(-k^2 sigma^2))."""
     scene, other = other_scene(ONE, "node positions", 400)
-    told, found = noise_free_csi(scene), noise_free_csi(other)
+    assumed, found = noise_free_csi(scene), noise_free_csi(other)
     wavenumber = 2 * math.pi / float(scene.array.wavelength[0])
     expected = 2 * (1 - math.exp(-((wavenumber * NODE_ERROR) ** 2)))
-    missed = (found / told - 1).abs().square().mean()
+    missed = (found / assumed - 1).abs().square().mean()
     assert float(missed) == pytest.approx(expected, rel=0.04)
 
 
 @pytest.mark.parametrize("scenario", [MANY, VOLUME, ONE], ids=["plane", "volume", "one"])
-def test_every_fifth_scatterer_shares_its_pixel_with_one_that_is_apart(scenario: Scenario) -> None:
+def test_every_fifth_scatterer_has_a_neighbour_in_its_pixel(scenario: Scenario) -> None:
     scene, other = other_scene(scenario, "two in a pixel", 50)
     n_scatterers = scene.position.shape[1]
     assert torch.equal(other.position[:, :n_scatterers], scene.position)
@@ -72,26 +72,26 @@ def test_every_fifth_scatterer_shares_its_pixel_with_one_that_is_apart(scenario:
         (position[:, :, None] - scene.grid.centre[:, None]).norm(dim=-1).argmin(-1) for position in (first, second)
     ]
     assert torch.equal(*pixels)
-    # what is added is the echo of the second, as strong as the first
+    # the neighbour adds an echo as strong as that of the first
     added = nlos_channel(scene.array, second, scene.reflectivity[:, ::5])
     difference = noise_free_csi(other) - noise_free_csi(scene)
     torch.testing.assert_close(mean_power(difference), mean_power(added))
 
 
-def test_pixels_that_are_too_small_for_two_are_refused() -> None:
+def test_pixels_too_small_for_two_scatterers_are_refused() -> None:
     with pytest.raises(ValueError, match=r"pixels must hold two scatterers 0.06 m apart, got pixels of 0.02 m"):
         other_scene(replace(MANY, pixel=0.02), "two in a pixel", 1)
 
 
 @pytest.mark.parametrize("name", MISMATCHES)
-def test_signal_to_noise_ratio_stays(name: str) -> None:
+def test_signal_to_noise_ratio_is_kept(name: str) -> None:
     _, other = other_scene(MANY, name, 4)
     ratio = mean_power(noise_free_csi(other)) / other.noise_variance
     torch.testing.assert_close(10 * ratio.log10(), torch.full_like(ratio, MANY.snr_db))
 
 
 @pytest.mark.parametrize("name", MISMATCHES)
-def test_they_are_made_of_the_scenes_that_estimators_are_judged_on(name: str, tmp_path) -> None:
+def test_mismatches_use_the_scenes_of_the_evaluation(name: str, tmp_path) -> None:
     ((scene, _),) = evaluation_scenes(MANY, 3, 3, seed=2, dtype=torch.float64)
     found = list(mismatched_scenes(MANY, MISMATCHES[name], 3, seed=2, dtype=torch.float64))
     again = list(mismatched_scenes(MANY, MISMATCHES[name], 1, seed=2, dtype=torch.float64))
@@ -100,7 +100,7 @@ def test_they_are_made_of_the_scenes_that_estimators_are_judged_on(name: str, tm
     for index, (other, csi) in enumerate(found):
         noise = csi.value - noise_free_csi(other)
         assert float(mean_power(noise) / other.noise_variance) == pytest.approx(1, abs=4 / math.sqrt(noise.numel()))
-        # a file of it holds what is told
+        # its CSI file holds the assumed nodes
         save_csi(tmp_path / "scene.npz", other, csi)
         file = load_csi(tmp_path / "scene.npz")
         assert torch.equal(file.array.tx[0], scene.array.tx[index])
@@ -109,13 +109,13 @@ def test_they_are_made_of_the_scenes_that_estimators_are_judged_on(name: str, tm
         assert torch.equal(file.truth.position, other.position)
 
 
-def test_line_of_sight_is_told_from_the_nodes_as_told() -> None:
+def test_assumed_line_of_sight_uses_the_assumed_nodes() -> None:
     generator = torch.Generator().manual_seed(0)
     scene = draw_scene(replace(MANY, los=True), 2, generator)
-    told = measure(scene, torch.Generator().manual_seed(1))
+    assumed = measure(scene, torch.Generator().manual_seed(1))
     csi = measure(mismatched(scene, MISMATCHES["node positions"], generator), torch.Generator().manual_seed(1))
-    assert torch.equal(csi.los_channel, told.los_channel)
-    assert not torch.allclose(csi.value, told.value)
+    assert torch.equal(csi.los_channel, assumed.los_channel)
+    assert not torch.allclose(csi.value, assumed.value)
 
 
 def test_band_is_refused_at_once() -> None:

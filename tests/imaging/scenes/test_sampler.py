@@ -1,4 +1,4 @@
-"""What is drawn follows the scenario."""
+"""Draws follow the distributions of the scenario."""
 
 from __future__ import annotations
 
@@ -69,20 +69,20 @@ def test_residual_phase_is_the_same_on_all_subcarriers(generator):
     assert link.std() == pytest.approx(0.5, rel=4 / math.sqrt(2 * 400))
 
 
-def test_no_synchronisation_at_all(generator):
+def test_uniform_phases_without_synchronisation(generator):
     scene = draw_scene(Scenario(phase_model="uniform", sparsity=0.0), 100, generator)
     phases = torch.cat([scene.tx_phase, scene.rx_phase], 1)[..., 0].flatten()
     assert abs(torch.exp(1j * phases).mean()) < 4 / math.sqrt(len(phases))
 
 
-def test_blocked_nodes_are_the_asked_share_of_all(generator):
+def test_share_of_blocked_nodes(generator):
     scene = draw_scene(Scenario(n_tx=20, phase_model="blocked", phase_std=0.0, sparsity=0.0), 200, generator)
     blocked = torch.cat([scene.tx_phase, scene.rx_phase], 1)[..., 0] != 0
     assert torch.all(blocked.sum(-1) == 15)  # 30 % of 50 nodes, the others have no phase error here
     assert blocked[:, :20].double().mean() == pytest.approx(0.3, abs=0.03)
 
 
-def test_missing_links_leave_one_network(generator):
+def test_links_form_one_connected_network(generator):
     scene = draw_scene(Scenario(n_tx=4, n_rx=4, missing_links=0.5), 400, generator)
     assert torch.all(is_connected(scene.link))
     assert torch.all(scene.link.sum((-2, -1)) == 8)
@@ -90,7 +90,7 @@ def test_missing_links_leave_one_network(generator):
     assert (share - 0.5).abs().max() < 4 * 0.5 / math.sqrt(400)
 
 
-def test_network_that_is_never_connected_ends(generator):
+def test_a_network_that_is_never_connected_is_an_error(generator):
     with pytest.raises(InputError, match=r"no connected network in 1000 draws with missing_links = 0\.93"):
         draw_scene(Scenario(missing_links=0.93), 1, generator)
 
@@ -102,7 +102,7 @@ def test_line_of_sight_on_measured_links(generator):
     assert not draw_scene(Scenario(), 1, generator).los.any()
 
 
-def test_blocked_lines_of_sight_are_the_asked_share_of_all_links(generator):
+def test_share_of_blocked_lines_of_sight(generator):
     scene = draw_scene(Scenario(n_tx=5, n_rx=8, los=True, blocked_los=0.3), 400, generator)
     assert torch.all(scene.los.sum((-2, -1)) == 28)
     assert scene.link.all()
@@ -117,8 +117,8 @@ def test_band_lies_around_the_carrier(generator):
     assert torch.all(scene.array.carrier_frequency == 1e9)
 
 
-def test_clocks_turn_evenly_over_the_band_and_anyhow(generator):
-    """(4)-(5): a node turns by 2 pi df dt per subcarrier, which is uniform, as is its phase on each of them."""
+def test_clock_phases_are_linear_over_the_band_and_uniform(generator):
+    """(4)-(5): the phase of a node changes by 2 pi df dt per subcarrier; both are uniformly distributed."""
     scenario = Scenario(n_tx=20, n_rx=20, phase_model="clocks", los=True, bandwidth=1.2e6, sparsity=0.0)
     scene = draw_scene(scenario, 100, generator)
     phase = torch.cat([scene.tx_phase, scene.rx_phase], 1)

@@ -1,4 +1,4 @@
-"""Scenarios and mixtures refuse what cannot be drawn, and a mixture draws what it says."""
+"""Scenarios and mixtures check their values, and a mixture draws within its ranges."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_mixture_draws_within_its_ranges():
     assert {scenario.snr_db for scenario in volume} == {25.0}
 
 
-def test_order_of_ranges_changes_nothing():
+def test_order_of_ranges_has_no_effect():
     ranges = {"snr_db": (0, 20), "side": (3, 9), "nodes": (4, 20)}
     forward = Component(Scenario(), ranges=ranges).draw_scenario(torch.Generator().manual_seed(5))
     backward = Component(Scenario(), ranges=dict(reversed(ranges.items()))).draw_scenario(

@@ -1,4 +1,4 @@
-"""What each part of a network is worth: the same weights with one part changed, on the same scenes."""
+"""Ablation: evaluate variants of a network that differ in one part, with the same weights, on the same scenes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Options(EvaluationSettings):
 
 
 def kinds(system: System) -> Mapping[str, type]:
-    """What the system decides."""
+    """The options that depend on the system."""
     return {"scenario": system.scenario_kind}
 
 
@@ -43,7 +43,7 @@ def run(system: System, options: Options, console: Console) -> None:
 
 
 def variants(network: UnfoldedOGAMP) -> dict[str, UnfoldedOGAMP]:
-    """The network, the analytic one of the same layers, and the network with each part off or cut in turn."""
+    """The network, the untrained network of the same layers, and variants with one part removed or reduced."""
     settings = network.settings
     changed = {
         "all": settings,
@@ -65,12 +65,12 @@ def variants(network: UnfoldedOGAMP) -> dict[str, UnfoldedOGAMP]:
 
 
 def of_blocks(settings: NetworkSettings, count: int) -> NetworkSettings:
-    """The settings with `count` blocks, the first exit not after the last one."""
+    """The settings with `count` blocks; the first exit is at most the last block."""
     return replace(settings, blocks=count, first_exit=min(settings.first_exit, count))
 
 
 def with_settings(network: UnfoldedOGAMP, settings: NetworkSettings) -> UnfoldedOGAMP:
-    """A network of other settings with the weights of all layers that the two have in common."""
+    """A network of other settings with the weights of all common layers."""
     other = UnfoldedOGAMP(settings)
     weights = network.state_dict()
     other.load_state_dict({name: weights[name] for name in other.state_dict()})

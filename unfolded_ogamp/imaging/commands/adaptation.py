@@ -51,7 +51,7 @@ class Options(Settings):
 
 
 def kinds(system: System) -> Mapping[str, type]:
-    """What the system decides."""
+    """The options that depend on the system."""
     return {"scenario": system.scenario_kind}
 
 

@@ -49,7 +49,7 @@ class Options(EvaluationSettings):
 
 
 def kinds(system: System) -> Mapping[str, type]:
-    """What the system decides."""
+    """The options that depend on the system."""
     return {"scenario": system.scenario_kind}
 
 
