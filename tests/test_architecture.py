@@ -54,13 +54,13 @@ IMAGING: dict[str, set[str]] = {
     "greedy": FITTED,
     "baselines": FITTED | {"ogamp"},
     "network": FITTED | {"subcarriers", "ogamp", "greedy"},
-    "catalogue": {"estimate", "ogamp", "greedy", "baselines"},
+    "catalogue": {"estimate", "ogamp", "greedy", "baselines", "network"},
     "checks": {"files", "greedy"},
     "figures": {"estimate", "score", "measured"},
     "report": {"estimate", "files", "figures", "mismatch"},
     "study": {"estimate", "scenes", "score", "figures", "ogamp", "greedy", "network"},
     "commands": FITTED
-    | {"scenes", "files", "score", "measured", "ogamp", "greedy", "network", "checks"}
+    | {"scenes", "files", "score", "measured", "ogamp", "greedy", "network", "checks", "catalogue"}
     | {"figures", "report"},
     "system": {"estimate", "catalogue", "files", "figures", "network", "report", "scenes", "score", "study"},
     "__init__": {"estimate", "files", "figures", "greedy", "network", "ogamp", "scenes"},  # the public names

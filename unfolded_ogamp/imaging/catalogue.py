@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.imaging.baselines import BASELINES, build_baseline
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
+from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
+from unfolded_ogamp.pretrained import SHIPPED, load_pretrained
 
 BENCHMARK_EXTRA = ("pylops", "pyproximal")
 
@@ -48,3 +51,14 @@ CLASSIC: dict[str, Callable[..., Estimator]] = {
     "greedy": lambda: GreedyEstimator(),
     **{name: partial(baseline, name) for name in BASELINES},
 }
+
+
+def load_network(folder: Path | None) -> UnfoldedOGAMP:
+    """The network of a folder; None loads the shipped one.
+
+    Raises:
+        PretrainedError: if the folder holds no network of imaging.
+    """
+    network = load_pretrained(SHIPPED if folder is None else folder, UnfoldedOGAMP.system)
+    assert isinstance(network, UnfoldedOGAMP)
+    return network

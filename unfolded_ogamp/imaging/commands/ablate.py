@@ -11,7 +11,7 @@ from rich.console import Console
 
 from unfolded_ogamp.commands.evaluate import EvaluationSettings, drawn, run_evaluation
 from unfolded_ogamp.commands.running import optional_path, set_threads
-from unfolded_ogamp.imaging.network.load import load_network
+from unfolded_ogamp.imaging.catalogue import load_network
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.settings import at_least

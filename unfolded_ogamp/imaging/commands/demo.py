@@ -18,10 +18,10 @@ from unfolded_ogamp.commands.running import make_folder, optional_path, show
 from unfolded_ogamp.evaluation.compare import Row, Summary, summarise
 from unfolded_ogamp.evaluation.report import screen_table
 from unfolded_ogamp.files import written_at_once
+from unfolded_ogamp.imaging.catalogue import load_network
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.figures.comparison import comparison_figure
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
-from unfolded_ogamp.imaging.network.load import load_network
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
