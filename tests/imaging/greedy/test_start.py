@@ -42,5 +42,5 @@ def test_beside_rough_targets_a_point_needs_a_large_share_of_the_residual(share:
     *_, problem, truth = pose_scene(scene, replace(csi, value=csi.value + speckle * turn))
     extended = replace(Correction.none(problem), extended=torch.ones(2, dtype=torch.bool))
     state = rounds.all_running(correction.refit(evaluate(truth, problem, extended), problem))
-    kept = start.confirm(state, problem, SETTINGS).model.sources
+    kept = start.prune_by_jackknife(state, problem, SETTINGS).model.sources
     assert kept.used.sum(1).tolist() == [3 if stays else 2] * 2
