@@ -175,6 +175,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(tmp_path_factory.mktemp("run"), epochs=2)
 
 
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the run goes on in another folder
 def test_interrupted_and_resumed_training_ends_bit_for_bit_where_the_whole_one_does(
     checkpoint: Path, tmp_path: Path
 ) -> None:

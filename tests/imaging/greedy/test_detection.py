@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from problems import modelled, posed
+from problems import modelled, pose_scene, posed
+from scipy.stats import binom
 
 from unfolded_ogamp.imaging.greedy import detection
 from unfolded_ogamp.imaging.greedy.settings import DetectionSettings
+from unfolded_ogamp.imaging.model import Model, evaluate
 from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.imaging.scenes.sampler import draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.imaging.sources import Sources, remove
+from unfolded_ogamp.physics import measure
 
 SETTINGS = DetectionSettings()
 SCENARIO = Scenario(n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.04, snr_db=40.0)
@@ -87,3 +92,76 @@ def test_sources_below_the_threshold_or_outside_the_region_are_removed() -> None
             modelled(replace(truth, position=position), problem), problem, SETTINGS
         ).sources.used.sum(1)
         assert found.tolist() == [3 if beyond > 0 else 4] * 4
+
+
+def pair(apart: float, weaker: float) -> tuple[Problem, Sources]:
+    """Two scatterers on searched positions, so many wavelengths apart, the second with this share of the amplitude."""
+    scene = draw_scene(replace(SCENARIO, sparsity=0.02, phase_std=0.0), 4, torch.Generator().manual_seed(3))
+    searched = posed(SCENARIO, 4).problem.search_grid(SETTINGS.spacing).position.double()
+    wanted = apart * scene.array.wavelength[:, None, None] * torch.tensor([[-0.5, 0.0], [0.5, 0.0]])
+    index = torch.cdist(wanted, searched).argmin(2)
+    scene = replace(
+        scene,
+        position=searched.gather(1, index[..., None].expand(-1, -1, 2)),
+        reflectivity=torch.tensor([1.0, weaker], dtype=torch.complex128).expand(4, -1),
+    )
+    *_, problem, truth = pose_scene(scene, measure(scene, torch.Generator().manual_seed(4)), expected_count=1.0)
+    return problem, truth
+
+
+def added(problem: Problem, model: Model, limit: Sequence[int] = (5, 5, 5, 5)) -> Sources:
+    return detection.add(model, problem, problem.search_grid(SETTINGS.spacing), SETTINGS, torch.tensor(limit))
+
+
+def nothing(truth: Sources, problem: Problem) -> Model:
+    return modelled(remove(truth, truth.used), problem)
+
+
+def test_the_strongest_echoes_become_sources_with_their_reflectivity() -> None:
+    problem, truth = pair(apart=2.0, weaker=1.0)
+    found = added(problem, nothing(truth, problem))
+    assert found.used.sum(1).tolist() == [2] * 4
+    distance = torch.cdist(truth.position, found.position)
+    assert float(distance.amin(2).max()) < 1e-6
+    there = found.reflectivity.gather(1, distance.argmin(2))
+    torch.testing.assert_close(there, truth.reflectivity, rtol=0, atol=0.3 * float(truth.reflectivity.abs().max()))
+
+
+def test_a_round_adds_few_echoes_that_cannot_be_sidelobes() -> None:
+    """No more than asked for, none that is much weaker than the strongest one, and none close to another."""
+    problem, truth = pair(apart=2.0, weaker=1.0)
+    assert added(problem, nothing(truth, problem), limit=[1, 2, 3, 0]).used.sum(1).tolist() == [1, 2, 2, 0]
+    problem, truth = pair(apart=2.0, weaker=0.5)
+    assert added(problem, nothing(truth, problem)).used.sum(1).tolist() == [1] * 4
+    problem, truth = pair(apart=0.3, weaker=0.9)
+    assert added(problem, nothing(truth, problem)).used.sum(1).tolist() == [1] * 4
+
+
+def test_next_to_an_extended_target_nothing_is_added() -> None:
+    problem, truth = pair(apart=0.4, weaker=0.9)
+    second = torch.tensor([[False, True]]).expand(4, -1)
+    model = modelled(remove(truth, second), problem)
+    extended = torch.tensor([True, True, False, False])
+    found = added(problem, evaluate(model.sources, problem, replace(model.correction, extended=extended)))
+    new = found.used & (found.position != truth.position[:, :1]).any(2)
+    distance = (found.position - truth.position[:, :1]).norm(dim=2) / problem.array.wavelength[:, None]
+    assert (new & (distance < SETTINGS.extent)).any(1).tolist() == [False, False, True, True]
+
+
+def test_sources_have_half_as_many_unknowns_as_there_are_measurements_at_most() -> None:
+    """D + 2 = 4 real ones each: 16 sources, where 8 x 8 links make 128 measurements; the CSI is that of 17."""
+    few = replace(SCENARIO, n_tx=8, n_rx=8, sparsity=0.17, n_subcarriers=1)
+    *_, problem, truth = posed(few, 4, seed=5, expected_count=1.0)
+    for known in (15, 16):
+        missing = torch.arange(17).expand(4, -1) >= known
+        assert int(added(problem, modelled(remove(truth, missing), problem)).used.sum(1).max()) == 16
+
+
+def test_noise_makes_a_source_as_seldom_as_the_false_alarm_says() -> None:
+    """Searched positions hear the same noise, so that it is less than the bound, but not by far."""
+    settings = replace(SETTINGS, false_alarm=0.5)
+    *_, problem, truth = posed(replace(SCENARIO, snr_db=-60.0), 400, seed=6, expected_count=1.0)
+    model = nothing(truth, problem)
+    one = torch.ones(400, dtype=torch.long)
+    alarms = int(detection.add(model, problem, problem.search_grid(settings.spacing), settings, one).used.sum())
+    assert 0.2 * 200 < alarms < binom.ppf(0.999, 400, 0.5)
