@@ -1,4 +1,4 @@
-"""What adaptation changes is told scene by scene, on scenes that are what their names say."""
+"""Effects of adaptation are measured scene by scene, on scenes with the named mismatches."""
 
 from __future__ import annotations
 
@@ -60,19 +60,19 @@ def test_changes_are_of_the_same_scene() -> None:
     assert "| 202.33 [" in lines[1]
 
 
-def test_scenes_are_told_alike_and_measured_differently() -> None:
+def test_mismatched_scenes_have_equal_assumptions_and_different_csi() -> None:
     study = AdaptationStudy(n_scenes=2, seed=4)
     found = {name: list(batches) for name, batches in mismatches(TINY, study).items()}
     assert list(found) == ["tiny", "tiny, loss exponent", "tiny, node positions", "tiny, two in a pixel"]
     for index in range(2):
         batches = [found[name][index] for name in found]
-        told = batches[0][0].array.tx
-        assert len(told) == 1
-        assert all(torch.equal(scene.assumed_array.tx, told) for scene, _ in batches)
+        assumed = batches[0][0].array.tx
+        assert len(assumed) == 1
+        assert all(torch.equal(scene.assumed_array.tx, assumed) for scene, _ in batches)
         assert len({csi.value.abs().sum().item() for _, csi in batches}) == 4
 
 
-def test_handing_over_is_as_asked() -> None:
+def test_fallback_is_as_chosen() -> None:
     for fallback in (False, True):
         study = AdaptationStudy(n_scenes=1, seed=0, fallback=fallback, adaptation=AdaptationSettings(steps=3))
         found = estimators(small_network(), study)
