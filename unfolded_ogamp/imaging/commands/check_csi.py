@@ -42,9 +42,7 @@ def run_checks(path: Path, console: Console) -> bool:
     """
     try:
         arrays = read_npz(path, [key for key in KEYS if not key.startswith("truth_")])
-        with (
-            warnings.catch_warnings()
-        ):  # a warning about the scale of the line of sight would repeat for every convention
+        with warnings.catch_warnings():  # otherwise the same warning for every convention
             warnings.simplefilter("ignore")
             checks = check_arrays(arrays)
     except ValueError as error:

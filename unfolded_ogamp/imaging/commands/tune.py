@@ -101,7 +101,7 @@ def run(system: System, options: Options, console: Console) -> None:
 
 
 def _with_scale(limits: object) -> object:
-    """Limits of a range, which is linear unless it says otherwise."""
+    """Limits of a range; it is linear by default."""
     return {"log": False, **limits} if isinstance(limits, Mapping) else limits
 
 
