@@ -32,6 +32,7 @@ from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 
 TINY = Scenario(name="tiny", n_tx=8, n_rx=8, pixels=(4, 4), sparsity=0.1)
+STUDY = AdaptationStudy(1, 0, "cpu", fallback=False, adaptation=AdaptationSettings())
 
 
 def rows_of(name: str, chamfer: list[float]) -> list[Row]:
@@ -61,7 +62,7 @@ def test_changes_are_of_the_same_scene() -> None:
 
 
 def test_mismatched_scenes_have_equal_assumptions_and_different_csi() -> None:
-    study = AdaptationStudy(n_scenes=2, seed=4)
+    study = replace(STUDY, n_scenes=2, seed=4)
     found = {name: list(batches) for name, batches in mismatches(TINY, study).items()}
     assert list(found) == ["tiny", "tiny, loss exponent", "tiny, node positions", "tiny, two in a pixel"]
     for index in range(2):
@@ -74,7 +75,7 @@ def test_mismatched_scenes_have_equal_assumptions_and_different_csi() -> None:
 
 def test_fallback_is_as_chosen() -> None:
     for fallback in (False, True):
-        study = AdaptationStudy(n_scenes=1, seed=0, fallback=fallback, adaptation=AdaptationSettings(steps=3))
+        study = replace(STUDY, fallback=fallback, adaptation=AdaptationSettings(steps=3))
         found = estimators(small_network(), study)
         assert found[NETWORK].settings.fallback is fallback
         assert found[ADAPTED].network is found[NETWORK]
@@ -83,7 +84,7 @@ def test_fallback_is_as_chosen() -> None:
 
 def test_band_is_refused_in_one_line() -> None:
     with pytest.raises(InputError, match="scenario wide: a mismatch needs a scenario without bandwidth"):
-        mismatches(replace(TINY, name="wide", los=True, bandwidth=1e8), AdaptationStudy(n_scenes=1, seed=0))
+        mismatches(replace(TINY, name="wide", los=True, bandwidth=1e8), STUDY)
 
 
 def test_tables_and_files_from_the_command_line(tmp_path, monkeypatch, capfd) -> None:
