@@ -90,7 +90,7 @@ RUN = [
 WRONG = {
     "ablate": [*SCENARIO, *EVALUATION, *THREADS, *NETWORK, *OUTPUT],
     "adaptation": [
-        *(*SCENARIO, *SCENES, *THREADS, *NETWORK, *OUTPUT, "device=moon", "hand_over=3", "adaptation=3"),
+        *(*SCENARIO, *SCENES, *THREADS, *NETWORK, *OUTPUT, "device=moon", "fallback=3", "adaptation=3"),
         *("adaptation.steps=0", "adaptation.learning_rate=0", "adaptation.moon=1", "scenario=end_to_end"),
     ],
     "check_csi": [f"input={{}}/{name}" for name in ("none.npz", "empty.npz", "text.npz", "empty", "big.npy")],

@@ -1,1 +1,1 @@
-"""What the scripts do, apart from reading their configuration. Needs `rich` and `matplotlib`."""
+"""The commands behind the scripts. Needs `rich` and `matplotlib`."""

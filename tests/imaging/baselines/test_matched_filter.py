@@ -26,7 +26,7 @@ def test_peak_is_at_the_scatterer():
     problem = geometry()
     wavelength = float(problem.array.wavelength)
     points, observation = scattering(problem, ALONE)
-    image, matched = Points.nothing(problem), MatchedFilter()
+    image, matched = Points.at_pixel_centres(problem), MatchedFilter()
     errors = []
     for search in (True, False, False, False, False):
         image = matched.image(problem, observation, image, search)
@@ -40,9 +40,9 @@ def test_peak_is_at_the_scatterer():
 def test_only_local_maxima_above_the_threshold_are_found():
     problem = geometry()
     _, observation = scattering(problem, torch.tensor([[-0.5, 0.4], [0.6, 0.1]], dtype=torch.float64))
-    image = MatchedFilter(threshold=60.0).image(problem, observation, Points.nothing(problem), search=True)
+    image = MatchedFilter(threshold=60.0).image(problem, observation, Points.at_pixel_centres(problem), search=True)
     assert image.position.shape[1] == 2
-    none = MatchedFilter(threshold=1e6).image(problem, observation, Points.nothing(problem), search=True)
+    none = MatchedFilter(threshold=1e6).image(problem, observation, Points.at_pixel_centres(problem), search=True)
     assert none.position.shape[1] == 0
 
 

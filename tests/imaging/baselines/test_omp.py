@@ -22,7 +22,7 @@ def test_scatterers_on_the_dictionary_are_exact():
     position = fine_positions(problem.grid, problem.array.wavelength, pursuit.spacing)
     points, observation = scattering(problem, position[0, ON_GRID])
     assert sorted(pursuit.pursue(position, problem, observation)) == ON_GRID
-    image = pursuit.image(problem, observation, Points.nothing(problem), search=True)
+    image = pursuit.image(problem, observation, Points.at_pixel_centres(problem), search=True)
     order = torch.cdist(points.position[0], image.position[0]).argmin(1)
     torch.testing.assert_close(image.position[:, order], points.position, rtol=0, atol=1e-6)
     torch.testing.assert_close(image.reflectivity[:, order], points.reflectivity, rtol=1e-5, atol=0)
@@ -35,7 +35,7 @@ def test_scatterers_off_the_dictionary_are_found_by_recentring():
     off = 0.02 * torch.rand(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     points, observation = scattering(problem, position + off)
     observation = observation + 0.1 * complex_noise(observation, 3)
-    image = Points.nothing(problem)
+    image = Points.at_pixel_centres(problem)
     counts, errors = [], []
     for _ in range(4):
         image = pursuit.image(problem, observation, image, search=True)

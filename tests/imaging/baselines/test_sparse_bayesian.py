@@ -21,7 +21,7 @@ def noisy_scene(missing: float = 0.0) -> tuple[Problem, Points, torch.Tensor]:
     centre = problem.grid.centre[0]
     off = 0.02 * torch.rand(4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     _, csi = scattering(problem, centre[HELD] + off)
-    return problem, Points.nothing(problem), csi + 0.1 * complex_noise(csi, 2) * problem.link
+    return problem, Points.at_pixel_centres(problem), csi + 0.1 * complex_noise(csi, 2) * problem.link
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.3])
@@ -99,7 +99,7 @@ def test_moving_to_the_offsets_raises_the_evidence():
 def test_without_noise_the_support_is_exact():
     problem = geometry()
     points, csi = scattering(problem, problem.grid.centre[0, HELD])
-    image, bayesian = Points.nothing(problem), SparseBayesian(oversampling=1)
+    image, bayesian = Points.at_pixel_centres(problem), SparseBayesian(oversampling=1)
     for _ in range(3):
         image = bayesian.image(problem, csi, image, search=True)
     assert (image.reflectivity != 0)[0].nonzero()[:, 0].tolist() == HELD
@@ -110,7 +110,7 @@ def test_without_noise_the_support_is_exact():
 @pytest.mark.parametrize("missing", [0.0, 0.3])
 def test_gram_matrix_without_derivatives_is_the_part_of_the_one_with_them(missing):
     problem = geometry(replace(SMALL, missing_links=missing))
-    points = Points.nothing(problem).keep(torch.arange(9))
+    points = Points.at_pixel_centres(problem).keep(torch.arange(9))
     plain, whole = (columns_at(points, problem, derivatives).gram(problem.link) for derivatives in (False, True))
     torch.testing.assert_close(plain, whole[:, :9, :9])
 

@@ -1,4 +1,4 @@
-"""What adaptation changes is told scene by scene, on scenes that are what their names say."""
+"""Effects of adaptation are measured scene by scene, on scenes with the named mismatches."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 
 TINY = Scenario(name="tiny", n_tx=8, n_rx=8, pixels=(4, 4), sparsity=0.1)
+STUDY = AdaptationStudy(1, 0, "cpu", fallback=False, adaptation=AdaptationSettings())
 
 
 def rows_of(name: str, chamfer: list[float]) -> list[Row]:
@@ -60,21 +61,21 @@ def test_changes_are_of_the_same_scene() -> None:
     assert "| 202.33 [" in lines[1]
 
 
-def test_scenes_are_told_alike_and_measured_differently() -> None:
-    study = AdaptationStudy(n_scenes=2, seed=4)
+def test_mismatched_scenes_have_equal_assumptions_and_different_csi() -> None:
+    study = replace(STUDY, n_scenes=2, seed=4)
     found = {name: list(batches) for name, batches in mismatches(TINY, study).items()}
     assert list(found) == ["tiny", "tiny, loss exponent", "tiny, node positions", "tiny, two in a pixel"]
     for index in range(2):
         batches = [found[name][index] for name in found]
-        told = batches[0][0].array.tx
-        assert len(told) == 1
-        assert all(torch.equal(scene.assumed_array.tx, told) for scene, _ in batches)
+        assumed = batches[0][0].array.tx
+        assert len(assumed) == 1
+        assert all(torch.equal(scene.assumed_array.tx, assumed) for scene, _ in batches)
         assert len({csi.value.abs().sum().item() for _, csi in batches}) == 4
 
 
-def test_handing_over_is_as_asked() -> None:
+def test_fallback_is_as_chosen() -> None:
     for fallback in (False, True):
-        study = AdaptationStudy(n_scenes=1, seed=0, fallback=fallback, adaptation=AdaptationSettings(steps=3))
+        study = replace(STUDY, fallback=fallback, adaptation=AdaptationSettings(steps=3))
         found = estimators(small_network(), study)
         assert found[NETWORK].settings.fallback is fallback
         assert found[ADAPTED].network is found[NETWORK]
@@ -83,7 +84,7 @@ def test_handing_over_is_as_asked() -> None:
 
 def test_band_is_refused_in_one_line() -> None:
     with pytest.raises(InputError, match="scenario wide: a mismatch needs a scenario without bandwidth"):
-        mismatches(replace(TINY, name="wide", los=True, bandwidth=1e8), AdaptationStudy(n_scenes=1, seed=0))
+        mismatches(replace(TINY, name="wide", los=True, bandwidth=1e8), STUDY)
 
 
 def test_tables_and_files_from_the_command_line(tmp_path, monkeypatch, capfd) -> None:

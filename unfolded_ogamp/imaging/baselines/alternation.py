@@ -87,7 +87,7 @@ class BaselineEstimator:
 
     def _estimate(self, problem: Problem) -> Estimate:
         settings = self.settings
-        points, phases = Points.nothing(problem), initial_phases(problem)
+        points, phases = Points.at_pixel_centres(problem), initial_phases(problem)
         entries = []
         for number in range(settings.rounds):
             search = number < settings.search_rounds

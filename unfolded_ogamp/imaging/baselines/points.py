@@ -30,7 +30,7 @@ class Points(Record):
     reflectivity: Tensor
 
     @classmethod
-    def nothing(cls, problem: Problem) -> Points:
+    def at_pixel_centres(cls, problem: Problem) -> Points:
         """The pixel centres, with no scatterer at any of them."""
         centre = problem.grid.centre
         return cls(centre, torch.zeros_like(centre[..., 0], dtype=problem.csi.dtype))

@@ -1,4 +1,4 @@
-"""Whether label-free adaptation helps: a network with and without it, on scenes that are not as they are told."""
+"""Evaluate label-free adaptation: a network with and without it, on scenes that violate the model."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def kinds(system: System) -> Mapping[str, type]:
 
 
 def run(system: System, options: Options, console: Console) -> None:
-    """Measure what adaptation changes."""
+    """Measure the effect of adaptation."""
     del system
     set_threads(options.threads)
     study = AdaptationStudy(options.n_scenes, options.seed, options.device, options.fallback, options.adaptation)
@@ -66,12 +66,12 @@ def run(system: System, options: Options, console: Console) -> None:
 
 @dataclass(frozen=True)
 class AdaptationStudy(EvaluationSettings):
-    """An evaluation of adaptation.
+    """Settings of the evaluation.
 
     Attributes:
-        batch_size: what is adapted to is one scene.
-        fallback: whether scenes whose residual exceeds the noise go to the greedy estimator, adapted or not.
-        adaptation: how the network is adapted.
+        batch_size: always 1, because every scene has its own adaptation.
+        fallback: continue with the greedy estimator in scenes whose residual exceeds the noise, adapted or not.
+        adaptation: settings of the adaptation.
     """
 
     batch_size: int = field(default=1, init=False)
@@ -82,10 +82,10 @@ class AdaptationStudy(EvaluationSettings):
 def run_adaptation(
     network: UnfoldedOGAMP, scenario: Scenario, study: AdaptationStudy, output: Path, console: Console
 ) -> list[Row]:
-    """Compare on every mismatch; what an evaluation writes, and tables in `output`/adaptation.md."""
+    """Compare the estimators on every mismatch; write the files of an evaluation and `output`/adaptation.md."""
     scenes = mismatches(scenario, study)
     with warnings.catch_warnings():
-        # that the model does not fit is known here
+        # a misfit is expected here
         warnings.simplefilter("ignore", MismatchWarning)
         rows = run_evaluation(estimators(network, study), scenes, SCORING, study, output, console)
     tables = f"{means_table(rows)}\n{changes_table(rows)}"
@@ -97,10 +97,10 @@ def run_adaptation(
 
 
 def mismatches(scenario: Scenario, study: AdaptationStudy) -> dict[str, Batches]:
-    """The scenes as they are told to be, and what every mismatch makes of them.
+    """The scenes without a mismatch and with every mismatch, by name.
 
     Raises:
-        InputError: if the scenario cannot be mismatched.
+        InputError: if mismatches do not support the scenario.
     """
     try:
         others = {
@@ -113,13 +113,13 @@ def mismatches(scenario: Scenario, study: AdaptationStudy) -> dict[str, Batches]
 
 
 def estimators(network: UnfoldedOGAMP, study: AdaptationStudy) -> dict[str, Estimator]:
-    """The network with and without adaptation, and greedy."""
+    """The network with and without adaptation, and the greedy estimator."""
     one = with_settings(network, replace(network.settings, fallback=study.fallback))
     return {NETWORK: one, ADAPTED: AdaptedEstimator(one, study.adaptation), "greedy": GreedyEstimator()}
 
 
 def means_table(rows: Sequence[Row]) -> str:
-    """Mean and 95 % interval of every metric that counts here."""
+    """Mean and 95 % interval of the metrics in `SHOWN`."""
     lines = []
     for summary in summarise(rows):
         found = ((SCORING.column(metric), summary.statistics[metric]) for metric in SHOWN)
@@ -129,7 +129,7 @@ def means_table(rows: Sequence[Row]) -> str:
 
 
 def changes_table(rows: Sequence[Row]) -> str:
-    """Mean and 95 % interval over scenes of what adaptation adds to a metric, scene by scene."""
+    """Mean and 95 % interval over scenes of the change of a metric by adaptation."""
     found = {(row.scenario, row.estimator, row.scene): row for row in rows}
     lines = []
     for scenes in dict.fromkeys(row.scenario for row in rows):

@@ -1,4 +1,4 @@
-"""The checks of a CSI file as a table."""
+"""Check a CSI file, and print the checks as a table."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ class Options(Settings):
 
 
 def run(system: System, options: Options, console: Console) -> int:
-    """Check a file; 1 if a check fails."""
+    """Check a file; returns the exit status 1 if a check fails."""
     del system
     return 0 if run_checks(Path(options.input), console) else 1
 
 
 def run_checks(path: Path, console: Console) -> bool:
-    """Show the checks of a CSI file; whether none of them fails. Its truth, if it has any, is not read.
+    """Print the checks of a CSI file; returns whether none fails. Its truth, if any, is not read.
 
     Raises:
         CsiFileError: if the file cannot be used.
     """
     try:
         arrays = read_npz(path, [key for key in KEYS if not key.startswith("truth_")])
-        with warnings.catch_warnings():  # about how a line of sight is scaled, for every reading anew
+        with warnings.catch_warnings():  # otherwise the same warning for every convention
             warnings.simplefilter("ignore")
             checks = check_arrays(arrays)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The classic estimators and the network side by side, on one screen and in one picture."""
+"""Demonstration: the classic estimators and the network in one table and one picture."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def kinds(system: System) -> Mapping[str, type]:
 
 
 def run(system: System, options: Options, console: Console) -> None:
-    """Show the demonstration."""
+    """Run the demonstration."""
     del system
     network = load_network(optional_path(options.checkpoint))
     run_demo(network, options.scenario, options.evaluation, Path(options.picture), console)
@@ -84,7 +84,7 @@ def run_demo(
 
 
 def demo_estimators(network: UnfoldedOGAMP) -> dict[str, Estimator]:
-    """The network, what it unfolds after 40 iterations and to convergence, the paper's, and greedy."""
+    """The network, OG-AMP after 40 iterations and to convergence, the estimators of the paper, and greedy."""
     return {
         PAPER: AlternatingEstimator(PRESETS["og_amp_paper"]()),
         ON_CENTRES: AlternatingEstimator(PRESETS["gamp"]()),
@@ -96,7 +96,7 @@ def demo_estimators(network: UnfoldedOGAMP) -> dict[str, Estimator]:
 
 
 def bound_on_average(scenario: Scenario, settings: EvaluationSettings) -> tuple[float, float]:
-    """Mean over the scenes of the joint bound on positions [m] and on link phases [rad], each root mean square."""
+    """Mean over the scenes of the joint bound, root mean square of positions [m] and link phases [rad]."""
     bounds = [
         joint_bound(scene, 0)
         for scene, _ in evaluation_scenes(scenario, settings.n_scenes, 1, settings.seed, torch.float64)

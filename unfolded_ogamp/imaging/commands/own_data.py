@@ -1,4 +1,4 @@
-"""Estimators on CSI files with known truth: one table, and a picture of every estimate."""
+"""Compare estimators on CSI files with known truth: one table, and a picture of every estimate."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ def run(system: System, options: Options, console: Console) -> None:
 def run_own_data(
     folder: Path, names: Sequence[str] | None, estimators: Mapping[str, Estimator], output: Path, console: Console
 ) -> list[MeasuredMetrics]:
-    """Write `output`/own_data.md, and a picture per file and estimator; estimators are shown no truth.
+    """Write `output`/own_data.md, and a picture per file and estimator; estimators do not get the truth.
 
     Args:
-        folder: where the files are.
-        names: file names without `.npz`; None takes all that are there. What is missing or without truth is skipped,
+        folder: folder of the files.
+        names: file names without `.npz`; None takes all files. A missing file, or one without truth, is skipped,
             with a line that says so.
-        estimators: by their names in the table.
+        estimators: estimators by name in the table.
         output: folder to write to.
         console: where the table is shown.
 
     Raises:
-        InputError: if there is nothing to work on, or `output` cannot be written.
+        InputError: if no file can be used, or `output` cannot be written.
     """
     paths = sorted(folder.glob("*.npz")) if names is None else [folder / f"{name}.npz" for name in names]
     lines, results = [], []
@@ -94,7 +94,7 @@ def run_own_data(
 
 
 def _load(path: Path, console: Console) -> CsiFile | None:
-    """The file, or None after a line that says why not."""
+    """The file, or None after printing the reason why it cannot be used."""
     try:
         with warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always")

@@ -1,4 +1,4 @@
-"""Networks that differ in nothing but the scenario they were trained on, each tested on every scenario."""
+"""Transfer: train a network on every scenario with the same recipe, and test each on every scenario."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ UNTRAINED, MIXTURE = "untrained", "mixture"
 
 @dataclass(frozen=True)
 class Recipe(Settings):
-    """What all networks have in common; `run.output` is where they are kept."""
+    """The settings that all networks share; `run.output` is their folder."""
 
     network: NetworkSettings
     loss: LossSettings
@@ -54,11 +54,11 @@ class Recipe(Settings):
         return self.run.epochs * self.data.batches_per_epoch
 
     def module(self) -> UnfoldedModule:
-        """What is trained, from the same weights every time."""
+        """The module to train, with the same initial weights every time."""
         return UnfoldedModule(system("imaging"), self.network, self.loss, self.optimiser, self.data.seed)
 
     def plain(self) -> dict[str, Any]:
-        """As plain values, without the folder, which changes nothing."""
+        """Plain values without the folder, which does not affect the network."""
         values = asdict(self)
         del values["run"]["output"]
         return values
@@ -75,7 +75,7 @@ class Options(EvaluationSettings):
 
 
 def run(handed_in: System, options: Options, console: Console) -> None:
-    """Train the networks that are not there yet, and test all."""
+    """Train the missing networks, and test all."""
     set_threads(options.threads)
     scenarios = [handed_in.scenario(name) for name in options.scenarios]
     run_transfer(scenarios, handed_in.source(options.mixture), options.recipe, options.evaluation, console)
@@ -112,7 +112,7 @@ def run_transfer(
 
 
 def trained_networks(sources: Mapping[str, Scenario | Mixture], recipe: Recipe, console: Console) -> dict[str, Network]:
-    """A network for every source; one that lies in the folder already, of the same recipe and source, is taken."""
+    """A network for every source; a network in the folder with the same recipe and source is reused."""
     folders = {name: Path(recipe.run.output) / name for name in sources}
     origins = {name: _origin(source, recipe) for name, source in sources.items()}
     missing = [name for name in sources if not _is_there(folders[name], origins[name])]
@@ -150,7 +150,7 @@ def _cell(summary: Summary) -> str:
 
 
 def _origin(source: Scenario | Mixture, recipe: Recipe) -> dict[str, Any]:
-    """Source and recipe as a file of JSON gives them back."""
+    """Source and recipe as read back from a JSON file."""
     return dict(json.loads(json.dumps({"source": asdict(source), **recipe.plain()})))
 
 

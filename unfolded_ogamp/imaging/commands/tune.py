@@ -1,4 +1,4 @@
-"""Random search for the settings of an estimator on validation scenes, the same budget for each."""
+"""Random search for the settings of an estimator on validation scenes, with the same budget for all estimators."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from unfolded_ogamp.scenes import SceneDataset
 from unfolded_ogamp.settings import Settings, at_least, require, settings_from_dict
 from unfolded_ogamp.system import System
 
-FAILURE = 10.0  # what a scene that is not a success adds to the score
+FAILURE = 10.0  # weight of the share of failures in the score
 
 
 @dataclass(frozen=True)
 class Range(Settings):
-    """What a setting is drawn from, uniformly or, with `log`, uniformly in its logarithm."""
+    """Range of a setting, drawn uniformly or, with `log`, uniformly in its logarithm."""
 
     low: float
     high: float
@@ -42,7 +42,7 @@ class Range(Settings):
         require(self.low > 0 or not self.log, f"low must be positive with log, got {self.low}")
 
     def at(self, share: float) -> float:
-        """The value that a share in [0, 1] of the way is at."""
+        """The value at a share in [0, 1] of the range."""
         if self.log:
             return self.low * (self.high / self.low) ** share
         return self.low + (self.high - self.low) * share
@@ -53,9 +53,9 @@ class TuningSettings(Settings):
     """The budget of a search.
 
     Attributes:
-        n_draws: draws, besides the estimator as it is.
-        n_scenes: validation scenes, the same ones for all draws.
-        seed: of the draws; the scenes are those of seed 0.
+        n_draws: number of random draws, in addition to the present settings.
+        n_scenes: number of validation scenes, the same for all draws.
+        seed: seed of the draws; the scenes are those of seed 0.
     """
 
     n_draws: Annotated[int, at_least(1)]
@@ -88,7 +88,7 @@ def kinds(system: System) -> Mapping[str, type]:
 
 
 def run(system: System, options: Options, console: Console) -> None:
-    """Search for the settings of one estimator."""
+    """Search the settings of one estimator."""
     if options.estimator not in options.ranges:
         known = ", ".join(options.ranges)
         raise InputError(f"estimator: expected one with ranges, {known}, found {options.estimator!r}")
@@ -101,7 +101,7 @@ def run(system: System, options: Options, console: Console) -> None:
 
 
 def _with_scale(limits: object) -> object:
-    """Limits of a range, which is linear unless it says otherwise."""
+    """Limits of a range; it is linear by default."""
     return {"log": False, **limits} if isinstance(limits, Mapping) else limits
 
 
@@ -112,14 +112,14 @@ def run_tuning(
     settings: TuningSettings,
     console: Console,
 ) -> list[Trial]:
-    """Try the estimator as it is and with `n_draws` random settings; show them, best first.
+    """Evaluate the estimator with its present and with `n_draws` random settings; print them, best first.
 
     Args:
         estimator: a frozen dataclass of settings.
-        ranges: by the path of a field, as in "imager.penalty".
-        scenario: what the scenes are drawn from.
-        settings: the budget.
-        console: where progress and the table go.
+        ranges: ranges by path of the field, as in "imager.penalty".
+        scenario: scenario of the scenes.
+        settings: budget of the search.
+        console: where progress and the table are printed.
     """
     dataset = SceneDataset(scenario, batch_size=1, seed=0, split="validation")
     scenes = [dataset[0, index] for index in range(settings.n_scenes)]
@@ -160,7 +160,7 @@ def score(metrics: Sequence[SceneMetrics]) -> float:
 
 
 def value_at(settings: Any, path: str) -> Any:
-    """The field that a path of names with dots leads to.
+    """The field at a path of names with dots.
 
     Raises:
         InputError: if there is none.
@@ -173,7 +173,7 @@ def value_at(settings: Any, path: str) -> Any:
 
 
 def with_value(settings: Any, path: str, value: float) -> Any:
-    """The same settings with another value at a path.
+    """The settings with another value at a path.
 
     Raises:
         InputError: if the settings do not take it.
@@ -187,7 +187,7 @@ def with_value(settings: Any, path: str, value: float) -> Any:
 
 
 def like(current: Any, value: float) -> float:
-    """The value, whole where the current one is."""
+    """The value, rounded to an integer if the current value is one."""
     return round(value) if isinstance(current, int) else value
 
 
