@@ -8,10 +8,17 @@ from typing import Annotated
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from unfolded_ogamp.bounds.fisher import inverse, with_prior
-from unfolded_ogamp.physics import Scene, components, laplacian, los_channel, propagation_gain, reference_nodes
+from unfolded_ogamp.physics import (
+    Scene,
+    components,
+    laplacian,
+    los_channel,
+    propagation_gain,
+    reference_nodes,
+    unit_vectors,
+)
 from unfolded_ogamp.settings import Settings, positive, unbounded
 
 
@@ -143,7 +150,7 @@ def fisher_information(scene: Scene, index: int) -> Tensor:
     reflected = gain * one.reflectivity[0]
     channel = reflected.sum(-1) + los_channel(one.array)[0] * (one.los[0, ..., None] & link)
     # (12): the path is longer by the sum of the two unit vectors
-    tx, rx = (normalize(one.position - nodes[0][:, None], dim=-1) for nodes in (one.array.tx, one.array.rx))
+    tx, rx = (unit_vectors(nodes, one.position)[0].movedim(0, -1) for nodes in (one.array.tx, one.array.rx))
     slope = (tx[:, None] + rx[None])[:, :, None] * one.array.wavenumber[0][:, None, None]
     position = -1j * reflected[..., None] * slope
     image = torch.cat([position.flatten(-2), gain, 1j * gain], dim=-1)

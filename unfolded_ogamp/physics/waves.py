@@ -120,15 +120,9 @@ def nlos_channel(array: NodeArray, position: Tensor, reflectivity: Tensor) -> Te
 
     A matrix product sums over the scatterers, and no link holds its paths, of which a whole band has many.
     """
-    before, after = (_simulated_wave(array, distances(nodes, position), gain) for nodes, gain in array.sides)
+    before, after = (node_wave(array, distances(nodes, position), gain) for nodes, gain in array.sides)
     weight = reflectivity * gain_constant(array)[..., None]
     return ((before * weight[..., None, None, :]) @ after.mT).movedim(-3, -1)
-
-
-def _simulated_wave(array: NodeArray, distance: Tensor, gain: Tensor | None) -> Tensor:
-    """`node_wave`, multiplied before it is divided: the last bit of seeded scenes hangs on it."""
-    turns = array.frequency[..., None, None] * distance[..., None, :, :] / SPEED_OF_LIGHT
-    return unit_phasor(turns) * amplitude(array, distance, gain)[..., None, :, :]
 
 
 def los_channel(array: NodeArray) -> Tensor:
