@@ -9,6 +9,7 @@ import pytest
 import torch
 from problems import modelled, pose_scene, started
 
+from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.imaging.greedy import pruning
 from unfolded_ogamp.imaging.likelihood import joint_step, model_selection
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState
@@ -77,6 +78,16 @@ def test_power_alone_is_that_of_the_column_over_the_noise() -> None:
         torch.testing.assert_close(found.alone[:, slot], expected)
     # an amplitude alone in noise of variance s has the variance s / 2 over the energy of its column
     assert bool((found.beside_others <= 2 * found.alone).all())
+
+
+def test_spread_is_the_largest_standard_deviation_of_a_position() -> None:
+    """In wavelengths; that of the joint bound, which holds amplitudes."""
+    scene = drawn(5)
+    problem, truth = measured(scene, 5)
+    spread = evidence_of(modelled(truth, problem), problem).spread
+    bound = torch.stack([joint_bound(scene, index).position_std.norm(dim=1) for index in range(6)])
+    torch.testing.assert_close(spread, bound / scene.array.wavelength[:, None], rtol=0.2, atol=0)
+    torch.testing.assert_close(spread.mean(), (bound / scene.array.wavelength[:, None]).mean(), rtol=0.05, atol=0)
 
 
 @pytest.mark.parametrize("scenario", [PLANE, SPACE], ids=["plane", "space"])

@@ -10,6 +10,7 @@ from problems import modelled, posed, started
 from unfolded_ogamp.imaging.greedy import restarts
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, all_running
 from unfolded_ogamp.imaging.likelihood import model_selection
+from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.sources import Sources, pad, remove
@@ -24,6 +25,20 @@ def true_state(n_scenes: int) -> tuple[Problem, GreedyState]:
 
 def with_sources(state: GreedyState, sources: Sources, problem: Problem) -> GreedyState:
     return replace(state, joint=started(sources, problem))
+
+
+def test_phase_difference_is_the_root_mean_square_over_links_without_the_gauge() -> None:
+    generator = torch.Generator().manual_seed(1)
+    tx, rx = (2 * torch.randn(3, n, 1, dtype=torch.float64, generator=generator) for n in (7, 6))
+    link = torch.rand(3, 7, 6, generator=generator) < 0.7
+    first = NodePhases.at_rest(tx, rx)
+    together = NodePhases.at_rest(tx + 1.3, rx + 0.4)
+    assert float(restarts.phase_difference(first, together, link).max()) < 1e-9
+    step = torch.zeros_like(tx)
+    step[:, 0] = 0.05
+    share = link[:, 0].sum(1) / link.sum((1, 2))  # of the links: a variable that is 0.05 on these, 0 on all others
+    found = restarts.phase_difference(first, NodePhases.at_rest(tx + step, rx), link)
+    torch.testing.assert_close(found, 0.05 * (share * (1 - share)).sqrt().double(), rtol=1e-4, atol=0)
 
 
 def test_the_better_start_is_kept_scene_by_scene() -> None:
