@@ -20,10 +20,10 @@ class PhaseBound:
 
     Attributes:
         node_covariance: of the node phases, the reference node of (7) left out [K, P, P], [rad^2].
-        link_variance: of the link phases, in the order of the rows of G [M, K], [rad^2]. No gauge is taken out: with
-            the image known a link phase is observable.
-        synchronisation_noise: noise that phases of this error add to the CSI that imaging works on, (57) [M, K], in
-            the units of |CSI|^2.
+        link_variance: of the link phases, in the order of the rows of G [M, K], [rad^2]. No gauge is removed: with the
+            image known a link phase is observable.
+        synchronisation_noise: noise that such phase errors add to the CSI used for imaging, (57) [M, K], in the units
+            of |CSI|^2.
     """
 
     node_covariance: Tensor
@@ -97,7 +97,7 @@ def approximate_node_covariance(incidence: Tensor, path_power: Tensor, n_scatter
     """(56): sigma^2 / (2 |A| g) (G^T G)^-1, with every link at the power |A| g of as many incoherent paths: [P, P].
 
     The paper leaves the constant open; 1 / (2 g), with g the mean power of a path over links and scatterers, is the one
-    that (54) gives. A line of sight is not in it. On 20 scenes of the paper's setting it puts the root mean square link
+    that (54) gives. It contains no line of sight. On 20 scenes of the paper's setting it puts the root mean square link
     phase at 0.945 of the exact bound, 0.880 to 0.984, but that of a single link at 0.6 to 2.1: the powers of a
     node's links make its phase, and they fall with its distance.
     """
