@@ -198,5 +198,5 @@ def _write_waves(out: Tensor, array: NodeArray, nodes: Tensor, gain: Tensor | No
 
 
 def _one_by_one(batch: Tensor) -> list[slice]:
-    """A slice for each scene of a batch [B, ...]: the intermediate results of one scene fit into the processor cache."""
+    """A slice for each scene of a batch [B, ...]: intermediate results of one scene fit into the processor cache."""
     return [slice(scene, scene + 1) for scene in range(len(batch))]

@@ -20,7 +20,7 @@ MARGIN = 3.0  # standard deviations of the mean delay
 
 
 def check_axes(arrays: Arrays) -> Check:
-    """Whether the CSI is [n_tx, n_rx, K], or would be with its axes in another order."""
+    """Whether the CSI is [n_tx, n_rx, K]; if not, whether another order of its axes is."""
     expected = tuple(len(arrays[key]) for key in ("tx", "rx", "frequency"))
     found = arrays["csi"].shape
     shape = f"csi is {list(found)} with {expected[0]} Tx, {expected[1]} Rx and {expected[2]} frequencies"
@@ -46,7 +46,7 @@ def check_frequency(arrays: Arrays) -> Check:
 
 
 def check_lengths(arrays: Arrays) -> Check:
-    """Whether lengths are in metres, as far as wavelengths can show it."""
+    """Whether lengths are plausible in metres, relative to the wavelength."""
     extent = _extent(arrays)
     pixel = float(arrays.get("pixel", 0)) / _wavelength(arrays)
     found = f"the nodes span {extent:.3g} wavelengths"

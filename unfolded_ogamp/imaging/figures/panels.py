@@ -1,4 +1,4 @@
-"""The parts that figures are made of, each drawn into given axes, in one style and to scale."""
+"""Parts of figures, each drawn into given axes, in one style and to scale."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def legend_above(axes: Axes, n_columns: int) -> None:
 
 
 def legend_marks(truth: bool) -> list[Artist]:
-    """Marks of maps and images; without `truth`, nothing is true and nothing false."""
+    """Marks of maps and images; without `truth`, no mark for true or false scatterers."""
     mark: dict[str, Any] = {"color": EDGE, "linestyle": "none"}
     ring: dict[str, Any] = {**mark, "marker": "o", "markersize": 12, "markeredgewidth": 2}
     node: dict[str, Any] = {**mark, "markerfacecolor": "white", "markersize": 10}
