@@ -172,13 +172,13 @@ def test_imports_run_in_one_direction(path):
         assert inside - {part} <= IMAGING[part] | {"__init__"}
 
 
-def test_folders_and_files_hold_one_idea():
+def test_folders_and_files_are_small():
     crowded = [path for path in PACKAGE.rglob("*/") if len(list(path.glob("*.py"))) > MOST_FILES + 1]  # and __init__
     long = [path for path in package_files() if len(path.read_text(encoding="utf-8").splitlines()) > MOST_LINES]
     assert not crowded + long
 
 
-def test_inference_knows_operators_by_their_contract_alone():
+def test_inference_uses_only_the_contract_of_operators():
     modules = {module for path in (PACKAGE / "inference").glob("*.py") for module in modules_in(path)}
     assert {module for module in modules if "operators" in module} == {"unfolded_ogamp.operators"}
 
@@ -196,7 +196,7 @@ def test_every_part_is_listed():
         assert {path.relative_to(folder).parts[0].removesuffix(".py") for path in folder.rglob("*.py")} == table.keys()
 
 
-def test_what_is_generic_knows_no_system_and_no_system_another():
+def test_generic_code_imports_no_system_and_no_system_imports_another():
     assert SYSTEMS
     for part, allowed in ALLOWED.items():
         assert not allowed & set(SYSTEMS), part

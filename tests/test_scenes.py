@@ -73,7 +73,7 @@ def test_every_counter_matters():
         assert len(torch.unique(item[0].position[:, 0, 0])) == 3  # the scenes of a batch differ, too
 
 
-def test_seeds_of_splits_cannot_meet():
+def test_seeds_of_splits_never_collide():
     """Also not in the lower 32 bits, all that PyTorch's CPU generator looks at."""
     same = [torch.rand(4, generator=torch.Generator().manual_seed(seed)) for seed in (5, 5 + 2**32)]
     assert torch.equal(*same)

@@ -67,7 +67,7 @@ def read_npz(path: str | Path, keys: Collection[str]) -> dict[str, np.ndarray]:
         raise
     except Exception as error:  # NumPy and zipfile raise many types for a damaged archive
         where = f"{key}: expected an array of numbers" if key else "expected an .npz file"
-        raise ValueError(f"{where}, found what cannot be read ({' '.join(str(error).split())})") from error
+        raise ValueError(f"{where}, found unreadable content ({' '.join(str(error).split())})") from error
     return arrays
 
 

@@ -101,7 +101,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise PretrainedError(f"{path}: expected a file, found none") from None
     except (OSError, ValueError) as error:
-        raise PretrainedError(f"{path}: expected JSON, found what cannot be read ({error})") from error
+        raise PretrainedError(f"{path}: expected JSON, found unreadable content ({error})") from error
     if not isinstance(config, dict):
         raise PretrainedError(f"{path}: expected an object, found {type(config).__name__}")
     for key in config:
@@ -120,7 +120,7 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise PretrainedError(f"{path}: expected weights, found what cannot be read ({error})") from error
+        raise PretrainedError(f"{path}: expected weights, found unreadable content ({error})") from error
 
 
 def _check_weights(folder: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

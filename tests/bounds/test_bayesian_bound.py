@@ -53,7 +53,7 @@ def test_bounds_grow_with_the_phase_prior_between_the_limits():
         assert all(before < after for before, after in pairwise(values))
 
 
-def test_without_a_measurement_the_prior_is_left():
+def test_without_a_measurement_the_bound_is_that_of_the_prior():
     """Link phases lose their mean: of 1 / n_tx + 1 / n_rx node variances."""
     scene = make_scene(seed=2)
     deaf = replace(scene, noise_variance=scene.noise_variance * 1e12)
@@ -103,7 +103,7 @@ def test_known_reflectivities_make_tx_against_rx_observable_but_not_the_phase_co
         assert bound.phase_rms == pytest.approx(expected, rel=1e-6)
 
 
-def test_narrow_or_wide_is_refused_only_where_it_means_nothing():
+def test_only_priors_that_are_not_positive_are_refused():
     for name in ("phase_std", "pixel", "reflectivity_std"):
         for value in (0.0, -1.0, math.nan):
             with pytest.raises(ValueError, match=f"{name} must be positive"):

@@ -145,7 +145,7 @@ def test_gauge_directions_are_the_null_space_of_the_fisher_matrix(los):
     assert int((value < 1e-12).sum()) == gauge.shape[1]
 
 
-def test_one_known_scatterer_seen_without_a_phase_to_learn_has_the_textbook_bound():
+def test_one_scatterer_with_known_phases_has_the_textbook_bound():
     """One scatterer, phases known: position variance from the path gradients after reflectivity is projected out."""
     scene = make_scene(seed=1, n_scatterers=1)
     array, position = scene.array, scene.position

@@ -97,7 +97,7 @@ def test_approximation_is_too_low_where_paths_fade():
         assert 0.5 < ratio < 1.0
 
 
-def test_what_has_no_bound_is_refused():
+def test_scenes_without_a_bound_are_refused():
     scene = make_scene()
     parts = torch.zeros_like(scene.link)
     parts[:, :3, :3] = parts[:, 3:, 3:] = True

@@ -54,7 +54,7 @@ def test_free_space_without_noise_is_exact_on_the_whole_band(scenario):
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
-def test_single_precision_of_any_scale_does(scale):
+def test_single_precision_works_at_any_scale(scale):
     """At 3.5 GHz, where single precision rounds subcarriers by more than a thousandth of their spacing."""
     scene = free_space(replace(BAND, carrier_frequency=3.5e9), snr_db=60.0, seed=9)
     csi = measure(scene, torch.Generator().manual_seed(0))
@@ -103,7 +103,7 @@ def test_clocks_that_differ_by_a_symbol_or_all_alike_are_the_same():
     torch.testing.assert_close(first, second, rtol=0, atol=1e-8)
 
 
-def test_scattering_within_the_resolution_is_what_is_left_and_bandwidth_resolves_it():
+def test_error_comes_from_scattering_within_the_resolution_and_falls_with_bandwidth():
     """At 20 MHz a tap is 15 m long, at 160 MHz it is 1.9 m: fewer echoes fall into that of the line of sight."""
     errors = []
     for bandwidth in (20e6, 160e6):
@@ -118,7 +118,7 @@ def test_scattering_within_the_resolution_is_what_is_left_and_bandwidth_resolves
     assert errors[0] < 0.2 * math.pi
 
 
-def test_missing_and_coinciding_nodes_do_no_harm():
+def test_missing_links_and_coinciding_nodes_do_not_change_the_result():
     """A transceiver hears itself over no distance at all; that link is not measured."""
     scene = free_space(BAND, snr_db=300.0, seed=5)
     rx = scene.array.rx.clone()

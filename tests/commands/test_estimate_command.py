@@ -93,7 +93,7 @@ def test_network_estimates_in_the_precision_of_the_file(folder, tmp_path, capfd)
         assert np.abs(archive["pixel_probability"] - expected.pixel_probability[0].numpy()).max() < 0.1
 
 
-def test_adaptation_says_what_it_came_to(folder, tmp_path, capfd):
+def test_adaptation_reports_its_result(folder, tmp_path, capfd):
     arguments = [f"input={folder / 'scene.npz'}", f"output={tmp_path}", f"checkpoint={folder / 'network'}", "adapt=2"]
     assert run_script("estimate", *arguments) == 0
     (line,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith("Adapted in 2 steps")]

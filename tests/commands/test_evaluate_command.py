@@ -63,7 +63,7 @@ def test_same_scenes_for_all_and_files_that_say_so(network, tmp_path, capfd):
     assert float(row["phase_rmse"]) == pytest.approx(expected.phase_rmse, rel=1e-3)
 
 
-def test_results_do_not_depend_on_the_company(network, tmp_path):
+def test_results_do_not_depend_on_other_estimators_or_scenarios(network, tmp_path):
     """The result of an estimator on a scene is independent of other estimators and scenarios."""
     base = ["n_scenes=2", "batch_size=2", "threads=1"]
     mine = f"{{name: unfolded, checkpoint: {network}}}"
@@ -111,7 +111,7 @@ def test_refused_in_one_line(case, tmp_path, monkeypatch, capfd):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_demo_shows_all_beside_the_bound(network, tmp_path, capfd):
+def test_demo_shows_all_estimators_and_the_bound(network, tmp_path, capfd):
     picture = tmp_path / "new" / "demo.png"
     arguments = ["scenario=toy", "n_scenes=2", "batch_size=2", "seed=2", f"checkpoint={network}", f"picture={picture}"]
     assert run_script("demo", *arguments) == 0

@@ -214,7 +214,7 @@ def test_messages_name_what_was_expected_and_found(folder, capfd) -> None:
     assert refused("estimate", ["input=???"], folder, capfd) == "input: expected input=VALUE, found none\n"
 
 
-def test_errors_of_ours_keep_their_traceback(monkeypatch, tmp_path) -> None:
+def test_errors_of_the_code_keep_their_traceback(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(simulate, "run", lambda *_: {}["a defect"])
     with pytest.raises(KeyError):
         status("simulate", [f"output={tmp_path}"])

@@ -69,7 +69,7 @@ def test_evaluate(trained, tmp_path, capfd):
     assert not (tmp_path / "reliability.png").exists()  # it claims no confidence regions
 
 
-def test_what_is_compared_and_drawn_unless_asked_otherwise(tmp_path):
+def test_default_estimators_and_figures(tmp_path):
     run("evaluate", "n_scenes=1", f"output={tmp_path}")
     results = json.loads((tmp_path / "results.json").read_text())["results"]
     assert {scenario: list(found) for scenario, found in results.items()} == {"ring": ["gauss_newton"]}
@@ -132,7 +132,7 @@ ABSENT = {
 
 
 @pytest.mark.parametrize("command", ABSENT)
-def test_a_part_that_is_not_there_is_one_line(command, tmp_path, monkeypatch, capfd):
+def test_a_missing_part_is_one_line(command, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(toy_system, "SYSTEM", replace(SYSTEM, learning=None, files=None, study=None))
     arguments, part = ABSENT[command]

@@ -82,7 +82,7 @@ def test_summary_groups_and_counts():
     assert one.statistics["time"].mean == 0.5
 
 
-def test_nan_is_left_out_and_not_counted():
+def test_nan_is_excluded_and_not_counted():
     (summary,) = summarise(rows_with([1.0, math.nan, 3.0], "position_rmse"))
     assert (summary.statistics["position_rmse"].mean, summary.statistics["position_rmse"].n) == (2.0, 2)
     assert summary.n_scenes == 3

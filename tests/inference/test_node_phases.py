@@ -56,7 +56,7 @@ def test_uniform_phases_are_found_on_any_connected_network(network, generator):
     assert wrapped(links_of(found, 12) - links_of(true, 12)).abs().max() < 1e-8
 
 
-def test_no_ring_is_wound_up(generator):
+def test_phases_do_not_wind_around_a_ring(generator):
     """On a ring whose phases turn round once, plain alternation stays wound; propagation does not begin there."""
     link, n = ring(16), 16
     link_phases = 0.05 * torch.randn(1, n, n, dtype=torch.float64, generator=generator)

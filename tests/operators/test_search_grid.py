@@ -113,7 +113,7 @@ def test_one_way_images_peak_where_the_source_is() -> None:
     assert bool((grid.coherent(turned)[:, 3].abs().square() < 0.5 * total).all())
 
 
-def test_a_one_way_position_on_a_node_is_blind_to_that_node_alone() -> None:
+def test_a_one_way_position_on_a_node_excludes_that_node_alone() -> None:
     _, _, grid = one_way(on_a_node=True)
     measured = torch.ones(BATCH, N_TX, N_SUBCARRIERS, dtype=torch.complex128)
     images = (grid.per_node(measured), grid.coherent(measured), grid.power(measured))

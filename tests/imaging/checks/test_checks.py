@@ -119,7 +119,7 @@ def test_mean_delay_of_one_scatterer_is_that_of_its_paths_by_their_power(tmp_pat
     assert shortest < min(delays) < max(delays) < longest
 
 
-def test_delays_are_undecided_at_one_frequency_and_doubted_where_clocks_are_apart(tmp_path):
+def test_delays_are_undecided_at_one_frequency_and_doubtful_for_unsynchronised_clocks(tmp_path):
     arrays = arrays_of(SCENARIO, tmp_path)
     one = arrays | {"frequency": arrays["frequency"][:1], "csi": arrays["csi"][..., :1]}
     assert check_delays(from_arrays(one)).verdict == Verdict.UNDECIDED
@@ -154,7 +154,7 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize("case", NUMBERS)
-def test_numbers_that_cannot_be_meant_end_the_checks(case, tmp_path):
+def test_implausible_numbers_end_the_checks(case, tmp_path):
     change, name, message = NUMBERS[case]
     arrays = arrays_of(SCENARIO, tmp_path)
     checks = {check.name: check for check in check_arrays(arrays | change(arrays))}
@@ -172,7 +172,7 @@ def test_numbers_that_cannot_be_meant_end_the_checks(case, tmp_path):
         ("csi", np.ones((10, 10, 2)), "csi: expected complex numbers, found float64"),
     ],
 )
-def test_what_is_no_measurement_is_refused(key, value, message, tmp_path):
+def test_invalid_arrays_are_refused(key, value, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         check_arrays(arrays_of(SCENARIO, tmp_path) | {key: value})
 

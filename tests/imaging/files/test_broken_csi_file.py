@@ -117,7 +117,7 @@ BROKEN: dict[str, tuple[dict[str, object] | Build, str]] = {
     ),
     "objects": (
         lambda a: {"csi": a["csi"].astype(object)},
-        "csi: expected an array of numbers, found what cannot be read (Object arrays cannot be loaded",
+        "csi: expected an array of numbers, found unreadable content (Object arrays cannot be loaded",
     ),
 }
 
@@ -141,7 +141,7 @@ def single_array(good: bytes) -> bytes:
         return file.getvalue()
 
 
-NOT_NPZ = "expected an .npz file, found what cannot be read"
+NOT_NPZ = "expected an .npz file, found unreadable content"
 
 # What the file holds, given the bytes of a good one (None: there is no file), and how the message starts.
 UNREADABLE: dict[str, tuple[Callable[[bytes], bytes] | bytes | None, str]] = {
@@ -152,7 +152,7 @@ UNREADABLE: dict[str, tuple[Callable[[bytes], bytes] | bytes | None, str]] = {
     "truncated": (lambda good: good[:-200], NOT_NPZ),
     "damaged": (
         lambda good: good[:200] + bytes(200) + good[400:],
-        "tx: expected an array of numbers, found what cannot be read",
+        "tx: expected an array of numbers, found unreadable content",
     ),
 }
 

@@ -60,7 +60,7 @@ def test_broken_text_is_refused_in_one_line(case, tmp_path):
 
 @pytest.mark.skipif(not MEASURED, reason="the measured files are not there")
 @pytest.mark.parametrize("path", MEASURED, ids=lambda path: path.stem)
-def test_measured_fields_come_back_as_they_are_known(path, tmp_path):
+def test_measured_fields_are_read_with_the_known_geometry(path, tmp_path):
     """The measured file, written as text, is read with the geometry, links and trust that it is known to have."""
     known = {key: value for key, value in np.load(path).items() if key not in ("note", "carrier_frequency")}
     gigahertz = float(known["frequency"][0]) / 1e9
@@ -78,7 +78,7 @@ def test_measured_fields_come_back_as_they_are_known(path, tmp_path):
 
 @pytest.mark.skipif(not MEASURED, reason="the measured files are not there")
 @pytest.mark.parametrize("path", MEASURED, ids=lambda path: path.stem)
-def test_incident_field_tells_the_sign_and_where_the_transmitters_are(path):
+def test_incident_field_determines_the_sign_and_the_transmitter_positions(path):
     """With a phase per transmitter, it agrees best with exp(-j k d), from -2.7 degrees where the labels say 0."""
     known = np.load(path)
     trusted, incident = known["los_trusted"], known["los_channel"][..., 0]

@@ -71,7 +71,7 @@ class Convention:
 
 
 CONJUGATE = "take the complex conjugate of csi and los_channel"
-SWAP = "swap the first two axes of csi and of all else per link"
+SWAP = "swap the first two axes of csi and of all other arrays per link"
 
 AS_IT_IS = Convention("as it is", "nothing to do")
 CONJUGATED = Convention("conjugated", CONJUGATE, conjugate=True)

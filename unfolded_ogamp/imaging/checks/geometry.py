@@ -38,7 +38,7 @@ def check_frequency(arrays: Arrays) -> Check:
     carrier = SPEED_OF_LIGHT / wavelength
     found = f"frequencies of {frequency.min():g} to {frequency.max():g}, wavelength {wavelength:.3g} m"
     if not (frequency.min() >= LOWEST and frequency.max() <= HIGHEST):
-        unit = "GHz" if frequency.max() < 1e3 else "MHz" if frequency.max() < LOWEST else "no hertz"
+        unit = "GHz" if frequency.max() < 1e3 else "MHz" if frequency.max() < LOWEST else "an unknown unit"
         return Check("frequency", Verdict.FAIL, f"{found}: this looks like {unit}; hertz are expected.")
     if not 1 / CARRIER_RATIO < carrier / frequency.mean() < CARRIER_RATIO:
         return Check("frequency", Verdict.FAIL, f"{found}: carrier_frequency {carrier:g} is far from them.")
@@ -84,7 +84,11 @@ def check_delays(file: CsiFile) -> Check:
         return Check(name, Verdict.PASS, f"{found}.")
     if shortest - margin < -mean < longest + margin:
         return Check(name, Verdict.FAIL, f"{found}, but with the other sign: {CONJUGATED.advice}.")
-    return Check(name, Verdict.DOUBT, f"{found}: are clocks apart (see coarse synchronisation), or lengths no metres?")
+    return Check(
+        name,
+        Verdict.DOUBT,
+        f"{found}: are clocks unsynchronised, or lengths not in metres?",
+    )
 
 
 def mean_delay(file: CsiFile) -> tuple[float, float]:
