@@ -1,4 +1,4 @@
-"""Imports run in one direction, and the extras stay where they belong."""
+"""Imports run in one direction, and only listed files import the extras."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from places import ROOT
 
 PACKAGE = ROOT / "unfolded_ogamp"
 
-# What each part of the package may import of the others. A part is a folder or a module right under the package.
+# The parts that each part of the package may import. A part is a folder or a module right under the package.
 ALLOWED: dict[str, set[str]] = {
     **{part: set() for part in ("errors", "records")},
     **{part: {"errors"} for part in ("memory", "settings")},
@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 ALLOWED["commands"] = {*ALLOWED["training"], "files", "catalogue", "export", "training"} - {"records"}
 
-# Systems stand above all of this, and next to one another: each may import what is below, none imports another.
+# Systems are above all of these parts: each may import them, and no system imports another.
 SYSTEMS = sorted(path.parent.name for path in PACKAGE.glob("*/system.py"))
 GENERIC = frozenset(ALLOWED)
 ALLOWED |= {system: set(GENERIC - {"__init__"}) for system in SYSTEMS}
@@ -65,7 +65,7 @@ IMAGING: dict[str, set[str]] = {
     "system": {"estimate", "catalogue", "files", "figures", "network", "report", "scenes", "score", "study"},
     "__init__": {"estimate", "files", "figures", "greedy", "network", "ogamp", "scenes"},  # the public names
 }
-MOST_FILES, MOST_LINES = 12, 300  # of a folder, and of a file: beyond that it holds more than one idea
+MOST_FILES, MOST_LINES = 12, 300  # upper limits of a folder, and of a file
 
 # Third-party packages that only some files may import; all others may use what is installed without extras.
 BASE = {"torch", "numpy", "scipy", "safetensors"}

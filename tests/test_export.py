@@ -1,4 +1,4 @@
-"""An exported network is the network: the same estimates to the last bit, or one line that says what is wrong."""
+"""An exported network gives the same estimates to the last bit; a broken export gives an error of one line."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def edit_weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callabl
 
 FIRST = "blocks.0.imaging.0.activity"
 
-# What is done to the folder of a good export, and what the message says after the name of the folder.
+# Change of the folder of a good export, and the message after the name of the folder.
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no folder": (shutil.rmtree, ": expected the folder of an exported network, found none"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "/model.safetensors: expected a file, found none"),

@@ -34,7 +34,7 @@ def test_inverse_of_the_equivalent_information_is_a_block_of_the_bound():
 
 
 def test_gauge_of_the_nuisance_unknowns_does_not_reduce_the_information():
-    """Three of them turn together; holding any one of the three gives the same information on the rest."""
+    """Three of them have a common gauge; fixing any one of the three gives the same information on the rest."""
     gauge = torch.zeros(7, 1, dtype=torch.float64)
     gauge[[1, 3, 6]] = 1.0
     fisher = information(gauge)

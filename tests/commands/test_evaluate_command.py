@@ -52,7 +52,7 @@ def test_same_scenes_for_all_and_files_that_say_so(network, tmp_path, capfd):
     rows = [row for row in read_rows(tmp_path / "scenes.csv") if row["scenario"] == "toy"]
     pairs = [(int(row["scene"]), row["estimator"]) for row in rows]
     assert sorted(pairs) == sorted((scene, name) for scene in range(3) for name in names)
-    # batches of two, then one, and the last scene is what it is on its own
+    # batches of two, then one, and the last scene is the same by itself
     assert [int(row["batch_size"]) for row in rows if row["estimator"] == "gamp"] == [2, 2, 1]
     scene, measured = list(evaluation_scenes(TOY, 3, 1, seed=5))[2]
     with torch.inference_mode():

@@ -36,7 +36,7 @@ def run(command: str, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of three steps, from steps that are far too short, and its export."""
+    """A run of three steps, from far too short initial steps, and its export."""
     folder = tmp_path_factory.mktemp("toy")
     run("train", *STEPS, "network.layers=2", "optimiser.learning_rate=0.05", "run.epochs=1", f"run.output={folder}")
     run("export", f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}", f"output={folder / 'network'}")
@@ -66,7 +66,7 @@ def test_evaluate(trained, tmp_path, capfd):
         float(row["position_error"]) for row in rows if row["scenario"] == "ring" and row["estimator"] == "gauss_newton"
     ]
     assert found == pytest.approx(np.mean(mine))
-    assert not (tmp_path / "reliability.png").exists()  # it claims no confidence regions
+    assert not (tmp_path / "reliability.png").exists()  # it has no confidence regions
 
 
 def test_default_estimators_and_figures(tmp_path):

@@ -19,7 +19,7 @@ PERFECT = SceneMetrics(
 
 
 class Known:
-    """An estimator that knows the true scenes, and moves every scatterer by `shift`."""
+    """An estimator that returns the true scenes with every scatterer moved by `shift`."""
 
     def __init__(self, scenes, shift):
         self.scenes, self.shift, self.calls = list(scenes), shift, []

@@ -38,7 +38,7 @@ def test_results_file(tmp_path):
     expected = {"mean": 0.0301, "median": 0.0301, "low": 0.0301, "high": 0.0301, "n": 3}
     assert one["metrics"]["phase_rmse"] == pytest.approx(expected)
     assert one["metrics"]["time"]["mean"] == 0.25
-    # Strict JSON has no NaN: a metric that no scene has is null, and says so in its count.
+    # Strict JSON has no NaN: a metric that no scene has is null, and its count is zero.
     missing = document["results"]["toy"]["b"]["metrics"]["position_rmse"]
     assert missing == {"mean": None, "median": None, "low": None, "high": None, "n": 0}
     assert [entry.name for entry in path.parent.iterdir()] == ["results.json"]

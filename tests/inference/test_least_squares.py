@@ -1,4 +1,4 @@
-"""Damped least squares: what is held, what fails, and that units do not matter."""
+"""Damped least squares: fixed unknowns, singular systems, and independence of units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The multistatic dictionary: its contract, and the exact gains that its columns are."""
+"""The multistatic dictionary: its contract, and its columns against the exact gains."""
 
 from __future__ import annotations
 

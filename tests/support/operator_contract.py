@@ -1,4 +1,4 @@
-"""What every operator promises, as test classes to inherit: give them a fixture `case`."""
+"""The contract of every operator as test classes to inherit; they need a fixture `case`."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class LinearMapContract:
 
 
 class OperatorContract(LinearMapContract):
-    """The energies besides: those of the matrix squared entry by entry, and its transpose."""
+    """The energies, too: the maps of the matrix squared entry by entry, and of its transpose."""
 
     def test_energy_is_that_of_the_squared_matrix(self, case: Case) -> None:
         matrix, variance = case.dense(), case.draw(case.coefficients, 3).abs()

@@ -1,4 +1,4 @@
-"""Checks of a measurement: what is right passes, and every mistake is found and named."""
+"""Checks of a measurement: a right file passes, and every mistake is found and named."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_delays_are_undecided_at_one_frequency_and_doubtful_for_unsynchronised_c
 
 
 def test_a_single_scatterer_leaves_the_sign_undecided(tmp_path):
-    """At one frequency, node phases of which nothing is known explain one scatterer in any convention."""
+    """At one frequency, unknown node phases explain one scatterer in any convention."""
     alone = replace(SCENARIO, sparsity=0.01, phase_model="uniform", n_subcarriers=1)
     assert verdicts(arrays_of(alone, tmp_path))["point scatterers"] == Verdict.UNDECIDED
 
@@ -195,7 +195,7 @@ def test_conventions_are_distinguished_by_the_ratio_of_misfits(own, other, verdi
     )
 
 
-@pytest.mark.skipif(not MEASURED.exists(), reason="the measured files are not there")
+@pytest.mark.skipif(not MEASURED.exists(), reason="needs the measured files")
 @pytest.mark.parametrize("name", ["dielTM_dec8f_3GHz", "a1_constrcs_small_nlos"])
 def test_measured_files_pass_and_their_conjugates_fail(name):
     arrays = {

@@ -1,4 +1,4 @@
-"""Figures: that the marks on the paper are the data, that nothing is cut off, and that nothing else is touched."""
+"""Figures: the marks are the data, nothing is cut off, and pyplot is not imported."""
 
 import itertools
 import math
@@ -47,7 +47,7 @@ def legend_of(figure):
 
 
 def assert_nothing_is_cut_off(figure):
-    """All that is drawn of every panel, legend and title lies on the page."""
+    """Every panel, legend and title lies on the page completely."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     page = figure.bbox.padded(1.0)
@@ -261,7 +261,7 @@ def test_headline_summarises_the_estimate():
     csi = measure(scene, torch.Generator().manual_seed(0))
     estimate = replace(truth_as_estimate(scene), residual=1.25 * scene.noise_variance)
     assert headline(csi, estimate, None, None) == "1 scatterer; residual 1.25 times the noise"
-    std = torch.tensor([0.03, 0.04, 0.05, 0.0], dtype=torch.float64)  # their root mean square is told
+    std = torch.tensor([0.03, 0.04, 0.05, 0.0], dtype=torch.float64)  # the headline has their root mean square
     known = "1 scatterer; node phases known to 0.035 rad; residual 1.25 times the noise"
     assert headline(csi, estimate, std, None) == known
     assert "node phases not determined" in headline(csi, estimate, torch.inf * std.clamp(min=1), None)

@@ -1,4 +1,4 @@
-"""A broken CSI file is refused in one line that says what was expected and what was found."""
+"""A broken CSI file is refused in one line: what was expected, what was found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unfolded_ogamp.imaging.files.csi import CsiFileError, load_csi
 
 Build = Callable[[Arrays], dict[str, object]]
 
-# What is changed in a good file (None: left out) and how the message starts.
+# The change of a good file (None: key removed) and the start of the message.
 BROKEN: dict[str, tuple[dict[str, object] | Build, str]] = {
     "no tx": ({"tx": None}, "tx: expected this key, found only carrier_frequency, csi,"),
     "no csi": ({"csi": None}, "csi: expected this key"),
@@ -143,7 +143,7 @@ def single_array(good: bytes) -> bytes:
 
 NOT_NPZ = "expected an .npz file, found unreadable content"
 
-# What the file holds, given the bytes of a good one (None: there is no file), and how the message starts.
+# The content of the file, from the bytes of a good one (None: no file), and the start of the message.
 UNREADABLE: dict[str, tuple[Callable[[bytes], bytes] | bytes | None, str]] = {
     "not there": (None, "expected a file, found none"),
     "empty": (b"", NOT_NPZ),

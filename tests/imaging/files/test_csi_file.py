@@ -1,4 +1,4 @@
-"""The CSI file: what is written is read back, what is left out has its default."""
+"""The CSI file: written arrays are read back, missing keys have their defaults."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_phases_may_be_given_per_node(saved, tmp_path):
     np.testing.assert_array_equal(truth.tx_phase[0].numpy(), saved["truth_tx_phase"])
 
 
-@pytest.mark.skipif(not FOREIGN, reason="the measured and full-wave scenes are not here")
+@pytest.mark.skipif(not FOREIGN, reason="needs the measured and full-wave scenes")
 @pytest.mark.parametrize("path", FOREIGN, ids=[path.stem for path in FOREIGN])
 def test_scenes_from_other_sources_can_be_read(path):
     loaded = load_csi(path)

@@ -1,4 +1,4 @@
-"""The study of what coarse synchronisation leaves."""
+"""The study of the phase error after coarse synchronisation."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def value(rows: list[Row], curve: str, sweep: str, at: float) -> float:
 
 @pytest.mark.usefixtures("small")
 def test_noise_is_ten_times_less_at_20_db_more_and_the_error_from_scattering_is_unchanged():
-    told = []
-    rows = coarse.measure(Size(3), 0, small_network(), lambda done, total: told.append((done, total)))
-    assert told == [(done, 12) for done in range(1, 13)]
+    progress = []
+    rows = coarse.measure(Size(3), 0, small_network(), lambda done, total: progress.append((done, total)))
+    assert progress == [(done, 12) for done in range(1, 13)]
     assert value(rows, coarse.NOISE, "snr_db", 0.0) == pytest.approx(
         10 * value(rows, coarse.NOISE, "snr_db", 20.0), rel=0.2
     )
