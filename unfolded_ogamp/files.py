@@ -56,7 +56,7 @@ def read_npz(path: str | Path, keys: Collection[str]) -> dict[str, np.ndarray]:
             n_bytes = sum(
                 entry.file_size for entry in members.infolist() if entry.filename.removesuffix(".npy") in keys
             )
-        require_memory(COPIES * n_bytes, f"arrays of {n_bytes / GIGABYTE:.3g} GB, and what is computed from them,")
+        require_memory(COPIES * n_bytes, f"arrays of {n_bytes / GIGABYTE:.3g} GB and the results from them")
         with np.load(path, allow_pickle=False) as archive:
             for key in archive.files:
                 if key in keys:

@@ -20,8 +20,8 @@ def information(gauge: Tensor = NO_GAUGE) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     jacobian = torch.randn(20, 7, dtype=torch.float64, generator=generator)
     jacobian = jacobian * torch.tensor([1e4, 1.0, 1e3, 1.0, 1e-3, 1e5, 10.0])
-    blind = torch.linalg.qr(gauge).Q
-    jacobian = jacobian - jacobian @ blind @ blind.mT
+    unseen = torch.linalg.qr(gauge).Q
+    jacobian = jacobian - jacobian @ unseen @ unseen.mT
     return jacobian.mT @ jacobian
 
 

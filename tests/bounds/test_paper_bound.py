@@ -72,7 +72,7 @@ def test_synchronisation_noise_adds_up_to_half_the_noise_of_one_link_per_phase(m
 
 
 def test_approximation_is_exact_where_all_links_are_alike():
-    """One scatterer amid a circle of nodes; two at one position have the power of four paths."""
+    """One scatterer at the centre of a circle of nodes; two at one position have the power of four paths."""
     scene = make_scene(n_scatterers=1)
     angle = torch.arange(11, dtype=torch.float64)
     circle = 3 * torch.stack([angle.cos(), angle.sin()], dim=-1)[None]

@@ -44,12 +44,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_estimator_reaches_the_bound_and_the_untrained_network_is_the_estimator():
-    scene, heard = Scenario().draw(400, torch.Generator().manual_seed(0))
-    estimate = gauss_newton(heard, torch.ones(3))
+    scene, phases = Scenario().draw(400, torch.Generator().manual_seed(0))
+    estimate = gauss_newton(phases, torch.ones(3))
     error = (estimate.position - scene.position).square().sum(-1)
     least = torch.tensor([bound(scene, index) for index in range(400)]).square()
     assert float(error.mean() / least.mean()) == pytest.approx(1, abs=0.2)
-    torch.testing.assert_close(ToyNetwork(ToySettings())(heard).position, estimate.position, rtol=0, atol=1e-12)
+    torch.testing.assert_close(ToyNetwork(ToySettings())(phases).position, estimate.position, rtol=0, atol=1e-12)
 
 
 def test_evaluate(trained, tmp_path, capfd):
@@ -107,13 +107,13 @@ def test_figures_on_the_card(trained, tmp_path):
 def test_simulate_and_estimate(trained, tmp_path, capfd):
     run("simulate", "n_scenes=2", "scenario=few", "scenario.n_nodes=6", f"output={tmp_path}")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scene_0000.npz", "scene_0001.npz"]
-    heard = SYSTEM.the_files().read(tmp_path / "scene_0001.npz")
-    assert heard.node.shape == (1, 6, 2)
+    phases = SYSTEM.the_files().read(tmp_path / "scene_0001.npz")
+    assert phases.node.shape == (1, 6, 2)
     network = f"checkpoint={trained / 'network'}"
     run("estimate", f"input={tmp_path / 'scene_0001.npz'}", network, f"output={tmp_path / 'out'}")
     assert "6 nodes" in capfd.readouterr().out
     with np.load(tmp_path / "out" / "estimate.npz") as archive:
-        expected = load_pretrained(trained / "network")(heard).position
+        expected = load_pretrained(trained / "network")(phases).position
         assert np.abs(archive["position"] - expected.numpy()).max() < 1e-12
 
 

@@ -40,7 +40,7 @@ class Case:
 
 
 def random_array(dimension: int, seed: int = 0) -> tuple[NodeArray, Tensor]:
-    """Nodes with antenna gains of their own and positions amid them [B, N, D]."""
+    """Nodes with different antenna gains, and positions between them [B, N, D]."""
     generator = torch.Generator().manual_seed(seed)
     tx, rx = (draw_nodes(count, dimension, 3.0, 5.0, BATCH, generator) for count in (N_TX, N_RX))
     tx_gain, rx_gain = (0.5 + torch.rand(side.shape[:2], dtype=torch.float64, generator=generator) for side in (tx, rx))

@@ -175,7 +175,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(tmp_path_factory.mktemp("run"), epochs=2)
 
 
-@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the run goes on in another folder
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the run continues in another folder
 def test_interrupted_and_resumed_training_gives_the_bits_of_an_uninterrupted_one(
     checkpoint: Path, tmp_path: Path
 ) -> None:

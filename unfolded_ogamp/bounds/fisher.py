@@ -1,4 +1,4 @@
-"""From a Fisher matrix to a bound: gauge directions, prior information and nuisance unknowns, whatever the model."""
+"""From a Fisher matrix to a bound: gauge directions, prior information and nuisance unknowns, for any model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def with_prior(fisher: Tensor, gauge: Tensor, precision: Tensor) -> tuple[Tensor
     Args:
         fisher: Fisher matrix of P unknowns [P, P].
         gauge: gauge directions [P, G].
-        precision: of the prior of each unknown, zero where nothing is known [P].
+        precision: precision of the prior of each unknown, zero without prior knowledge [P].
     """
     prior, measured = precision @ gauge.square(), fisher.diagonal() @ gauge.square()
     return fisher + precision.diag(), gauge[:, prior <= NEGLIGIBLE * measured]

@@ -42,7 +42,7 @@ def require_dictionary_memory(array: NodeArray, position: Tensor, each: int) -> 
 def dictionary_scale(array: NodeArray, position: Tensor, nearest: Tensor) -> Tensor:
     """Root mean square amplitude of the dictionary over links and positions [B, N, D]: [B].
 
-    Dividing atoms by it makes every quantity of an estimator of order one, whatever the range and wavelength. Distances
+    Dividing atoms by it makes every quantity of an estimator of order one, for any range and wavelength. Distances
     below `nearest` [B] [m] are set to it, so that one position beside a node does not dominate the scale.
 
     Raises:

@@ -6,7 +6,7 @@ the parentheses that (13) and (14) lack, so each derivative block is (T u_tx) R 
     A x + sum_d A_d s_d = (T * alpha) R^T + T (R * beta)^T,
     alpha = x - j kappa sum_d u_tx,d s_d,   beta = -j kappa sum_d u_rx,d s_d,
 
-two matrix products per subcarrier whatever the dimension D.
+two matrix products per subcarrier for any dimension D.
 """
 
 from __future__ import annotations

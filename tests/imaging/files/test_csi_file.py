@@ -19,7 +19,7 @@ from unfolded_ogamp.physics import SPEED_OF_LIGHT, los_channel
 
 
 def is_csi_file(path: Path) -> bool:
-    """Other files beside them are measurements of other systems, with other keys."""
+    """Other files in the folder are measurements of other systems, with other keys."""
     with np.load(path) as archive:
         return {"tx", "rx", "frequency", "csi"} <= set(archive.files)
 

@@ -32,7 +32,7 @@ class Check:
     Attributes:
         name: of the property that is checked.
         verdict: the result.
-        sentence: what was found, and what to do about it.
+        sentence: the finding and its remedy.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Convention:
 
     Attributes:
         name: completes "the misfit is 3 % if ...".
-        advice: what the user should do.
+        advice: remedy for the user.
         conjugate: the channels have the opposite sign in their exponents.
         swap: the first axis of all arrays per link is that of the Rx.
         scale: metres per unit of length of the file.

@@ -22,7 +22,7 @@ from unfolded_ogamp.physics import NodeArray, PixelGrid
 ELLIPSE_95 = math.sqrt(-2 * math.log(0.05))  # standard deviations of a normal error in a plane
 LARGEST_ELLIPSE = 0.08  # of the side of the region
 MOST_NUMBERS = 20
-MARGIN = 0.05  # around what is drawn, of its longest side
+MARGIN = 0.05  # around the drawing, as a share of its longest side
 EDGE = "#444444"
 HEAT = ListedColormap(colormaps["Greys"](torch.linspace(0, 0.55, 256).numpy()), name="light greys")
 

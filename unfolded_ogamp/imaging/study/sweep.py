@@ -29,7 +29,7 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Size(Settings):
-    """How much a figure measures.
+    """The amount of measurement of a figure.
 
     Attributes:
         n_scenes: scenes at each point, the same ones for all curves.
