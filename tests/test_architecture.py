@@ -38,12 +38,7 @@ ALLOWED["commands"] = {*ALLOWED["training"], "files", "catalogue", "export", "tr
 SYSTEMS = sorted(path.parent.name for path in PACKAGE.glob("*/system.py"))
 GENERIC = frozenset(ALLOWED)
 ALLOWED |= {system: set(GENERIC - {"__init__"}) for system in SYSTEMS}
-COMMANDS_OF_A_SYSTEM = {
-    "commands",
-    "training",
-    "export",
-    "catalogue",
-}  # packages that only its folder `commands` imports
+COMMANDS_OF_A_SYSTEM = {"commands", "training", "export", "catalogue"}  # only its folder `commands` imports them
 
 # The same inside imaging.
 FITTED = {"problem", "sources", "model", "estimate", "phases", "likelihood", "mismatch", "assemble"}

@@ -62,8 +62,7 @@ class Learning:
         card: description and use of an exported network, lines of Markdown.
         shipped: default folder of an exported network.
         picture: figure of estimates of one scene, by name, and the truth, from (scene, estimates, index).
-        adapt: a network adapted to one measurement without labels, and a sentence on the result, from (network, inputs,
-            steps).
+        adapt: a network adapted to one measurement without labels, and a sentence on it, from (network, inputs, steps).
     """
 
     settings: type

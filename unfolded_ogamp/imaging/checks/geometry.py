@@ -84,11 +84,7 @@ def check_delays(file: CsiFile) -> Check:
         return Check(name, Verdict.PASS, f"{found}.")
     if shortest - margin < -mean < longest + margin:
         return Check(name, Verdict.FAIL, f"{found}, but with the other sign: {CONJUGATED.advice}.")
-    return Check(
-        name,
-        Verdict.DOUBT,
-        f"{found}: are clocks unsynchronised, or lengths not in metres?",
-    )
+    return Check(name, Verdict.DOUBT, f"{found}: are clocks unsynchronised, or lengths not in metres?")
 
 
 def mean_delay(file: CsiFile) -> tuple[float, float]:
