@@ -1,4 +1,4 @@
-"""Numbers computed straight from the equations, in code of their own; see tests/golden/README.md."""
+"""Numbers computed directly from the equations by separate code; see tests/golden/README.md."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from places import GOLDEN
 
-# Before anything imports torch: on small scenes threads that wait for one another cost more than they do.
+# Before any import of torch: on small scenes the synchronisation of threads costs more time than it saves.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

@@ -1,4 +1,4 @@
-"""Imports run in one direction, and the extras stay where they belong."""
+"""Imports run in one direction, and only listed files import the extras."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from places import ROOT
 
 PACKAGE = ROOT / "unfolded_ogamp"
 
-# What each part of the package may import of the others. A part is a folder or a module right under the package.
+# The parts that each part of the package may import. A part is a folder or a module right under the package.
 ALLOWED: dict[str, set[str]] = {
     **{part: set() for part in ("errors", "records")},
     **{part: {"errors"} for part in ("memory", "settings")},
@@ -34,11 +34,11 @@ ALLOWED: dict[str, set[str]] = {
 }
 ALLOWED["commands"] = {*ALLOWED["training"], "files", "catalogue", "export", "training"} - {"records"}
 
-# Systems stand above all of this, and next to one another: each may import what is below, none imports another.
+# Systems are above all of these parts: each may import them, and no system imports another.
 SYSTEMS = sorted(path.parent.name for path in PACKAGE.glob("*/system.py"))
 GENERIC = frozenset(ALLOWED)
 ALLOWED |= {system: set(GENERIC - {"__init__"}) for system in SYSTEMS}
-COMMANDS_OF_A_SYSTEM = {"commands", "training", "export", "catalogue"}  # what only its folder `commands` imports
+COMMANDS_OF_A_SYSTEM = {"commands", "training", "export", "catalogue"}  # only its folder `commands` imports them
 
 # The same inside imaging.
 FITTED = {"problem", "sources", "model", "estimate", "phases", "likelihood", "mismatch", "assemble"}
@@ -65,7 +65,7 @@ IMAGING: dict[str, set[str]] = {
     "system": {"estimate", "catalogue", "files", "figures", "network", "report", "scenes", "score", "study"},
     "__init__": {"estimate", "files", "figures", "greedy", "network", "ogamp", "scenes"},  # the public names
 }
-MOST_FILES, MOST_LINES = 12, 300  # of a folder, and of a file: beyond that it holds more than one idea
+MOST_FILES, MOST_LINES = 12, 300  # upper limits of a folder, and of a file
 
 # Third-party packages that only some files may import; all others may use what is installed without extras.
 BASE = {"torch", "numpy", "scipy", "safetensors"}
@@ -172,13 +172,13 @@ def test_imports_run_in_one_direction(path):
         assert inside - {part} <= IMAGING[part] | {"__init__"}
 
 
-def test_folders_and_files_hold_one_idea():
+def test_folders_and_files_are_small():
     crowded = [path for path in PACKAGE.rglob("*/") if len(list(path.glob("*.py"))) > MOST_FILES + 1]  # and __init__
     long = [path for path in package_files() if len(path.read_text(encoding="utf-8").splitlines()) > MOST_LINES]
     assert not crowded + long
 
 
-def test_inference_knows_operators_by_their_contract_alone():
+def test_inference_uses_only_the_contract_of_operators():
     modules = {module for path in (PACKAGE / "inference").glob("*.py") for module in modules_in(path)}
     assert {module for module in modules if "operators" in module} == {"unfolded_ogamp.operators"}
 
@@ -196,7 +196,7 @@ def test_every_part_is_listed():
         assert {path.relative_to(folder).parts[0].removesuffix(".py") for path in folder.rglob("*.py")} == table.keys()
 
 
-def test_what_is_generic_knows_no_system_and_no_system_another():
+def test_generic_code_imports_no_system_and_no_system_imports_another():
     assert SYSTEMS
     for part, allowed in ALLOWED.items():
         assert not allowed & set(SYSTEMS), part

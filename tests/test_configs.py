@@ -1,4 +1,4 @@
-"""Every configuration under conf/ makes the options of its command, and names nothing that the code has already."""
+"""Every configuration under conf/ makes the options of its command and repeats no default of the code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def named(path: Path) -> Iterator[tuple[list[str], Any]]:
 
 
 def repeated(path: Path, options: Any) -> list[str]:
-    """What a file says although the settings have it by themselves."""
+    """Values of a file that are equal to the defaults of the settings."""
     found = []
     for keys, value in named(path):
         holder = options

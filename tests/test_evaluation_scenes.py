@@ -1,4 +1,4 @@
-"""Which scenes estimators are judged on does not depend on how they are batched."""
+"""The scenes of an evaluation do not depend on the batch size."""
 
 from __future__ import annotations
 

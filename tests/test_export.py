@@ -1,4 +1,4 @@
-"""An exported network is the network: the same estimates to the last bit, or one line that says what is wrong."""
+"""An exported network gives the same estimates to the last bit; a broken export gives an error of one line."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_loaded_network_keeps_no_gradients(exported):
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
-def test_configuration_holds_all_that_is_known(exported):
+def test_configuration_holds_all_details(exported):
     assert load_details(exported) == DETAILS
     config = json.loads((exported / "config.json").read_text())
     content = (exported / "model.safetensors").read_bytes()
@@ -70,7 +70,7 @@ def test_every_setting_survives(tmp_path):
     assert load_pretrained(tmp_path / "network").settings == settings
 
 
-def test_card_shows_what_was_measured(tmp_path):
+def test_card_shows_the_measured_figures(tmp_path):
     folder = export_small_network(tmp_path / "network")
     assert "Not measured yet." in (folder / "README.md").read_text()
     metrics = dict.fromkeys((*(field.name for field in fields(SceneMetrics)), "time"), STATISTIC)
@@ -105,7 +105,7 @@ def test_other_folders_are_not_overwritten(tmp_path):
     assert (folder / "notes.txt").read_text() == (tmp_path / "file").read_text() == "mine"
 
 
-def test_failed_export_leaves_the_old_one(tmp_path):
+def test_failed_export_keeps_the_old_one(tmp_path):
     folder = export_small_network(tmp_path / "network")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     broken = small_network()
@@ -139,18 +139,18 @@ def edit_weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callabl
 
 FIRST = "blocks.0.imaging.0.activity"
 
-# What is done to the folder of a good export, and what the message says after the name of the folder.
+# Change of the folder of a good export, and the message after the name of the folder.
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no folder": (shutil.rmtree, ": expected the folder of an exported network, found none"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "/model.safetensors: expected a file, found none"),
     "no configuration": (lambda f: (f / "config.json").unlink(), "/config.json: expected a file, found none"),
     "truncated configuration": (
         lambda f: (f / "config.json").write_text('{"network": {'),
-        "/config.json: expected JSON, found what cannot be read",
+        "/config.json: expected JSON, found unreadable content",
     ),
     "binary configuration": (
         lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"),
-        "/config.json: expected JSON, found what cannot be read",
+        "/config.json: expected JSON, found unreadable content",
     ),
     "list": (lambda f: (f / "config.json").write_text("[]"), "/config.json: expected an object, found list"),
     "no seed": (edit_config(lambda c: c.pop("seed")), "/config.json: expected the key 'seed', found none"),
@@ -211,7 +211,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "truncated weights": (
         lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-5]),
-        "/model.safetensors: expected weights, found what cannot be read",
+        "/model.safetensors: expected weights, found unreadable content",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Files appear at once or not at all."""
+"""Files are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_file_takes_its_place_at_the_end(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_failure_leaves_the_old_file_alone(tmp_path):
+def test_failure_keeps_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
 

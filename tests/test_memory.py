@@ -1,6 +1,6 @@
-"""What would take more memory than there is is refused in one line, before it is tried.
+"""A computation that needs more memory than is available is refused in one line, before it starts.
 
-Everything runs in processes of their own whose memory is limited, so that a check that fails ends one of these alone.
+Every test runs in a separate process with limited memory, so that a failed check ends only this process.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of a pro
 
 
 def outcomes(path: Path, *estimators: str, more: float = HALF_A_GIGABYTE) -> list[str]:
-    """What estimators say of a file, one line each, in a process that may take `more` bytes."""
+    """Results of estimators on a file, one line each, in a process that may allocate `more` bytes."""
     command = [sys.executable, "-c", PROGRAM, str(path), str(more), *estimators]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -73,22 +73,22 @@ OTHERS = ("og_amp", "og_amp_paper", "gamp", "sparse_bayesian", "fista")
 
 
 def test_too_many_pixels_are_refused_by_every_estimator(tmp_path):
-    """1.4 million pixels, which alone are no trouble."""
+    """1.4 million pixels; the grid itself fits into memory."""
     path = scene(tmp_path / "scene.npz", pixel=1e-3)
     for line in outcomes(path, *SEARCHING, *OTHERS):
         assert_refused(line)
 
 
 @pytest.mark.parametrize("pixel", [2000.0, 1e300])
-def test_pixels_of_many_wavelengths_are_refused_by_what_searches_them(pixel, tmp_path):
+def test_pixels_of_many_wavelengths_are_refused_by_estimators_with_a_search_grid(pixel, tmp_path):
     path = scene(tmp_path / "scene.npz", pixel=pixel)
     for line in outcomes(path, *SEARCHING):
         assert_refused(line)
         assert "positions to search" in line
 
 
-def test_what_is_refused_is_estimated_with_more_memory(tmp_path):
-    """The estimate of the memory is not so large that it refuses everything."""
+def test_a_refused_estimate_runs_with_more_memory(tmp_path):
+    """The estimate of the memory is not too high."""
     path = scene(tmp_path / "scene.npz", pixel=0.006)
     (line,) = outcomes(path, "greedy", more=7e7)
     assert_refused(line)
@@ -96,7 +96,7 @@ def test_what_is_refused_is_estimated_with_more_memory(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["pixel_in_mm", "pixel_200", "guard_too_weak", "fuzz_01"])
-def test_files_that_took_all_memory(name):
+def test_files_of_too_large_scenes_are_refused(name):
     path = SHARED / "faults" / f"{name}.npz"
     if not path.exists():
         pytest.skip("needs the shared files")
@@ -121,7 +121,7 @@ def test_small_file_that_expands_is_refused_before_it_is_expanded(tmp_path):
     assert "arrays of 0.268 GB" in line
 
 
-def test_nothing_is_asked_for_little(monkeypatch):
+def test_small_requests_are_not_checked(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda _: 0.0)
     require_memory(memory.UNCHECKED, "little")
     with pytest.raises(MemoryLimitError, match=r"^much would take 0\.0671 GB of memory, found 0 GB available$"):

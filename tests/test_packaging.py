@@ -1,4 +1,4 @@
-"""What an installed package offers: the editable install, and the wheel in an environment with nothing else of ours."""
+"""Installed packages: the editable install, and the wheel in an environment without the clone."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def environment(folder: Path, wheel: Path) -> Path:
     (packages,) = folder.glob("lib/python*/site-packages")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(packages)
-    # a path entry: the editable install of this checkout, which may lie there, is not active
+    # a path entry, so that an editable install of this checkout is not active
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     return folder / "bin" / "python"
 
 
 def output_of(python: Path, program: str, folder: Path) -> str:
-    """What a script in `folder` prints."""
+    """Output of a script in `folder`."""
     script = folder / "script.py"
     script.write_text(program)
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}

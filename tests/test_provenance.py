@@ -1,4 +1,4 @@
-"""Results say what they were computed with, and the same command gives the same network."""
+"""Results contain their origin, and the same command gives the same network."""
 
 from __future__ import annotations
 

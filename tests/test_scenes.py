@@ -59,7 +59,7 @@ def test_workers_ranks_and_order_change_no_bit(source):
 
 
 def test_every_counter_matters():
-    source = Scenario(n_tx=2, n_rx=3)  # of one size, so that batches differ in nothing but their draws
+    source = Scenario(n_tx=2, n_rx=3)  # of one size, so that only the draws of the batches differ
     items = [
         dataset(source=source)[0, 0],
         dataset(source=source)[0, 1],
@@ -73,8 +73,8 @@ def test_every_counter_matters():
         assert len(torch.unique(item[0].position[:, 0, 0])) == 3  # the scenes of a batch differ, too
 
 
-def test_seeds_of_splits_cannot_meet():
-    """Also not in the lower 32 bits, all that PyTorch's CPU generator looks at."""
+def test_seeds_of_splits_never_collide():
+    """Also not in the lower 32 bits, which are all that PyTorch's CPU generator uses."""
     same = [torch.rand(4, generator=torch.Generator().manual_seed(seed)) for seed in (5, 5 + 2**32)]
     assert torch.equal(*same)
     quarters = []

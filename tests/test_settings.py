@@ -1,4 +1,4 @@
-"""Settings refuse what their fields cannot hold: every field of every class, by a table written by hand."""
+"""Settings refuse invalid values: every field of every class, by a table written by hand."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
 
 
 def all_settings() -> list[type[Settings]]:
-    """Every class of settings in the package; whatever extra a module needs is installed here."""
+    """Every class of settings in the package; all extras must be installed."""
     for module in pkgutil.walk_packages(unfolded_ogamp.__path__, "unfolded_ogamp."):
         importlib.import_module(module.name)
 
@@ -85,7 +85,7 @@ def refused(kind: type[Settings], name: str) -> tuple[Any, ...]:
 
 
 def of_another_type(kind: type[Settings], name: str) -> tuple[Any, ...]:
-    """Values that a field may not hold, as they are of another type."""
+    """Values of another type, which a field must refuse."""
     hint = typing.get_type_hints(kind)[name]
     optional = type(None) in typing.get_args(hint)
     plain = typing.get_args(hint)[0] if optional else hint
@@ -117,7 +117,7 @@ def test_field_refuses_what_it_cannot_hold(kind, name):
 
 @pytest.mark.parametrize("kind", KINDS, ids=title)
 def test_defaults_are_of_the_type_that_is_annotated(kind):
-    """No default is changed when it is checked: 1 for a float would be."""
+    """The check of a default does not convert it, as it would convert 1 for a float."""
     for field in fields(kind):
         if field.default is not MISSING:
             assert type(getattr(example(kind), field.name)) is type(field.default)

@@ -1,4 +1,4 @@
-"""Learned, physics-built estimators for distributed radio sensing."""
+"""Learned, physics-based estimators for distributed radio sensing."""
 
 from unfolded_ogamp.pretrained import load_pretrained
 

@@ -18,11 +18,11 @@ UNFOLDED = "unfolded"  # the network of every system
 
 @dataclass(frozen=True)
 class EstimatorEntry:
-    """One estimator, as configuration names it.
+    """One estimator in a configuration.
 
     Attributes:
         name: "unfolded" for the network, or one of the classic estimators.
-        checkpoint: folder of an exported network; None takes the shipped one.
+        checkpoint: folder of an exported network; None means the shipped one.
         options: of a classic estimator.
     """
 
@@ -32,7 +32,7 @@ class EstimatorEntry:
 
     @property
     def label(self) -> str:
-        """How it is called in reports."""
+        """Name of the estimator in reports."""
         if self.checkpoint is not None:
             return f"{self.name} ({self.checkpoint.name})"
         options = ", ".join(f"{value} {key}" for key, value in self.options.items())
@@ -45,7 +45,7 @@ def names(system: System) -> list[str]:
 
 
 def parse_entry(entry: object) -> EstimatorEntry:
-    """An estimator as configuration names it: `og_amp`, `{name: og_amp, blocks: 10}` or
+    """An estimator from its configuration: `og_amp`, `{name: og_amp, blocks: 10}` or
     `{name: unfolded, checkpoint: FOLDER}`.
 
     Raises:
@@ -66,7 +66,7 @@ def build_estimator(system: System, entry: EstimatorEntry) -> Estimator:
     """The estimator of an entry.
 
     Raises:
-        InputError: if there is no such estimator, or it does not take the options, or an extra is not installed.
+        InputError: if there is no such estimator, it does not accept the options, or an extra is not installed.
         PretrainedError: if the folder holds no usable network of the system.
     """
     if entry.name not in names(system):
@@ -85,10 +85,10 @@ def build_estimator(system: System, entry: EstimatorEntry) -> Estimator:
 
 
 def build_estimators(system: System, entries: Sequence[object]) -> dict[str, Estimator]:
-    """The estimators that configuration lists, by the names under which they are reported.
+    """The estimators of a configuration, by their names in reports.
 
     Raises:
-        InputError: if there is none, or one comes twice; and as `build_estimator`.
+        InputError: if there is none, or one is listed twice; and as `build_estimator`.
     """
     if not entries:
         raise InputError(f"estimators: expected some of {', '.join(names(system))}, found none")
@@ -101,7 +101,7 @@ def build_estimators(system: System, entries: Sequence[object]) -> dict[str, Est
 
 
 def network_of(system: System, checkpoint: Path | None) -> Network:
-    """The network of an exported folder; None takes the one that the system ships.
+    """The network of an exported folder; None means the shipped network of the system.
 
     Raises:
         InputError: if the system ships none.

@@ -1,10 +1,10 @@
-"""The one kind of failure that is the user's to mend."""
+"""The exception for invalid input from the user."""
 
 from __future__ import annotations
 
 
 class InputError(ValueError):
-    """What was handed in cannot be used; the message is one line: what was expected, what was found.
+    """The input cannot be used; the message is one line: what was expected, what was found.
 
-    Every command ends such a failure with this line on stderr and exit status 2.
+    Every command then prints this line on stderr and exits with status 2.
     """

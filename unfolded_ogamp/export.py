@@ -19,9 +19,9 @@ from unfolded_ogamp.system import Network, system
 
 
 def export_network(network: Network, folder: str | Path, details: ExportDetails) -> None:
-    """Write a network and its card to `folder`: all of it or nothing.
+    """Write a network and its card to `folder`: completely or not at all.
 
-    An export that is already there is replaced; `load_details` reads its details, to write it again with others.
+    An older export in the folder is replaced; `load_details` reads its details, for an export with other ones.
 
     Raises:
         FileExistsError: if the folder holds anything else.
@@ -47,7 +47,7 @@ def export_network(network: Network, folder: str | Path, details: ExportDetails)
         (new / WEIGHTS).write_bytes(weights)
         for name, text in files.items():
             (new / name).write_text(text, encoding="utf-8")
-        load_pretrained(new)  # what could not be read back is not put in place
+        load_pretrained(new)  # only a readable export replaces the old one
         if folder.exists():
             os.rename(folder, old)
         try:
@@ -58,15 +58,15 @@ def export_network(network: Network, folder: str | Path, details: ExportDetails)
             raise
     finally:
         shutil.rmtree(new, ignore_errors=True)
-        if folder.exists():  # what could not be put back stays beside it
+        if folder.exists():  # an old export that could not be restored stays beside the folder
             shutil.rmtree(old, ignore_errors=True)
 
 
 def model_card(network: Network, details: ExportDetails) -> str:
     """The card: what the network is, what it was trained on and the measured figures, in Markdown."""
-    handed_in = system(network.system)
+    described = system(network.system)
     lines = [
-        *handed_in.the_learning().card(network),
+        *described.the_learning().card(network),
         "",
         f"Trained for {details.training_time / 3600:.2f} hours with seed {details.seed}, at commit "
         f"{details.provenance['commit'] or 'unknown'} of the code, version {details.provenance['unfolded_ogamp']}, on:",
@@ -77,13 +77,13 @@ def model_card(network: Network, details: ExportDetails) -> str:
         "",
         "## Measured on unseen scenes",
         "",
-        _table(handed_in.scoring, details.measured) or "Not measured yet.",
+        _table(described.scoring, details.measured) or "Not measured yet.",
     ]
     return "\n".join(lines) + "\n"
 
 
 def _table(scoring: Scoring, measured: Mapping[str, Any]) -> str:
-    """Mean [95 % interval] per scenario and estimator; a line of its own for each."""
+    """Mean [95 % interval] per scenario and estimator, one line for each."""
     if not measured:
         return ""
     headings = ["scenario", "estimator", "scenes", *(scoring.column(metric).heading for metric in scoring.on_card)]
@@ -97,7 +97,7 @@ def _table(scoring: Scoring, measured: Mapping[str, Any]) -> str:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """An export may be replaced, anything else may not."""
+    """Raise unless the folder is missing, empty or an export, which may be replaced."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise FileExistsError(f"{folder}: expected a folder, found something else")
     names = {path.name for path in folder.iterdir()} if folder.exists() else set()

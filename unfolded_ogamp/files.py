@@ -1,4 +1,4 @@
-"""Files of arrays: written at once, read with care, and handed out as checked tensors."""
+"""Files of arrays: atomic writes, reads within the available memory, and checked tensors."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from unfolded_ogamp.memory import GIGABYTE, MemoryLimitError, require_memory
 
 Axes = tuple[str | int, ...]
 
-COPIES = 10  # times the size of a file's arrays that estimating from them takes at least
+COPIES = 10  # least memory of an estimate, as a multiple of the size of the arrays in its file
 
 
 def shipped(name: str) -> Path:
-    """A folder that ships with the package: in it where a wheel put it, beside it in a clone."""
+    """A folder that ships with the package: inside the package in a wheel, beside it in a clone."""
     package = Path(__file__).resolve().parent
     return package / name if (package / name).is_dir() else package.parent / name
 
 
 @contextmanager
 def written_at_once(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to, which takes its place at the end: readers find the old file or the new one.
+    """A temporary path that replaces `path` at the end: readers find the old file or the new one.
 
     If the body raises, `path` stays as it was and nothing is left beside it.
     """
@@ -42,9 +42,9 @@ def written_at_once(path: Path) -> Iterator[Path]:
 
 
 def read_npz(path: str | Path, keys: Collection[str]) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file that are named in `keys` and present; others are not looked at.
+    """The arrays of an .npz file that are named in `keys` and present; others are ignored.
 
-    What they expand to is summed before any of them is read.
+    The sum of their expanded sizes is checked before any of them is read.
 
     Raises:
         ValueError: if there is no such file, it cannot be read or there is no memory for it, in one line.
@@ -56,7 +56,7 @@ def read_npz(path: str | Path, keys: Collection[str]) -> dict[str, np.ndarray]:
             n_bytes = sum(
                 entry.file_size for entry in members.infolist() if entry.filename.removesuffix(".npy") in keys
             )
-        require_memory(COPIES * n_bytes, f"arrays of {n_bytes / GIGABYTE:.3g} GB, and what is computed from them,")
+        require_memory(COPIES * n_bytes, f"arrays of {n_bytes / GIGABYTE:.3g} GB and the results from them")
         with np.load(path, allow_pickle=False) as archive:
             for key in archive.files:
                 if key in keys:
@@ -65,9 +65,9 @@ def read_npz(path: str | Path, keys: Collection[str]) -> dict[str, np.ndarray]:
         raise ValueError("expected a file, found none") from None
     except MemoryLimitError:
         raise
-    except Exception as error:  # whatever a damaged archive makes NumPy and zipfile raise
+    except Exception as error:  # NumPy and zipfile raise many types for a damaged archive
         where = f"{key}: expected an array of numbers" if key else "expected an .npz file"
-        raise ValueError(f"{where}, found what cannot be read ({' '.join(str(error).split())})") from error
+        raise ValueError(f"{where}, found unreadable content ({' '.join(str(error).split())})") from error
     return arrays
 
 
@@ -86,7 +86,7 @@ def write_npz(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 class Fields:
-    """Arrays by name. An axis name such as "n_tx" takes its size from the first array that has it; the others must fit.
+    """Arrays by name. The first array with an axis such as "n_tx" defines the size of this axis; the others must fit.
 
     All methods raise a ValueError of one line: what was expected of which key, and what was found.
     """
@@ -96,7 +96,7 @@ class Fields:
         self.sizes: dict[str, int] = {}
 
     def expect(self, condition: bool, key: str, expected: str, found: object) -> None:
-        """Refuse the file unless `condition` holds."""
+        """Raise unless `condition` holds."""
         if not condition:
             raise ValueError(f"{key}: expected {expected}, found {found}")
 
@@ -164,13 +164,13 @@ class Fields:
         return value
 
     def required(self, key: str) -> np.ndarray:
-        """An array that must be there."""
+        """A required array."""
         present = ", ".join(sorted(self.arrays)) or "none"
         self.expect(key in self.arrays, key, "this key", f"only {present}")
         return self.arrays[key]
 
     def fit(self, key: str, axes: Axes) -> None:
-        """Check the shape of an array; sizes of axes seen for the first time are taken from it."""
+        """Check the shape of an array; it defines the sizes of axes that no array before it has."""
         shape = self.arrays[key].shape
         names = ", ".join(str(axis) for axis in axes)
         self.expect(len(shape) == len(axes), key, f"shape [{names}]", list(shape))

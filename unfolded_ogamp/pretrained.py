@@ -1,4 +1,4 @@
-"""Exported networks: a folder with weights and all that builds the network. Loading needs torch and safetensors alone.
+"""Exported networks: folders with weights and settings of a network. Loading needs only torch and safetensors.
 
 The folder holds `model.safetensors`, `config.json` (the fields of `ExportDetails`, the name of the system, the
 hash of the weights and, under "network", the settings of the network) and a card `README.md`.
@@ -34,12 +34,12 @@ class PretrainedError(InputError):
 
 @dataclass(frozen=True)
 class ExportDetails:
-    """Where a network comes from and how good it is.
+    """Origin and measured performance of a network.
 
     Attributes:
-        trained_on: scenario or mixture it was trained on, as plain values.
+        trained_on: scenario or mixture of the training, as plain values.
         seed: of the training run.
-        provenance: versions, platform and commit that it was trained with, see `provenance`; None where unknown.
+        provenance: versions, platform and commit of the training, see `provenance`; None where unknown.
         training_time: [s].
         measured: figures on unseen scenes, as under "results" in the `results.json` of an evaluation:
             {scenario: {estimator: {"n_scenes": ..., "metrics": {metric: {"mean": ..., "low": ..., "high": ...}}}}}.
@@ -53,14 +53,14 @@ class ExportDetails:
 
 
 def load_pretrained(folder: str | Path = SHIPPED, of_system: str | None = None) -> Network:
-    """The network of an exported folder, ready to estimate: in eval mode, and no gradients are kept.
+    """The network of an exported folder, ready to estimate: in eval mode and without gradients.
 
     Args:
         folder: written by `scripts/export.py`; by default that of the shipped network, for imaging.
-        of_system: name of the system that it has to be of; None takes a network of any.
+        of_system: required system of the network; None accepts any system.
 
     Raises:
-        PretrainedError: with one line that says what was expected and what was found.
+        PretrainedError: with one line: what was expected, what was found.
     """
     folder = Path(folder)
     config = _read_config(folder)
@@ -82,7 +82,7 @@ def load_pretrained(folder: str | Path = SHIPPED, of_system: str | None = None) 
 
 
 def load_details(folder: str | Path) -> ExportDetails:
-    """What an exported folder says about its network.
+    """Details of the network in an exported folder.
 
     Raises:
         PretrainedError: as `load_pretrained`.
@@ -101,7 +101,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise PretrainedError(f"{path}: expected a file, found none") from None
     except (OSError, ValueError) as error:
-        raise PretrainedError(f"{path}: expected JSON, found what cannot be read ({error})") from error
+        raise PretrainedError(f"{path}: expected JSON, found unreadable content ({error})") from error
     if not isinstance(config, dict):
         raise PretrainedError(f"{path}: expected an object, found {type(config).__name__}")
     for key in config:
@@ -120,11 +120,11 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise PretrainedError(f"{path}: expected weights, found what cannot be read ({error})") from error
+        raise PretrainedError(f"{path}: expected weights, found unreadable content ({error})") from error
 
 
 def _check_weights(folder: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    """Refuse weights that are not exactly those of the network."""
+    """Raise unless the weights have the names, types and shapes of the network and are finite."""
     path = folder / WEIGHTS
     for name in sorted(expected.keys() | found.keys()):
         wanted, given = (_describe(tensors.get(name)) for tensors in (expected, found))

@@ -1,4 +1,4 @@
-"""What a result was computed with: versions, platform, commit, and the weights of a network."""
+"""Origin of a result: versions, platform, commit, and the weights of a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import unfolded_ogamp
 
 
 def provenance() -> dict[str, str | None]:
-    """Versions, platform (without the host name) and commit that results are computed with."""
+    """Versions, platform (without the host name) and commit of the running code."""
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),
@@ -39,7 +39,7 @@ def sha256(content: bytes) -> str:
 
 
 def hashes(estimators: Mapping[str, object]) -> dict[str, str]:
-    """Hash of the weights of every estimator that has some, by its name: that of `model.safetensors` in its export."""
+    """Hash of the weights of every network, by name; it is the hash of `model.safetensors` in an export."""
     networks = {name: one for name, one in estimators.items() if isinstance(one, torch.nn.Module)}
     return {name: sha256(serialised(network)) for name, network in networks.items()}
 
@@ -47,7 +47,7 @@ def hashes(estimators: Mapping[str, object]) -> dict[str, str]:
 def _commit() -> str | None:
     """Commit of the checkout that holds this file, "-dirty" added if it was changed since; None outside a checkout."""
     here = Path(__file__).resolve()
-    # A file that git does not know may lie in somebody else's checkout, in a virtual environment for example.
+    # A file that git does not track may lie in another project's checkout, in a virtual environment for example.
     if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
         return None
     return _git(here.parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")

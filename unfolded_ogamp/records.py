@@ -1,4 +1,4 @@
-"""Immutable records of tensors: the form in which data flows through the package."""
+"""Immutable records of tensors: the data format of the package."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ RecordType = TypeVar("RecordType", bound="Record")
 class Record:
     """Base of the frozen dataclasses whose fields are tensors, nested records or None.
 
-    Every tensor of a record has the scenes of a batch as its first dimension, so that one rule indexes, converts and
-    concatenates all of them.
+    The first dimension of every tensor of a record is the scenes of a batch, so that one function indexes, converts or
+    concatenates all tensors.
     """
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Self:
@@ -43,12 +43,12 @@ class Record:
         return self.map(convert)
 
     def __getitem__(self, index: slice | Tensor) -> Self:
-        """The scenes of a slice of the batch, or those that an integer tensor names."""
+        """The scenes of a slice of the batch, or those in an integer tensor."""
         return self.map(lambda tensor: tensor[index])
 
 
 def choose(mask: Tensor, chosen: RecordType, otherwise: RecordType) -> RecordType:
-    """Scene by scene, `chosen` where `mask` [B] holds, else `otherwise`; both are records of the same kind."""
+    """For each scene, `chosen` where `mask` [B] holds, else `otherwise`; both are records of the same kind."""
     assert is_dataclass(chosen)
     values = {}
     for field in fields(chosen):
@@ -63,7 +63,7 @@ def choose(mask: Tensor, chosen: RecordType, otherwise: RecordType) -> RecordTyp
 
 
 def place(part: RecordType, scenes: Tensor, whole: RecordType) -> RecordType:
-    """`whole` with the scenes that the integer tensor `scenes` names replaced by those of `part`, in this order."""
+    """`whole` with the scenes at the indices `scenes` replaced by those of `part`, in this order."""
     batch = first_tensor(whole).shape[0]
     index = torch.zeros(batch, dtype=torch.long, device=scenes.device)
     index[scenes] = torch.arange(len(scenes), device=scenes.device)

@@ -1,4 +1,4 @@
-"""Batches of scenes as a function of counters alone: no worker, rank or interruption changes what is drawn."""
+"""Batches of scenes as a function of counters alone: draws do not depend on workers, ranks or interruptions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MeasurementType = TypeVar("MeasurementType", bound=Record, covariant=True)
 
 
 class Source(Protocol[SceneType, MeasurementType]):
-    """What scenes are drawn from, in float64: a scenario of a system, or a mixture of scenarios."""
+    """A distribution of scenes, drawn in float64: a scenario of a system, or a mixture of scenarios."""
 
     def draw(self, batch: int, generator: torch.Generator) -> tuple[SceneType, MeasurementType]: ...
 
@@ -31,9 +31,9 @@ class SceneDataset(Dataset[tuple[SceneType, MeasurementType]]):
     Args:
         source: a scenario, or a mixture of which one scenario is drawn per batch.
         batch_size: scenes in a batch B.
-        seed: a number of the user's choice, at least 0.
+        seed: seed of the user, at least 0.
         split: "train", "validation" or "test"; no two of them ever share a generator seed.
-        dtype: precision in which the records are handed out; they are drawn in float64.
+        dtype: precision of the returned records; they are drawn in float64.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class SceneDataset(Dataset[tuple[SceneType, MeasurementType]]):
 class CounterSampler(Sampler[tuple[int, int]]):
     """The (epoch, batch) pairs of one rank: batches rank, rank + world_size, ... of the current epoch.
 
-    The batches of an epoch do not depend on `world_size`, which must divide them evenly, as all ranks take equally many
-    steps. `set_epoch` (called by Lightning) moves on to new scenes; for a fixed set hand `list(CounterSampler(...))` to
-    the DataLoader instead.
+    The batches of an epoch do not depend on `world_size`. It must divide their number, as all ranks take equally many
+    steps. `set_epoch` (called by Lightning) selects new scenes; for a fixed set give `list(CounterSampler(...))` to the
+    DataLoader instead.
 
     Args:
         batches_per_epoch: number of batches over all ranks.
@@ -103,8 +103,8 @@ class CounterSampler(Sampler[tuple[int, int]]):
 def counter_seed(seed: int, split: str, epoch: int, batch: int) -> int:
     """Seed of the generator of one batch, 64 bit.
 
-    PyTorch's CPU generator takes the lower 32 bits only, among which two different inputs can meet. Bits 30 and 31 hold
-    the split, so that at least two splits cannot.
+    PyTorch's CPU generator takes the lower 32 bits only, in which two different inputs can collide. Bits 30 and 31 hold
+    the split, so that seeds of different splits never collide.
     """
     number = SPLITS.index(split)
     hashed = int(np.random.SeedSequence([seed, number, epoch, batch]).generate_state(1, np.uint64)[0])
@@ -113,7 +113,7 @@ def counter_seed(seed: int, split: str, epoch: int, batch: int) -> int:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Draw as a DataLoader's worker does: the number of threads sets the order of sums, and so their last bits."""
+    """One thread, as in a DataLoader worker: the number of threads changes the order of sums and so their last bits."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -131,8 +131,8 @@ def evaluation_scenes(
 ) -> Iterator[tuple[SceneType, MeasurementType]]:
     """The first `n_scenes` scenes of the test split, in batches of which the last may be smaller.
 
-    Each scene is drawn on its own, so that neither the batch size nor the number of scenes changes what is in it; they
-    are the scenes that `simulate` writes.
+    Each scene is drawn separately, so that it depends neither on the batch size nor on the number of scenes; `simulate`
+    writes the same scenes.
     """
     dataset = SceneDataset(source, batch_size=1, seed=seed, split="test", dtype=dtype)
     for first in range(0, n_scenes, batch_size):

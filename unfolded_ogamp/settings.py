@@ -1,4 +1,4 @@
-"""Settings: frozen dataclasses whose annotations say what a field may hold, checked when they are built.
+"""Settings: frozen dataclasses whose annotations define the valid values of each field; the constructor checks them.
 
     @dataclass(frozen=True)
     class SearchSettings(Settings):
@@ -6,8 +6,8 @@
         rounds: Annotated[int, at_least(1)] = 40
         method: Literal["alignment", "least_squares"] = "alignment"
 
-The type is checked as well: True is no whole number, and a float is finite unless it is `unbounded`. A rule that joins
-several fields stands in a `__post_init__` that first calls this one.
+The type is checked as well: True is no whole number, and a float is finite unless it is `unbounded`. A rule on several
+fields belongs in a `__post_init__` that first calls this one.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ SettingsType = TypeVar("SettingsType")
 
 
 class SettingsError(InputError):
-    """A value that a field of settings cannot hold; the message is one line."""
+    """An invalid value of a field of settings; the message is one line."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """What a field may hold.
+    """A rule for the value of a field.
 
     Attributes:
-        rule: what follows "NAME must" in the message.
+        rule: text after "NAME must" in the message.
         holds: whether a value fulfils it.
     """
 
@@ -53,7 +53,7 @@ def at_least(least: int) -> Check:
 
 
 def within(interval: str) -> Check:
-    """A number in an interval such as "[0, 1)"; a round bracket leaves its end out."""
+    """A number in an interval such as "[0, 1)"; a round bracket excludes its end."""
     low, high = (float(end) for end in interval[1:-1].split(","))
     above = operator.lt if interval[0] == "(" else operator.le
     below = operator.lt if interval[-1] == ")" else operator.le
@@ -65,7 +65,7 @@ class Settings:
     """Base class of all settings.
 
     Raises:
-        SettingsError: if a field does not hold what its annotation says.
+        SettingsError: if a value violates the annotation of its field.
     """
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class Settings:
 
 
 def require(condition: bool, message: str) -> None:
-    """Refuse settings that do not go together.
+    """Raise unless a rule on settings holds.
 
     Raises:
         SettingsError: with `message`, unless `condition` holds.
@@ -84,35 +84,35 @@ def require(condition: bool, message: str) -> None:
 
 
 def settings_from_dict(kind: type[SettingsType], values: object, name: str = "") -> SettingsType:
-    """The settings of which `dataclasses.asdict` made `values`; strict, as a default would be another network.
+    """The settings from their `dataclasses.asdict`; every key is required, as a default may give a different network.
 
     Args:
         kind: dataclass, whose fields may be such dataclasses.
-        values: what a JSON file holds for it.
-        name: what it is called in messages; empty for what a command is given.
+        values: plain values, as from a JSON file.
+        name: name in messages; empty for the arguments of a command.
 
     Raises:
-        SettingsError: with one line, on a key too many or too few, or on a value that its field cannot hold.
+        SettingsError: with one line, on an unknown key, a missing key or an invalid value.
     """
-    said, within = (f"{name}: ", f"{name}.") if name else ("", "")
-    require(isinstance(values, Mapping), f"{said}expected an object, found {type(values).__name__}")
+    prefix, parent = (f"{name}: ", f"{name}.") if name else ("", "")
+    require(isinstance(values, Mapping), f"{prefix}expected an object, found {type(values).__name__}")
     assert isinstance(values, Mapping)
     hints = _annotations(kind)
     for key in values:
-        require(key in hints, f"{said}expected only the keys {', '.join(hints)}, found {key!r}")
+        require(key in hints, f"{prefix}expected only the keys {', '.join(hints)}, found {key!r}")
     converted: dict[str, Any] = {}
     for key, hint in hints.items():
-        require(key in values, f"{said}expected the key {key!r}, found none")
+        require(key in values, f"{prefix}expected the key {key!r}, found none")
         convert = settings_from_dict if isinstance(hint, type) and is_dataclass(hint) else _checked
-        converted[key] = convert(hint, values[key], f"{within}{key}")
+        converted[key] = convert(hint, values[key], f"{parent}{key}")
     try:
         return kind(**converted)
     except ValueError as error:
-        raise SettingsError(f"{said}{error}") from error
+        raise SettingsError(f"{prefix}{error}") from error
 
 
 def defaults_of(kind: type) -> dict[str, Any]:
-    """Plain values of all fields of settings, nested ones too, as a configuration has them: "???" has to be given."""
+    """Plain values of all fields of settings, nested ones too, for a configuration: "???" marks a required value."""
     assert is_dataclass(kind)
     values: dict[str, Any] = {}
     for name, field in kind.__dataclass_fields__.items():
@@ -126,14 +126,14 @@ def defaults_of(kind: type) -> dict[str, Any]:
 
 
 def _annotations(kind: type) -> dict[str, Any]:
-    """What the fields of a dataclass are annotated with, in their order."""
+    """Annotations of the fields of a dataclass, in their order."""
     assert is_dataclass(kind)
     hints = get_type_hints(kind, include_extras=True)
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
 def _checked(kind: Any, value: Any, name: str) -> Any:
-    """`value` as the annotation `kind` has it: a whole number may stand for a float, and a list for a tuple."""
+    """`value` converted to the annotation `kind`: a whole number to a float, and a list to a tuple."""
     if kind is Any:
         return value
     origin, arguments = get_origin(kind), get_args(kind)

@@ -1,7 +1,7 @@
-"""A system is a contract: what it hands in to be compared, trained, exported, reproduced and used on files.
+"""A system is a contract: the parts that it provides for comparison, training, export, reproduction and files.
 
 To add a system, write `unfolded_ogamp/NAME/system.py` with a `SYSTEM = System(...)`; every command then takes
-`system=NAME`. What is generic knows a system through this contract alone, and no system knows another.
+`system=NAME`. Generic code uses a system through this contract only, and no system imports another.
 
 The scenes of a system and their measurements are frozen `Record`s, its scenarios and settings frozen dataclasses of
 `Settings`. Its networks are `Network`s: before training they are the analytic estimator that their layers call.
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 DEFAULT = "imaging"
 Row = dict[str, float | str]  # of a study: labels and numbers
-OnProgress = Callable[[int, int], None]  # called with what is done, and of how much
+OnProgress = Callable[[int, int], None]  # called with the numbers of steps done and to do
 
 
 class Network(nn.Module):
-    """Base class of the networks of all systems: built from its settings alone, and called as an estimator is.
+    """Base class of the networks of all systems: built from its settings alone, and called like an estimator.
 
     Attributes:
         system: name of the system it belongs to.
-        settings: what it was built from.
+        settings: settings of the network.
     """
 
     system: ClassVar[str]
@@ -49,20 +49,20 @@ class Network(nn.Module):
 
 @dataclass(frozen=True)
 class Learning:
-    """What is learned.
+    """The network of a system, its loss and its use.
 
     Attributes:
         settings: class of the settings that a network is built from.
-        network: the network of settings.
+        network: builder of a network from its settings.
         loss_settings: class of the settings of the loss.
         loss: of one training batch, from (network, scene, measurement, loss settings, number of the batch in its
             epoch): a scalar, and its parts by name for the log.
         classic: name of the estimator that validation compares the network with.
         watched: metrics that validation logs; the first two are also on the progress bar.
-        card: what the network of an exported folder is and how it is used, lines of Markdown.
-        shipped: folder of the exported network that is taken unless another one is named.
-        picture: estimates of one scene by name beside the truth, from (scene, estimates, index).
-        adapt: a network tuned to one measurement without labels, and a sentence on it, from (network, inputs, steps).
+        card: description and use of an exported network, lines of Markdown.
+        shipped: default folder of an exported network.
+        picture: figure of estimates of one scene, by name, and the truth, from (scene, estimates, index).
+        adapt: a network adapted to one measurement without labels, and a sentence on it, from (network, inputs, steps).
     """
 
     settings: type
@@ -79,15 +79,15 @@ class Learning:
 
 @dataclass(frozen=True)
 class Files:
-    """Measurements and estimates as files. `measured` is what `read` returns.
+    """Measurements and estimates as files. `measured` is the result of `read`.
 
     Attributes:
-        read: a measurement file, checked, in double precision; a ValueError of one line says what is wrong with it.
-        inputs: what an estimator is called with, from what was read.
-        describe: one line on what was read, before the estimator runs.
+        read: checked contents of a measurement file in double precision; an error is a ValueError of one line.
+        inputs: arguments of an estimator, from `measured`.
+        describe: one line on `measured`, printed before the estimator runs.
         report: lines and tables of `rich` on an estimate, from (measured, estimate, warnings of the estimator).
         write: one simulated scene and its measurement, a batch of one, from (path, scene, measurement).
-        write_estimate: an estimate and what it is computed with, texts by name, from (path, estimate, measured, texts).
+        write_estimate: an estimate and its origin, texts by name, from (path, estimate, measured, texts).
         picture: one page on an estimate, from (measured, estimate).
     """
 
@@ -102,13 +102,13 @@ class Files:
 
 @dataclass(frozen=True)
 class StudyFigure:
-    """How one figure of a study is made.
+    """One figure of a study.
 
     Attributes:
-        sizes: how much is measured, by the name of the size; all figures have the same names.
+        sizes: amounts of measurement by name; all figures have the same names.
         measure: rows from a size, a seed, the network and a callback on progress.
         table: the rows in Markdown.
-        draw: the figure of these rows; None where a table is all.
+        draw: the figure of these rows; None if there is only a table.
     """
 
     sizes: Mapping[str, Any]
@@ -119,18 +119,18 @@ class StudyFigure:
 
 @dataclass(frozen=True)
 class System:
-    """What one system hands in. Parts that are None it does not have yet.
+    """The parts that one system provides; None marks a part that it does not have yet.
 
     Attributes:
         name: of its folder.
-        scenarios: frozen settings that scenes are drawn from, all of one class, by name; the first one is the default.
-        mixtures: what networks are trained on besides scenarios, by name; the first one is the default.
-        estimators: builders of the classic estimators, by name; they take the options of an entry.
-        compared: entries of the estimators that are compared unless others are named.
-        scoring: how estimates are judged.
+        scenarios: distributions of scenes, settings of one class, by name; the first one is the default.
+        mixtures: mixtures of scenarios for training, by name; the first one is the default.
+        estimators: builders of the classic estimators, by name; their parameters are the options of an entry.
+        compared: entries of the estimators that are compared by default.
+        scoring: metrics of estimates, and how they are reported.
         learning: the network and its loss.
         files: measurements and estimates as files.
-        study: its figures by name, imported when they are asked for.
+        study: its figures by name, imported on demand.
     """
 
     name: str
@@ -157,7 +157,7 @@ class System:
         return _named(self.scenarios, name, "scenario")
 
     def source(self, name: str) -> Any:
-        """What a network is trained on: a mixture or a scenario; "default" is the first mixture.
+        """A mixture or a scenario for training; "default" is the first mixture.
 
         Raises:
             InputError: if there is none.
@@ -165,7 +165,7 @@ class System:
         return _named({**self.mixtures, **self.scenarios}, name, "mixture")
 
     def the_learning(self) -> Learning:
-        """What is learned.
+        """The network, its loss and its use.
 
         Raises:
             InputError: if the system has no network.
@@ -195,7 +195,7 @@ class System:
 
 
 def system(name: str) -> System:
-    """The system of a name, imported when it is asked for.
+    """The system of a name, imported on demand.
 
     Raises:
         InputError: if there is none.

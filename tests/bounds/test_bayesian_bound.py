@@ -1,4 +1,4 @@
-"""The joint bound with prior information: its limits, a closed form, and what a prior does to the gauge."""
+"""The joint bound with prior information: its limits, closed forms, and the effect of a prior on the gauge."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def test_bounds_grow_with_the_phase_prior_between_the_limits():
         assert all(before < after for before, after in pairwise(values))
 
 
-def test_without_a_measurement_the_prior_is_left():
+def test_without_a_measurement_the_bound_is_that_of_the_prior():
     """Link phases lose their mean: of 1 / n_tx + 1 / n_rx node variances."""
     scene = make_scene(seed=2)
-    deaf = replace(scene, noise_variance=scene.noise_variance * 1e12)
-    bound = bayesian_joint_bound(deaf, 0, Prior(phase_std=0.5, pixel=0.2, reflectivity_std=0.1))
+    noisy = replace(scene, noise_variance=scene.noise_variance * 1e12)
+    bound = bayesian_joint_bound(noisy, 0, Prior(phase_std=0.5, pixel=0.2, reflectivity_std=0.1))
     torch.testing.assert_close(bound.position_std, torch.full((3, 2), 0.2 / math.sqrt(12)).double(), rtol=1e-6, atol=0)
     expected = 0.5 / math.sqrt(2) * math.sqrt(2 - 1 / 6 - 1 / 5)
     assert bound.phase_rms == pytest.approx(expected, rel=1e-6)
@@ -68,13 +68,13 @@ def test_four_receivers_around_one_transmitter_have_a_closed_form():
     scene = star_scene()
     power = float(los_channel(scene.array).abs().square()[0, 0, 0].sum())
     measured = 2 * power / float(scene.noise_variance)
-    phase_std = math.sqrt(2 / measured)  # the prior tells as much as the measurement
+    phase_std = math.sqrt(2 / measured)  # the prior has as much information as the measurement
     bound = bayesian_joint_bound(scene, 0, Prior(phase_std=phase_std))
     assert bound.phase_rms == pytest.approx(math.sqrt(0.75 / (2 * measured)), rel=1e-9)
 
 
 def test_one_link_over_one_scatterer_has_a_closed_form():
-    """The phase of its CSI tells of the path length, as far as that of the reflectivity is known; nothing else does."""
+    """Only the phase of the CSI has information on the path length, limited by the phase of the reflectivity."""
     scene = make_scene(seed=1, n_tx=1, n_rx=1, n_scatterers=1)
     array = replace(scene.array, frequency=scene.array.frequency[:, :1])
     reflectivity = torch.full_like(scene.reflectivity, 0.8)
@@ -90,7 +90,7 @@ def test_one_link_over_one_scatterer_has_a_closed_form():
 
 
 def test_known_reflectivities_make_tx_against_rx_observable_but_not_the_phase_common_to_all():
-    """With no phase prior one node may be held, any: the bound is the inverse of what is left."""
+    """Without a phase prior any one node may be fixed: the bound is the inverse of the remaining matrix."""
     scene = make_scene(seed=5, n_scatterers=2)
     prior = Prior(reflectivity_std=0.05)
     bound = bayesian_joint_bound(scene, 0, prior)
@@ -103,7 +103,7 @@ def test_known_reflectivities_make_tx_against_rx_observable_but_not_the_phase_co
         assert bound.phase_rms == pytest.approx(expected, rel=1e-6)
 
 
-def test_narrow_or_wide_is_refused_only_where_it_means_nothing():
+def test_only_priors_that_are_not_positive_are_refused():
     for name in ("phase_std", "pixel", "reflectivity_std"):
         for value in (0.0, -1.0, math.nan):
             with pytest.raises(ValueError, match=f"{name} must be positive"):

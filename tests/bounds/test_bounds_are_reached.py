@@ -19,7 +19,7 @@ from unfolded_ogamp.physics import Scene, link_phase, link_phase_error, measure
 
 DRAWS = 500
 EASY = Scenario(name="easy", n_tx=8, n_rx=8, pixels=(10, 10), snr_db=30.0)
-PRIOR = Prior(phase_std=0.03, pixel=0.005, reflectivity_std=0.02)  # about as much as the measurements tell
+PRIOR = Prior(phase_std=0.03, pixel=0.005, reflectivity_std=0.02)  # about as much information as the measurements have
 
 
 def many_times(scenario: Scenario) -> Scene:
@@ -30,7 +30,7 @@ def many_times(scenario: Scenario) -> Scene:
 
 
 def measured(scene: Scene) -> tuple[Problem, Sources]:
-    """A measurement of every scene, in units where reflectivities stay as they are, and the true sources."""
+    """A measurement of every scene, in the units of the reflectivities, and the true sources."""
     *_, problem, truth = pose_scene(scene, measure(scene, torch.Generator().manual_seed(1)))
     return problem, truth
 
@@ -58,7 +58,7 @@ def test_maximum_likelihood_is_on_the_joint_bound(scenario):
 
 
 def test_maximum_a_posteriori_is_on_the_bayesian_bound():
-    """Unknowns are drawn from the prior around the easy scene, and Gauss-Newton is told the prior."""
+    """Unknowns are drawn from the prior around the easy scene, and Gauss-Newton uses the prior."""
     generator = torch.Generator().manual_seed(2)
 
     def spread(mean: torch.Tensor, std: float) -> torch.Tensor:
@@ -93,11 +93,11 @@ def test_maximum_a_posteriori_is_on_the_bayesian_bound():
     bound = bayesian_joint_bound(middle, 0, PRIOR)
     assert position == pytest.approx(bound.position_rms, rel=0.05)
     assert phase == pytest.approx(bound.phase_rms, rel=0.05)
-    assert bound.position_rms < 0.8 * joint_bound(middle, 0).position_rms  # the prior did tell something
+    assert bound.position_rms < 0.8 * joint_bound(middle, 0).position_rms  # the prior has an effect
     assert bound.phase_rms < 0.8 * joint_bound(middle, 0).phase_rms
 
 
 def unknowns(sources: Sources) -> torch.Tensor:
-    """What `joint_step.move` changes, in its order: [B, P]."""
+    """The unknowns of `joint_step.move`, in its order: [B, P]."""
     parts = [sources.position.mT.flatten(1), sources.reflectivity.real, sources.reflectivity.imag]
     return torch.cat([*parts, sources.tx_phase, sources.rx_phase], dim=1)

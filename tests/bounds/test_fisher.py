@@ -20,8 +20,8 @@ def information(gauge: Tensor = NO_GAUGE) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     jacobian = torch.randn(20, 7, dtype=torch.float64, generator=generator)
     jacobian = jacobian * torch.tensor([1e4, 1.0, 1e3, 1.0, 1e-3, 1e5, 10.0])
-    blind = torch.linalg.qr(gauge).Q
-    jacobian = jacobian - jacobian @ blind @ blind.mT
+    unseen = torch.linalg.qr(gauge).Q
+    jacobian = jacobian - jacobian @ unseen @ unseen.mT
     return jacobian.mT @ jacobian
 
 
@@ -33,8 +33,8 @@ def test_inverse_of_the_equivalent_information_is_a_block_of_the_bound():
     torch.testing.assert_close(torch.linalg.inv(equivalent_information(fisher, KEPT)), expected, rtol=1e-9, atol=0)
 
 
-def test_gauge_of_the_nuisance_unknowns_takes_nothing_away():
-    """Three of them turn together; holding any one of the three gives the same information on the rest."""
+def test_gauge_of_the_nuisance_unknowns_does_not_reduce_the_information():
+    """Three of them have a common gauge; fixing any one of the three gives the same information on the rest."""
     gauge = torch.zeros(7, 1, dtype=torch.float64)
     gauge[[1, 3, 6]] = 1.0
     fisher = information(gauge)
@@ -46,13 +46,13 @@ def test_gauge_of_the_nuisance_unknowns_takes_nothing_away():
     torch.testing.assert_close(torch.linalg.inv(found), inverse(fisher, gauge)[KEPT][:, KEPT], rtol=1e-7, atol=0)
 
 
-def test_singular_beside_the_gauge_is_unbounded():
+def test_singular_outside_the_gauge_is_unbounded():
     gauge = torch.eye(7, dtype=torch.float64)[:, 3:5]
     assert bool((inverse(information(gauge), gauge[:, :1]) == math.inf).all())
     assert bool(inverse(information(gauge), gauge).isfinite().all())
 
 
-def test_prior_is_added_and_frees_the_gauge_that_it_knows():
+def test_prior_is_added_and_removes_the_gauge_that_it_determines():
     gauge = torch.eye(7, dtype=torch.float64)[:, 3:5]
     fisher, precision = information(gauge), torch.tensor([0, 0, 0, 4.0, 0, 0, 1e-3], dtype=torch.float64)
     total, left = with_prior(fisher, gauge, precision)
@@ -64,7 +64,7 @@ def test_prior_is_added_and_frees_the_gauge_that_it_knows():
     torch.testing.assert_close(bound[kept][:, kept], torch.linalg.inv(total[kept][:, kept]), rtol=1e-9, atol=1e-16)
 
 
-def test_position_from_a_line_of_sight_whose_common_phase_nobody_knows():
+def test_position_from_a_line_of_sight_with_an_unknown_common_phase():
     """Plane-wave amplitudes: J = sum w kappa^2 u u^T - b b^T / W with b = sum w kappa u and W = sum w."""
     generator = torch.Generator().manual_seed(3)
     nodes = draw_nodes(9, 3, 3.0, 5.0, 1, generator)

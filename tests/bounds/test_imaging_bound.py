@@ -97,7 +97,7 @@ def test_fisher_matrix_against_finite_differences(dimension, missing, los):
 
 
 def test_amplitudes_add_next_to_no_information_on_positions():
-    """Differentiated, too, as the likelihood does, they lower both bounds by a thousandth: see `joint_bound`."""
+    """If amplitudes are differentiated too, as in the likelihood, both bounds fall by a thousandth: `joint_bound`."""
     scene = draw_scene(Scenario(), 12, torch.Generator().manual_seed(0))
     ratios = []
     for index in range(12):
@@ -118,7 +118,7 @@ def test_bounds_do_not_depend_on_the_node_held(missing, los):
     n_image = 2 * 4
     for reference in range(13):
         fixed = {n_image + reference}
-        if not los:  # Tx against Rx is a gauge as well: hold one node of the other side
+        if not los:  # the phase between all Tx and all Rx is a gauge as well: fix one node of the other side
             fixed.add(n_image + (9 if reference < 7 else 3))
         free = [index for index in range(len(fisher)) if index not in fixed]
         covariance = torch.zeros_like(fisher)
@@ -135,7 +135,7 @@ def test_bounds_do_not_depend_on_the_node_held(missing, los):
 def test_gauge_directions_are_the_null_space_of_the_fisher_matrix(los):
     scene = make_scene(seed=2, n_tx=6, n_rx=6, n_scatterers=2, los=los)
     link = torch.zeros_like(scene.link)
-    link[:, :3, :3] = link[:, 3:5, 3:] = True  # two networks, and Tx 5 on its own
+    link[:, :3, :3] = link[:, 3:5, 3:] = True  # two components, and Tx 5 by itself
     scene = replace(scene, link=link)
     fisher, gauge = fisher_information(scene, 0), gauge_directions(scene, 0)
     assert gauge.shape[1] == (3 if los else 4)
@@ -145,7 +145,7 @@ def test_gauge_directions_are_the_null_space_of_the_fisher_matrix(los):
     assert int((value < 1e-12).sum()) == gauge.shape[1]
 
 
-def test_one_known_scatterer_seen_without_a_phase_to_learn_has_the_textbook_bound():
+def test_one_scatterer_with_known_phases_has_the_textbook_bound():
     """One scatterer, phases known: position variance from the path gradients after reflectivity is projected out."""
     scene = make_scene(seed=1, n_scatterers=1)
     array, position = scene.array, scene.position
@@ -186,7 +186,7 @@ def test_joint_bound_is_above_the_bounds_with_more_knowledge():
 
 
 def test_line_of_sight_lowers_the_joint_bound():
-    """The line of sight has no unknowns of its own: it can only tell about the phases."""
+    """The line of sight adds no unknowns: it can only add information on the phases."""
     without, within = (joint_bound(make_scene(seed=6, los=los), 0) for los in (False, True))
     assert within.phase_rms < without.phase_rms
     assert within.position_rms < without.position_rms
@@ -203,7 +203,7 @@ def test_scene_without_scatterers_has_phases_from_the_line_of_sight_alone():
     """Fisher of link phases 2 |h|^2 / noise at equal |h|: a ring of Rx around one Tx, no projection of the image."""
     scene = star_scene()
     power = float(los_channel(scene.array).abs().square()[0, 0, 0].sum())
-    # Four independent link phases of variance noise / (2 power); with their mean taken out, three quarters remain.
+    # Four independent link phases of variance noise / (2 power); with their mean removed, three quarters remain.
     expected = math.sqrt(0.75 * float(scene.noise_variance) / (2 * power))
     bound = joint_bound(scene, 0)
     assert bound.phase_rms == pytest.approx(expected, rel=1e-9)

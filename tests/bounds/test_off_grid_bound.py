@@ -75,7 +75,7 @@ def test_moments_of_a_uniform_offset_by_quadrature(dimension):
 
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_floor_is_the_error_of_the_model_in_small_pixels(dimension):
-    """Monte-Carlo on exact propagation; 1.5 % of its own, and next orders of the series below 1 %."""
+    """Monte-Carlo on exact propagation: its error is 1.5 %, and higher orders of the series are below 1 %."""
     scene = make_scene(seed=3, dimension=dimension)
     pixel = 0.05 * float(scene.array.wavelength)
     generator = torch.Generator().manual_seed(0)
@@ -84,7 +84,7 @@ def test_floor_is_the_error_of_the_model_in_small_pixels(dimension):
 
 
 def test_next_orders_are_of_second_order_in_the_pixel():
-    """The figure is too high by a share that falls with the square of the pixel: a fourth at half of it."""
+    """The relative error of the figure falls with the square of the pixel: to a fourth at half the pixel."""
     scene = make_scene(seed=3)
     node, weight = np.polynomial.legendre.leggauss(6)
     offset = torch.tensor([[x, y] for x in node for y in node], dtype=torch.float64)[:, None].expand(-1, 3, -1)
@@ -145,13 +145,13 @@ def test_links_that_are_missing_do_not_count(figure):
 
 @pytest.mark.parametrize("figure", [off_grid_variance, off_grid_scaling_law])
 def test_more_subcarriers_do_not_lower_the_error(figure):
-    """(63) says 1 / K; the mean over subcarriers of (62) has none left."""
+    """(63) has a factor 1 / K; the mean over subcarriers in (62) has none."""
     one, many = (figure(scene_amid_distant_nodes(2, 1e9, n_subcarriers=count), 0, 0.01) for count in (1, 32))
     assert 1.0 < many / one < 1.05
 
 
 def test_pixels_of_two_thirds_of_a_wavelength_leave_no_signal_to_the_model():
-    """The paper's default: the error of the first order exceeds the signal, and the second order is no guide to it."""
+    """The paper's default: the error of the first order exceeds the signal and differs from the second-order figure."""
     scene = make_scene(seed=3)
     pixel = 2 / 3 * float(scene.array.wavelength)
     generator = torch.Generator().manual_seed(0)

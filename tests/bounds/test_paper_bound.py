@@ -72,7 +72,7 @@ def test_synchronisation_noise_adds_up_to_half_the_noise_of_one_link_per_phase(m
 
 
 def test_approximation_is_exact_where_all_links_are_alike():
-    """One scatterer amid a circle of nodes; with its double on the same spot power is four paths' worth, not two."""
+    """One scatterer at the centre of a circle of nodes; two at one position have the power of four paths."""
     scene = make_scene(n_scatterers=1)
     angle = torch.arange(11, dtype=torch.float64)
     circle = 3 * torch.stack([angle.cos(), angle.sin()], dim=-1)[None]
@@ -90,14 +90,14 @@ def test_approximation_is_exact_where_all_links_are_alike():
 
 
 def test_approximation_is_too_low_where_paths_fade():
-    """The inverse is convex in the powers of the links: their mean power tells more than they do."""
+    """The inverse is convex in the powers of the links: their mean power gives too low a bound."""
     for seed in range(5):
         bound = paper_phase_bound(make_scene(seed=seed, n_tx=12, n_rx=12, n_scatterers=8), 0)
         ratio = bound.approximate.link_variance.mean() / bound.per_subcarrier.link_variance.mean()
         assert 0.5 < ratio < 1.0
 
 
-def test_what_has_no_bound_is_refused():
+def test_scenes_without_a_bound_are_refused():
     scene = make_scene()
     parts = torch.zeros_like(scene.link)
     parts[:, :3, :3] = parts[:, 3:, 3:] = True

@@ -1,4 +1,4 @@
-"""Coarse synchronisation as a whole: exact without noise, efficient with noise, blind to what nothing shows."""
+"""Coarse synchronisation as a whole: exact without noise, efficient with noise, invariant to unobservable changes."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def free_space(scenario: Scenario, snr_db: float, seed: int, batch: int = 3) -> 
 
 
 def joined_links(scene: Scene) -> Tensor:
-    """Links between nodes that lines of sight join to one another: bool [B, n_tx, n_rx]."""
+    """Links between nodes that are connected by lines of sight: bool [B, n_tx, n_rx]."""
     nodes = main_part(scene.los)
     n_tx = scene.los.shape[1]
     return nodes[:, :n_tx, None] & nodes[:, None, n_tx:]
 
 
 def phase_error(scene: Scene, settings: CoarseSettings, seed: int = 0) -> Tensor:
-    """Error of every link on every subcarrier, that of the first joined one taken off: [B, n_tx, n_rx, K]."""
+    """Error of every link on every subcarrier, minus that of the first joined one: [B, n_tx, n_rx, K]."""
     csi = measure(scene, torch.Generator().manual_seed(seed))
     found = synchronise(csi, scene.array, settings).phases_at(scene.array.frequency)
     true = link_phase(scene.tx_phase, scene.rx_phase)
@@ -46,7 +46,7 @@ def phase_error(scene: Scene, settings: CoarseSettings, seed: int = 0) -> Tensor
 
 @pytest.mark.parametrize("scenario", [BAND, VOLUME], ids=["plane", "space"])
 def test_free_space_without_noise_is_exact_on_the_whole_band(scenario):
-    """Also for links that no line of sight crosses, and with nothing left of the gauge: the line of sight is known."""
+    """Also on links without a line of sight, and without a gauge, as the line of sight is known."""
     scene = free_space(scenario, snr_db=300.0, seed=0)
     assert scene.los.double().mean() < 0.6
     assert joined_links(scene).double().mean() > 0.9
@@ -54,7 +54,7 @@ def test_free_space_without_noise_is_exact_on_the_whole_band(scenario):
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
-def test_single_precision_of_any_scale_does(scale):
+def test_single_precision_works_at_any_scale(scale):
     """At 3.5 GHz, where single precision rounds subcarriers by more than a thousandth of their spacing."""
     scene = free_space(replace(BAND, carrier_frequency=3.5e9), snr_db=60.0, seed=9)
     csi = measure(scene, torch.Generator().manual_seed(0))
@@ -103,7 +103,7 @@ def test_clocks_that_differ_by_a_symbol_or_all_alike_are_the_same():
     torch.testing.assert_close(first, second, rtol=0, atol=1e-8)
 
 
-def test_scattering_within_the_resolution_is_what_is_left_and_bandwidth_resolves_it():
+def test_error_comes_from_scattering_within_the_resolution_and_falls_with_bandwidth():
     """At 20 MHz a tap is 15 m long, at 160 MHz it is 1.9 m: fewer echoes fall into that of the line of sight."""
     errors = []
     for bandwidth in (20e6, 160e6):
@@ -118,8 +118,8 @@ def test_scattering_within_the_resolution_is_what_is_left_and_bandwidth_resolves
     assert errors[0] < 0.2 * math.pi
 
 
-def test_missing_and_coinciding_nodes_do_no_harm():
-    """A transceiver hears itself over no distance at all; that link is not measured."""
+def test_missing_links_and_coinciding_nodes_do_not_change_the_result():
+    """The distance from a transceiver to itself is zero; that link is not measured."""
     scene = free_space(BAND, snr_db=300.0, seed=5)
     rx = scene.array.rx.clone()
     rx[:, 0] = scene.array.tx[:, 0]

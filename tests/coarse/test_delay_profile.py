@@ -1,4 +1,4 @@
-"""The gate around the earliest arrival: what it passes, what it stops, and how it is found."""
+"""The gate around the earliest arrival: the paths that it passes and blocks, and its position."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def path(tap: float, gain: complex) -> torch.Tensor:
 
 @pytest.mark.parametrize("tap", [0, 40, N_TAPS - 1])
 def test_gate_passes_the_first_path_whole_and_nothing_of_the_later_ones(tap):
-    """Also where the clock offset makes the later ones wrap round, and where they are stronger."""
+    """Also if the clock offset wraps the later ones round, and if they are stronger."""
     first = path(tap, 0.7 - 0.4j)
     csi = first + path((tap + 5) % N_TAPS, 1.2j) + path((tap + 9) % N_TAPS, -0.9)
     torch.testing.assert_close(earliest_arrival(csi, SPACING, SETTINGS), first)
 
 
 def test_path_between_two_taps_keeps_its_phase_in_the_middle_of_the_band():
-    """(22): what a delay off the taps leaves of the phase grows from the middle of the band outwards."""
+    """(22): the phase error from a delay between taps grows from the middle of the band outwards."""
     for fraction in (0.2, 0.35, 0.65, 0.8):
         csi = path(30 + fraction, 1.0)
         error = (earliest_arrival(csi, SPACING, SETTINGS) * csi.conj()).angle()[0, 0, 0]
@@ -61,7 +61,7 @@ def test_earliest_tap_agrees_with_a_plain_search():
 
 
 def test_noise_alone_is_significant_as_rarely_as_asked():
-    """The taper makes neighbouring taps alike, so that the rate stays below its bound, but not by much."""
+    """The taper correlates neighbouring taps, so that the rate is slightly below its bound."""
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(1, 100, 100, N_TAPS, 2, dtype=torch.float64, generator=generator)
     csi = torch.view_as_complex(noise) + path(60, 40.0)

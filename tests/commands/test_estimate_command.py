@@ -1,4 +1,4 @@
-"""From a user's CSI file to an estimate and a picture, or to one line that says what is wrong."""
+"""From the CSI file of a user to an estimate and a picture, or to an error of one line."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_csi_file_gives_estimate_and_picture(folder, tmp_path):
     with np.load(output / "estimate.npz") as archive:
         position, strength = torch.from_numpy(archive["position"]), np.abs(archive["reflectivity"])
     assert float(torch.cdist(position, truth.position[0]).min(0).values.max()) < 0.01
-    # the table on the screen holds them, strongest first, and says in which units
+    # the table on the screen lists them, strongest first, with units
     assert all(unit in done.stdout for unit in ("[m]", "[mm]", "[dB]"))
     strongest = position[int(strength.argmax())].tolist()
     lines = [line for line in done.stdout.splitlines() if "0.0" in line.split()]
@@ -77,7 +77,7 @@ def test_broken_file_is_one_line_and_leaves_nothing(folder, tmp_path):
 
 
 def test_network_estimates_in_the_precision_of_the_file(folder, tmp_path, capfd):
-    """Also: what is doubtful about a file is noted, and nothing is compared with noise that is not known."""
+    """Also, warnings on the file are printed, and the residual is not compared with an unknown noise variance."""
     arguments = [f"input={folder / 'noted.npz'}", f"output={tmp_path}", f"checkpoint={folder / 'network'}"]
     assert run_script("estimate", *arguments) == 0
     output, error = capfd.readouterr()
@@ -93,7 +93,7 @@ def test_network_estimates_in_the_precision_of_the_file(folder, tmp_path, capfd)
         assert np.abs(archive["pixel_probability"] - expected.pixel_probability[0].numpy()).max() < 0.1
 
 
-def test_adaptation_says_what_it_came_to(folder, tmp_path, capfd):
+def test_adaptation_reports_its_result(folder, tmp_path, capfd):
     arguments = [f"input={folder / 'scene.npz'}", f"output={tmp_path}", f"checkpoint={folder / 'network'}", "adapt=2"]
     assert run_script("estimate", *arguments) == 0
     (line,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith("Adapted in 2 steps")]
@@ -161,7 +161,7 @@ def test_refused_in_one_line(case, folder, tmp_path, monkeypatch, capfd):
 
 
 def test_estimate_and_picture_come_together(folder, tmp_path, monkeypatch, capfd):
-    """A picture that cannot be drawn leaves no estimate behind either."""
+    """If the picture cannot be written, no estimate is written either."""
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: (_ for _ in ()).throw(OSError("no font")))
     arguments = [f"input={folder / 'scene.npz'}", f"output={tmp_path / 'out'}", f"checkpoint={folder / 'network'}"]
     assert run_script("estimate", *arguments) == 2

@@ -52,7 +52,7 @@ def test_same_scenes_for_all_and_files_that_say_so(network, tmp_path, capfd):
     rows = [row for row in read_rows(tmp_path / "scenes.csv") if row["scenario"] == "toy"]
     pairs = [(int(row["scene"]), row["estimator"]) for row in rows]
     assert sorted(pairs) == sorted((scene, name) for scene in range(3) for name in names)
-    # batches of two, then one, and the last scene is what it is on its own
+    # batches of two, then one, and the last scene is the same by itself
     assert [int(row["batch_size"]) for row in rows if row["estimator"] == "gamp"] == [2, 2, 1]
     scene, measured = list(evaluation_scenes(TOY, 3, 1, seed=5))[2]
     with torch.inference_mode():
@@ -63,7 +63,7 @@ def test_same_scenes_for_all_and_files_that_say_so(network, tmp_path, capfd):
     assert float(row["phase_rmse"]) == pytest.approx(expected.phase_rmse, rel=1e-3)
 
 
-def test_results_do_not_depend_on_the_company(network, tmp_path):
+def test_results_do_not_depend_on_other_estimators_or_scenarios(network, tmp_path):
     """The result of an estimator on a scene is independent of other estimators and scenarios."""
     base = ["n_scenes=2", "batch_size=2", "threads=1"]
     mine = f"{{name: unfolded, checkpoint: {network}}}"
@@ -111,7 +111,7 @@ def test_refused_in_one_line(case, tmp_path, monkeypatch, capfd):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_demo_shows_all_beside_the_bound(network, tmp_path, capfd):
+def test_demo_shows_all_estimators_and_the_bound(network, tmp_path, capfd):
     picture = tmp_path / "new" / "demo.png"
     arguments = ["scenario=toy", "n_scenes=2", "batch_size=2", "seed=2", f"checkpoint={network}", f"picture={picture}"]
     assert run_script("demo", *arguments) == 0

@@ -1,4 +1,4 @@
-"""What a user can get wrong ends in one line on stderr and exit status 2, in every command, and leaves no file."""
+"""Invalid input gives one line on stderr, exit status 2 and no file, in every command."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from unfolded_ogamp.imaging.scenes.scenario import Scenario
 
 COMMANDS = sorted(path.stem for path in CONF.glob("*.yaml"))
 
-# What each command needs before anything else can be wrong; {} is the folder of the fixture.
+# Required arguments of each command; {} is the folder of the fixture.
 NEEDED = {
     "check_csi": ["input={}/scene.npz"],
     "estimate": ["input={}/scene.npz", "output={}/out"],
@@ -129,7 +129,7 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Good files, and files that are empty, cut off, of another kind, or lead to numbers that are not finite."""
+    """Good files, and files that are empty, truncated, of another kind, or give numbers that are not finite."""
     folder = tmp_path_factory.mktemp("failures")
     scene = Scenario(n_tx=6, n_rx=5, pixels=(5, 5)).draw(1, torch.Generator().manual_seed(0))
     save_csi(folder / "scene.npz", *scene)
@@ -154,7 +154,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def refused(command: str, wrong: list[str], folder: Path, capfd: pytest.CaptureFixture[str]) -> str:
-    """What a command writes to stderr, all of it."""
+    """All that a command writes to stderr."""
     arguments = [argument.format(folder) for argument in (*NEEDED.get(command, []), *wrong)]
     threads = torch.get_num_threads()
     found = status(command, arguments)
@@ -214,7 +214,7 @@ def test_messages_name_what_was_expected_and_found(folder, capfd) -> None:
     assert refused("estimate", ["input=???"], folder, capfd) == "input: expected input=VALUE, found none\n"
 
 
-def test_errors_of_ours_keep_their_traceback(monkeypatch, tmp_path) -> None:
+def test_errors_of_the_code_keep_their_traceback(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(simulate, "run", lambda *_: {}["a defect"])
     with pytest.raises(KeyError):
         status("simulate", [f"output={tmp_path}"])
@@ -240,7 +240,7 @@ def test_every_field_of_settings_can_be_set(monkeypatch) -> None:
 
 @pytest.mark.parametrize("estimator", ["greedy", "matched_filter", "unfolded"])
 def test_no_number_that_is_not_finite_is_written(estimator, folder, tmp_path, capfd) -> None:
-    """What is not known has the spread of what may be anything; what cannot be computed is no estimate."""
+    """An unknown quantity has a uniform spread; an estimate that is not finite is an error."""
     arguments = [f"estimator={estimator}", f"output={tmp_path / 'out'}"]
     assert status("estimate", [f"input={folder / 'scene.npz'}", *arguments]) == 0
     with np.load(tmp_path / "out" / "estimate.npz") as archive:
@@ -269,7 +269,7 @@ def test_interrupted_command_is_one_line_and_130(tmp_path) -> None:
 
 
 def test_interrupted_training_is_one_line_and_130(tmp_path, monkeypatch, capfd) -> None:
-    """Lightning ends the program by itself, with another status."""
+    """Lightning alone would end the program with another status."""
     before = signal.getsignal(signal.SIGINT)
     loss = "unfolded_ogamp.training.module.UnfoldedModule.training_step"
     monkeypatch.setattr(loss, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))

@@ -36,7 +36,7 @@ def run(command: str, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of three steps, from steps that are far too short, and its export."""
+    """A run of three steps, from far too short initial steps, and its export."""
     folder = tmp_path_factory.mktemp("toy")
     run("train", *STEPS, "network.layers=2", "optimiser.learning_rate=0.05", "run.epochs=1", f"run.output={folder}")
     run("export", f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}", f"output={folder / 'network'}")
@@ -44,12 +44,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_estimator_reaches_the_bound_and_the_untrained_network_is_the_estimator():
-    scene, heard = Scenario().draw(400, torch.Generator().manual_seed(0))
-    estimate = gauss_newton(heard, torch.ones(3))
+    scene, phases = Scenario().draw(400, torch.Generator().manual_seed(0))
+    estimate = gauss_newton(phases, torch.ones(3))
     error = (estimate.position - scene.position).square().sum(-1)
     least = torch.tensor([bound(scene, index) for index in range(400)]).square()
     assert float(error.mean() / least.mean()) == pytest.approx(1, abs=0.2)
-    torch.testing.assert_close(ToyNetwork(ToySettings())(heard).position, estimate.position, rtol=0, atol=1e-12)
+    torch.testing.assert_close(ToyNetwork(ToySettings())(phases).position, estimate.position, rtol=0, atol=1e-12)
 
 
 def test_evaluate(trained, tmp_path, capfd):
@@ -66,10 +66,10 @@ def test_evaluate(trained, tmp_path, capfd):
         float(row["position_error"]) for row in rows if row["scenario"] == "ring" and row["estimator"] == "gauss_newton"
     ]
     assert found == pytest.approx(np.mean(mine))
-    assert not (tmp_path / "reliability.png").exists()  # it claims no confidence regions
+    assert not (tmp_path / "reliability.png").exists()  # it has no confidence regions
 
 
-def test_what_is_compared_and_drawn_unless_asked_otherwise(tmp_path):
+def test_default_estimators_and_figures(tmp_path):
     run("evaluate", "n_scenes=1", f"output={tmp_path}")
     results = json.loads((tmp_path / "results.json").read_text())["results"]
     assert {scenario: list(found) for scenario, found in results.items()} == {"ring": ["gauss_newton"]}
@@ -107,13 +107,13 @@ def test_figures_on_the_card(trained, tmp_path):
 def test_simulate_and_estimate(trained, tmp_path, capfd):
     run("simulate", "n_scenes=2", "scenario=few", "scenario.n_nodes=6", f"output={tmp_path}")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scene_0000.npz", "scene_0001.npz"]
-    heard = SYSTEM.the_files().read(tmp_path / "scene_0001.npz")
-    assert heard.node.shape == (1, 6, 2)
+    phases = SYSTEM.the_files().read(tmp_path / "scene_0001.npz")
+    assert phases.node.shape == (1, 6, 2)
     network = f"checkpoint={trained / 'network'}"
     run("estimate", f"input={tmp_path / 'scene_0001.npz'}", network, f"output={tmp_path / 'out'}")
     assert "6 nodes" in capfd.readouterr().out
     with np.load(tmp_path / "out" / "estimate.npz") as archive:
-        expected = load_pretrained(trained / "network")(heard).position
+        expected = load_pretrained(trained / "network")(phases).position
         assert np.abs(archive["position"] - expected.numpy()).max() < 1e-12
 
 
@@ -132,7 +132,7 @@ ABSENT = {
 
 
 @pytest.mark.parametrize("command", ABSENT)
-def test_a_part_that_is_not_there_is_one_line(command, tmp_path, monkeypatch, capfd):
+def test_a_missing_part_is_one_line(command, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(toy_system, "SYSTEM", replace(SYSTEM, learning=None, files=None, study=None))
     arguments, part = ABSENT[command]

@@ -19,7 +19,7 @@ PERFECT = SceneMetrics(
 
 
 class Known:
-    """An estimator that knows the true scenes, and moves every scatterer by `shift`."""
+    """An estimator that returns the true scenes with every scatterer moved by `shift`."""
 
     def __init__(self, scenes, shift):
         self.scenes, self.shift, self.calls = list(scenes), shift, []
@@ -32,7 +32,7 @@ class Known:
             if torch.equal(scene.array.tx[:size], array.tx) and torch.equal(scene.grid.centre[:size], grid.centre):
                 truth = truth_as_estimate(scene)
                 return with_positions(truth, [position + self.shift for position in scene.position])
-        raise AssertionError("asked about a scene that was not drawn")
+        raise AssertionError("called on a scene that was not drawn")
 
 
 def rows_with(values, name="chamfer", estimator="one"):
@@ -49,9 +49,9 @@ def test_every_estimator_sees_the_same_batches_after_one_call_to_warm_up():
     progress = []
     rows = compare(estimators, iter(batches), "toy", SCORING, lambda name, done: progress.append((name, done)))
     for estimator in estimators.values():
-        asked = [batches[0][1].value[:1], batches[0][1].value, batches[1][1].value]
+        inputs = [batches[0][1].value[:1], batches[0][1].value, batches[1][1].value]
         assert len(estimator.calls) == 3
-        assert all(torch.equal(value, expected) for value, expected in zip(estimator.calls, asked, strict=True))
+        assert all(torch.equal(value, expected) for value, expected in zip(estimator.calls, inputs, strict=True))
     assert progress == [("exact", 3), ("shifted", 3), ("exact", 5), ("shifted", 5)]
     assert sorted((row.estimator, row.scene) for row in rows) == [(n, s) for n in estimators for s in range(5)]
     assert [row.batch_size for row in rows] == 6 * [3] + 4 * [2]
@@ -82,7 +82,7 @@ def test_summary_groups_and_counts():
     assert one.statistics["time"].mean == 0.5
 
 
-def test_nan_is_left_out_and_not_counted():
+def test_nan_is_excluded_and_not_counted():
     (summary,) = summarise(rows_with([1.0, math.nan, 3.0], "position_rmse"))
     assert (summary.statistics["position_rmse"].mean, summary.statistics["position_rmse"].n) == (2.0, 2)
     assert summary.n_scenes == 3

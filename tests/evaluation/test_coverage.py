@@ -51,5 +51,5 @@ def test_maximum_likelihood_is_calibrated() -> None:
     for kind, count in (("position", 160), ("phase", 24 * 40)):
         for nominal in LEVELS:
             share = sum(getattr(m, f"{kind}_inside_{round(100 * nominal)}") for m in metrics) / 40
-            # errors within a scene are correlated by the tilt of its phases: three times the spread of independent ones
+            # errors within a scene are correlated through its phases: three times the spread of independent ones
             assert abs(share - nominal) < 3 * 3 * math.sqrt(nominal * (1 - nominal) / count), (kind, nominal)

@@ -38,7 +38,7 @@ def test_results_file(tmp_path):
     expected = {"mean": 0.0301, "median": 0.0301, "low": 0.0301, "high": 0.0301, "n": 3}
     assert one["metrics"]["phase_rmse"] == pytest.approx(expected)
     assert one["metrics"]["time"]["mean"] == 0.25
-    # Strict JSON has no NaN: a metric that no scene has is null, and says so in its count.
+    # Strict JSON has no NaN: a metric that no scene has is null, and its count is zero.
     missing = document["results"]["toy"]["b"]["metrics"]["position_rmse"]
     assert missing == {"mean": None, "median": None, "low": None, "high": None, "n": 0}
     assert [entry.name for entry in path.parent.iterdir()] == ["results.json"]
@@ -72,7 +72,7 @@ def test_commit_is_null_outside_a_checkout(tmp_path):
     assert module.provenance()["commit"] == head.stdout.strip() + "-dirty"
 
 
-def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "results.json"
     path.write_text("old")
 
@@ -101,7 +101,7 @@ def test_rows_as_csv(tmp_path):
     assert [row["scene"] for row in read] == ["0", "0", "1", "1", "2", "2"]
 
 
-def test_numbers_are_written_for_people():
+def test_numbers_are_formatted_with_units_and_intervals():
     assert COLUMNS["chamfer"].heading == "chamfer [mm]"
     assert COLUMNS["chamfer"].interval(0.00125, 0.001, 0.0015) == "1.25 [1.00, 1.50]"
     assert COLUMNS["success"].interval(0.96, 0.88, 0.99) == "96.0 [88.0, 99.0]"

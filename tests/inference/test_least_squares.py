@@ -1,4 +1,4 @@
-"""Damped least squares: what is held, what fails, and that units do not matter."""
+"""Damped least squares: fixed unknowns, singular systems, and independence of units."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_many_right_hand_sides_are_one_by_one() -> None:
     torch.testing.assert_close(least_squares.solve_many(matrix, sides, 0.3), expected, rtol=1e-12, atol=0)
 
 
-def test_what_is_held_stays_and_the_rest_is_solved_without_it() -> None:
+def test_fixed_unknowns_stay_and_the_others_are_solved_without_them() -> None:
     _, matrix, right = equations(torch.float64)
     moving = torch.ones(3, 5, dtype=torch.bool)
     moving[0, 2] = moving[1, [0, 4]] = False
@@ -52,7 +52,7 @@ def test_what_is_held_stays_and_the_rest_is_solved_without_it() -> None:
         assert inverse[scene][~free].abs().sum() == inverse[scene][:, ~free].abs().sum() == 0
 
 
-def test_an_unknown_of_which_nothing_is_said_is_held() -> None:
+def test_an_unknown_without_information_is_fixed() -> None:
     jacobian, _, _ = equations(torch.float64)
     jacobian[:, :, 3] = 0.0
     found = least_squares.solve(jacobian.mT @ jacobian, jacobian.sum(1), 0.0)
@@ -62,7 +62,7 @@ def test_an_unknown_of_which_nothing_is_said_is_held() -> None:
     assert found[:, 3].abs().max() == 0
 
 
-def test_a_system_that_fails_moves_nothing_and_leaves_gradients_of_the_others_finite() -> None:
+def test_a_singular_system_gives_zero_and_finite_gradients_of_the_others() -> None:
     _, matrix, right = equations(torch.float64)
     matrix[1, 0, 1] = matrix[1, 1, 0] = 2 * (matrix[1, 0, 0] * matrix[1, 1, 1]).sqrt()  # no correlation is above one
     right = right.requires_grad_()

@@ -1,4 +1,4 @@
-"""The literal edge form reproduces the reference numbers, and the node-level form of the package tracks it."""
+"""The literal edge form reproduces the reference numbers, and the node-level form of the package agrees with it."""
 
 from __future__ import annotations
 

@@ -56,8 +56,8 @@ def test_uniform_phases_are_found_on_any_connected_network(network, generator):
     assert wrapped(links_of(found, 12) - links_of(true, 12)).abs().max() < 1e-8
 
 
-def test_no_ring_is_wound_up(generator):
-    """On a ring whose phases turn round once, plain alternation stays wound; propagation does not begin there."""
+def test_phases_do_not_wind_around_a_ring(generator):
+    """On a ring whose phases turn round once, plain alternation keeps the turn; propagation starts without it."""
     link, n = ring(16), 16
     link_phases = 0.05 * torch.randn(1, n, n, dtype=torch.float64, generator=generator)
     correlation = phasor(-link_phases) * link
@@ -113,7 +113,7 @@ def test_middle_of_the_band_is_where_the_delay_turns_nothing():
 
 @pytest.mark.parametrize("blocked", [[3], [3, 8, 9], range(12)], ids=["one", "three", "all"])
 def test_delays_without_a_line_of_sight_come_from_scattered_arrivals(blocked, generator):
-    """Exactly, where all of these are equally late; the more of them, the less their excess matters."""
+    """The fit is exact if all scattered arrivals have the same excess delay."""
     true = draw_uniform_phases(12, 1, generator)
     link = torch.ones(1, 6, 6, dtype=torch.bool)
     los = torch.rand(1, 6, 6, generator=generator) < 0.8
@@ -122,5 +122,5 @@ def test_delays_without_a_line_of_sight_come_from_scattered_arrivals(blocked, ge
     excess = 0.4
     increment = phasor(-links_of(true, 6) - excess * (~los))
     error = wrapped(links_of(fit_delays(increment, los, link), 6) - links_of(true, 6))
-    # with no line of sight at all, Tx and Rx are apart by the excess, which nothing tells
+    # without any line of sight, the excess between Tx and Rx is not observable
     torch.testing.assert_close(error, torch.full_like(error, excess if len(blocked) == 12 else 0.0))

@@ -1,4 +1,4 @@
-"""The multistatic dictionary: its contract, and the exact gains that its columns are."""
+"""The multistatic dictionary: its contract, and its columns against the exact gains."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_columns_are_the_exact_gains_over_their_scale(dimension: int) -> None:
     case.assert_close(case.dense(), expected.flatten(1, 3))
 
 
-def test_dictionary_scale_is_the_rms_amplitude_and_no_position_beside_a_node_rules_it() -> None:
+def test_dictionary_scale_is_the_rms_amplitude_and_no_position_beside_a_node_dominates_it() -> None:
     array, position = random_array(3)
     power = propagation_gain(array, position).abs().square().mean((1, 2, 3, 4))
     torch.testing.assert_close(dictionary_scale(array, position, NEVER), power.sqrt(), rtol=1e-12, atol=0)

@@ -1,4 +1,4 @@
-"""The first-order off-grid dictionary: its contract, its derivatives, and how far it reaches."""
+"""The first-order off-grid dictionary: its contract, its derivatives, and the range in which it is accurate."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def ring(first: float) -> torch.Tensor:
 def test_reach_of_the_first_order(wavelengths: float, spanned: float, error: float) -> None:
     """The expansion spans J0^4 + 4 J0^2 J1^2 of the power of a wave at a distance r, J of 2 pi r / lambda.
 
-    |a^H a'| is J0^2, one J0 per side; the derivative along the offset carries the second term, the other one nothing.
+    |a^H a'| is J0^2, one J0 per side; the derivative along the offset gives the second term, the other one is zero.
     With the true offset for its coefficient, the mean error of the expansion is 2 + z^2 - 2 J0^2 - 4 z J0 J1 at z.
     """
     array = NodeArray(ring(0.0), ring(0.02), torch.tensor([[1e9]]).double(), torch.tensor([1e9]).double())

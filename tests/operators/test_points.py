@@ -1,4 +1,4 @@
-"""Columns of the exact dictionary on points: what they offer of the contract, their slopes, and their sums."""
+"""Columns of the exact dictionary on points: their linear maps, their slopes, and their sums."""
 
 from __future__ import annotations
 

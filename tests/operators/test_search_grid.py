@@ -67,7 +67,7 @@ def test_image_is_that_of_exact_atoms_on_the_links_there_are(scenario: Scenario)
     expected = torch.einsum("bijkq,bijk->bq", atom.conj(), problem.csi) / energy.sqrt()
     image, apart = search_grid.back_project(problem.csi), torch.isfinite(energy)
     assert (~apart).nonzero().tolist() == [[1, 6]]
-    assert image[1, 6] == 0  # a position on a node makes no echo
+    assert image[1, 6] == 0  # a position on a node is excluded
     torch.testing.assert_close(search_grid.energy[apart].double(), energy[apart], rtol=1e-5, atol=0)
     most = problem.csi.abs().square().sum((1, 2, 3)).sqrt()[:, None]
     assert ((image - expected).abs() / most)[apart].max() < 1e-6
@@ -102,7 +102,7 @@ def test_one_way_images_are_those_of_plain_loops() -> None:
 
 
 def test_one_way_images_peak_where_the_source_is() -> None:
-    """With one gain for all nodes all power is in the coherent image, with a phase per node in that of the powers."""
+    """With one gain for all nodes all power is in the coherent image; with a phase per node, in the power image."""
     _, _, grid = one_way()
     measured = grid.wave[..., 3].movedim(1, -1) * (0.6 - 0.8j)
     total = measured.abs().square().sum((1, 2))
@@ -113,7 +113,7 @@ def test_one_way_images_peak_where_the_source_is() -> None:
     assert bool((grid.coherent(turned)[:, 3].abs().square() < 0.5 * total).all())
 
 
-def test_a_one_way_position_on_a_node_is_blind_to_that_node_alone() -> None:
+def test_a_one_way_position_on_a_node_excludes_that_node_alone() -> None:
     _, _, grid = one_way(on_a_node=True)
     measured = torch.ones(BATCH, N_TX, N_SUBCARRIERS, dtype=torch.complex128)
     images = (grid.per_node(measured), grid.coherent(measured), grid.power(measured))

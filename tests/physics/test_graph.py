@@ -1,4 +1,4 @@
-"""The graph of nodes and links: its parts, its incidence matrix and its Laplacian."""
+"""The graph of nodes and links: its components, its incidence matrix and its Laplacian."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def test_phase_error_is_blind_to_the_gauge(generator):
+def test_phase_error_ignores_the_gauge(generator):
     tx = draw_uniform_phases(5, 3, generator)[..., None].repeat(1, 1, 2)
     rx = draw_uniform_phases(4, 3, generator)[..., None].repeat(1, 1, 2)
     noise = 0.3 * torch.randn(3, 5, 4, 2, dtype=torch.float64, generator=generator)

@@ -1,4 +1,4 @@
-"""The signal model against numbers computed straight from its equations, and against closed forms."""
+"""The signal model against numbers computed directly from its equations, and against closed forms."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_csi_agrees_with_the_equations(golden_signal_model, golden_array):
         los=batch_of_one(golden["visible"]),
         noise_variance=torch.ones(1, dtype=torch.float64),
     )
-    # The clocks turn up to 8000 times, which costs the phase four of its sixteen digits.
+    # The clocks turn up to 8000 times, so that the phase loses four of its sixteen digits.
     assert_close(noise_free_csi(scene)[0], golden["csi"], 1e-9)
 
 
@@ -146,7 +146,7 @@ def test_noise_is_circular_and_at_the_asked_ratio():
     noise = csi.value - noise_free_csi(scene)
     assert torch.all(csi.value[~scene.link] == 0)
 
-    # The ratio counts the scattered part alone, over the measured links of each scene, in a loop of its own.
+    # The ratio counts the scattered part alone, over the measured links of each scene, in a separate loop.
     gain = propagation_gain(scene.array, scene.position)
     for index in range(8):
         scattered = (gain[index] @ scene.reflectivity[index])[scene.link[index]]

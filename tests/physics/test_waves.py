@@ -1,4 +1,4 @@
-"""Waves of nodes, however they spread and whatever the antenna gains: plain loops, slopes, and the far field."""
+"""Waves of nodes for all loss exponents and antenna gains: plain loops, slopes, and the far field."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def random_array(exponent: float | None, gains: bool) -> tuple[NodeArray, Tensor
 
 
 def wave(array: NodeArray, b: int, k: int, path: list[float], spread: list[float]) -> complex:
-    """A wave on subcarrier k of scene b along `path` [m], weakened by every distance in `spread` on its own."""
+    """A wave on subcarrier k of scene b along `path` [m], weakened by every distance in `spread` separately."""
     exponent = 1.0 if array.loss_exponent is None else float(array.loss_exponent[b])
     strength = SPEED_OF_LIGHT / float(array.carrier_frequency[b]) / (4 * math.pi)
     for distance in spread:

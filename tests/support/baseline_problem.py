@@ -1,4 +1,4 @@
-"""One scene as the imaging of a baseline sees it: phases known, double precision."""
+"""One scene for the imaging of a baseline: phases known, double precision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Algorithm 1, steps 3-5, to the letter: one message per row and pixel, dense blocks, no damping.
+"""Algorithm 1, steps 3-5, exactly as in the paper: one message per row and pixel, dense blocks, no damping.
 
 A slow reference for the node-level form of the package; it shares no code with it.
 """

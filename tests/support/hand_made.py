@@ -1,4 +1,4 @@
-"""Scenes and estimates made by hand: the truth, or the truth moved by a known amount; and a bound written out."""
+"""Scenes and estimates made by hand: the truth, or the truth moved by a known amount; and a bound by plain algebra."""
 
 import math
 from dataclasses import replace
@@ -53,7 +53,7 @@ def make_scene(
 
 
 def star_scene() -> Scene:
-    """One Tx amid four Rx at equal distances, line of sight alone."""
+    """One Tx between four Rx at equal distances, without scatterers."""
     scene = make_scene(seed=8, n_tx=1, n_rx=4, los=True)
     angle = torch.arange(4, dtype=torch.float64) * math.pi / 2
     rx = 3 * torch.stack([angle.cos(), angle.sin()], -1)[None]
@@ -62,7 +62,7 @@ def star_scene() -> Scene:
 
 
 def link_phase_rms(covariance: torch.Tensor, link: torch.Tensor, reference: int) -> float:
-    """The gauge projection of the metric, written out over links; covariance of all node phases but the reference's."""
+    """The gauge projection of the metric, as a sum over links; covariance of all node phases but the reference's."""
     incidence = incidence_matrix(link, reference)
     links = len(incidence)
     incidence = incidence - incidence.mean(0)

@@ -1,4 +1,4 @@
-"""Rows of a comparison that nobody measured: three networks on two scenarios, four scenes each."""
+"""Invented rows of a comparison: three networks on two scenarios, four scenes each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every operator promises, as test classes to inherit: give them a fixture `case`."""
+"""The contract of every operator as test classes to inherit; they need a fixture `case`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Case:
 
 
 def random_array(dimension: int, seed: int = 0) -> tuple[NodeArray, Tensor]:
-    """Nodes with antenna gains of their own and positions amid them [B, N, D]."""
+    """Nodes with different antenna gains, and positions between them [B, N, D]."""
     generator = torch.Generator().manual_seed(seed)
     tx, rx = (draw_nodes(count, dimension, 3.0, 5.0, BATCH, generator) for count in (N_TX, N_RX))
     tx_gain, rx_gain = (0.5 + torch.rand(side.shape[:2], dtype=torch.float64, generator=generator) for side in (tx, rx))
@@ -77,7 +77,7 @@ class LinearMapContract:
 
 
 class OperatorContract(LinearMapContract):
-    """The energies besides: those of the matrix squared entry by entry, and its transpose."""
+    """The energies, too: the maps of the matrix squared entry by entry, and of its transpose."""
 
     def test_energy_is_that_of_the_squared_matrix(self, case: Case) -> None:
         matrix, variance = case.dense(), case.draw(case.coefficients, 3).abs()

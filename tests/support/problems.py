@@ -1,4 +1,4 @@
-"""Scenes as estimators are given them, with the sources that truly made the CSI."""
+"""Problems of estimators from scenes, with the true sources."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ def modelled(sources: Sources, problem: Problem) -> Model:
 
 
 def started(sources: Sources, problem: Problem) -> JointState:
-    """Sources as joint steps begin with them."""
+    """Initial sources of the joint steps."""
     return joint_step.init(modelled(sources, problem))

@@ -1,4 +1,4 @@
-"""Values that the fields of settings must refuse, written by hand: a check that is taken away is missed here."""
+"""Values that the fields of settings must refuse, written by hand, so that a removed check fails a test."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ NEEDED = {
 
 
 def run_script(name: str, *arguments: str) -> int:
-    """Exit status of a script; what it writes is left to pytest to catch."""
+    """Exit status of a script; pytest captures its output."""
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [name, *arguments])
@@ -38,5 +38,5 @@ def run_script(name: str, *arguments: str) -> int:
 
 
 def options_of(name: str, *arguments: str) -> Any:
-    """What a command is given with these arguments."""
+    """Options of a command with these arguments."""
     return options(name, system(DEFAULT), arguments)[1]

@@ -1,4 +1,4 @@
-"""A network that is quick to run, and no good."""
+"""A small untrained network that runs quickly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DETAILS = ExportDetails(
 
 
 def small_network() -> UnfoldedOGAMP:
-    """Two blocks of two layers, with every weight of its own."""
+    """Two blocks of two layers, each with different weights."""
     network = UnfoldedOGAMP(NetworkSettings(blocks=2, layers=2))
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():

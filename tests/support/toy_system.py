@@ -1,6 +1,6 @@
-"""A second system: where one transmitter is, and the phase of every node that hears it. Lengths are in wavelengths."""
+"""A second system: position of a transmitter, and phases of the receiving nodes. Lengths are in wavelengths."""
 
-# ruff: noqa: ARG001, ARG005 (it does not need all that it is handed)
+# ruff: noqa: ARG001, ARG005 (not every function needs all its arguments)
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -20,16 +20,16 @@ from unfolded_ogamp.system import Files, Learning, Network, StudyFigure, System
 
 
 @dataclass(frozen=True)
-class Heard(Record):
+class Phases(Record):
     node: Tensor  # [B, N, 2]
     phase: Tensor  # [B, N] of the wave and the node together, [rad]
 
 
 @dataclass(frozen=True)
-class Scene(Heard):  # also what is estimated; here `phase` [B, N] is of the node alone
+class Scene(Phases):  # also the type of an estimate; here `phase` [B, N] is of the node alone
     position: Tensor  # [B, 2] of the transmitter
 
-    def travelled(self) -> tuple[Tensor, Tensor]:
+    def wave(self) -> tuple[Tensor, Tensor]:
         """Phase of the wave at every node [B, N] [rad], and its gradient over the position [B, N, 2]."""
         away = torch.nn.functional.normalize(self.position[:, None] - self.node, dim=-1)
         return 2 * torch.pi * distances(self.position[:, None], self.node)[:, 0], 2 * torch.pi * away
@@ -41,21 +41,21 @@ class Scenario(Settings):
     n_nodes: Annotated[int, at_least(3)] = 12
     phase_std: Annotated[float, positive] = 0.1
 
-    def draw(self, batch: int, generator: torch.Generator) -> tuple[Scene, Heard]:
+    def draw(self, batch: int, generator: torch.Generator) -> tuple[Scene, Phases]:
         angle, *place = torch.rand(3, batch, self.n_nodes, dtype=torch.float64, generator=generator)
         node = 5 * torch.stack([(2 * torch.pi * angle).cos(), (2 * torch.pi * angle).sin()], -1)
         phase = self.phase_std * torch.randn(angle.shape, dtype=torch.float64, generator=generator)
         scene = Scene(node, phase, 0.2 * torch.stack(place, -1)[:, 0] - 0.1)
-        return scene, Heard(node, phase + scene.travelled()[0])
+        return scene, Phases(node, phase + scene.wave()[0])
 
 
-def gauss_newton(heard: Heard, steps: Tensor) -> Scene:
-    scene = Scene(heard.node, heard.phase, torch.zeros_like(heard.node[:, 0]))
+def gauss_newton(phases: Phases, steps: Tensor) -> Scene:
+    scene = Scene(phases.node, phases.phase, torch.zeros_like(phases.node[:, 0]))
     for step in (*steps, None):
-        wave, slope = scene.travelled()
-        left = torch.remainder(heard.phase - wave + torch.pi, 2 * torch.pi) - torch.pi
+        wave, slope = scene.wave()
+        left = torch.remainder(phases.phase - wave + torch.pi, 2 * torch.pi) - torch.pi
         move = 0 if step is None else step * torch.linalg.lstsq(slope, left[..., None]).solution[..., 0]
-        scene = Scene(heard.node, left, scene.position + move)
+        scene = Scene(phases.node, left, scene.position + move)
     return scene
 
 
@@ -72,8 +72,8 @@ class ToyNetwork(Network):
         super().__init__()
         self.settings, self.step = settings, nn.Parameter(torch.ones(settings.layers))
 
-    def forward(self, heard: Heard) -> Scene:
-        return gauss_newton(heard, self.step.to(heard.node.dtype))
+    def forward(self, phases: Phases) -> Scene:
+        return gauss_newton(phases, self.step.to(phases.node.dtype))
 
     def curves(self) -> dict[str, Tensor]:
         return {"step": self.step.detach()}
@@ -87,7 +87,7 @@ class Metrics:
 
 
 def bound(scene: Scene, index: int) -> float:
-    slope = scene.travelled()[1][index].double()
+    slope = scene.wave()[1][index].double()
     return float(scene.phase[index].std() * torch.linalg.inv(slope.T @ slope).trace().sqrt())
 
 
@@ -96,23 +96,23 @@ def score(scene: Scene, estimate: Scene, index: int, least: float) -> Metrics:
     return Metrics(error < 0.1, error, error / least)
 
 
-def loss(network: ToyNetwork, scene: Scene, heard: Heard, settings: ToySettings, batch: int):
-    error = (network(heard).position - scene.position).square().sum(-1)
+def loss(network: ToyNetwork, scene: Scene, phases: Phases, settings: ToySettings, batch: int):
+    error = (network(phases).position - scene.position).square().sum(-1)
     return torch.log1p(error / settings.floor**2).mean(), {"error": error.detach().mean()}
 
 
 def measure(size: int, seed: int, network: ToyNetwork, on_progress) -> list[dict]:
-    scene, heard = Scenario().draw(size, torch.Generator().manual_seed(seed))
-    return [{"error": score(scene, network(heard), index, 1.0).position_error} for index in range(size)]
+    scene, phases = Scenario().draw(size, torch.Generator().manual_seed(seed))
+    return [{"error": score(scene, network(phases), index, 1.0).position_error} for index in range(size)]
 
 
 SYSTEM = System(
     name="toy",
     scenarios={"ring": Scenario(), "few": Scenario("few", n_nodes=4)},
-    estimators={"gauss_newton": lambda steps=3: lambda heard: gauss_newton(heard, torch.ones(steps))},
+    estimators={"gauss_newton": lambda steps=3: lambda phases: gauss_newton(phases, torch.ones(steps))},
     compared=("gauss_newton",),
     scoring=Scoring(
-        inputs=lambda scene, heard: (heard,),
+        inputs=lambda scene, phases: (phases,),
         bound=bound,
         score=score,
         columns={"success": Column("success", "%", 100, 1), "position_error": Column("position error", "", 1, 4)},
@@ -123,15 +123,15 @@ SYSTEM = System(
         ToySettings, ToyNetwork, ToySettings, loss, "gauss_newton", ("position_error",), lambda _: ["# Toy"]
     ),
     files=Files(
-        read=lambda path: Heard(**{k: torch.from_numpy(v) for k, v in read_npz(path, ("node", "phase")).items()}),
-        inputs=lambda heard: (heard,),
-        describe=lambda heard: f"{heard.node.shape[1]} nodes",
-        report=lambda heard, estimate, notes: [f"at {estimate.position[0].tolist()}"],
-        write=lambda path, scene, heard: write_npz(path, {"node": heard.node.numpy(), "phase": heard.phase.numpy()}),
-        write_estimate=lambda path, estimate, heard, origin: write_npz(
+        read=lambda path: Phases(**{k: torch.from_numpy(v) for k, v in read_npz(path, ("node", "phase")).items()}),
+        inputs=lambda phases: (phases,),
+        describe=lambda phases: f"{phases.node.shape[1]} nodes",
+        report=lambda phases, estimate, notes: [f"at {estimate.position[0].tolist()}"],
+        write=lambda path, scene, phases: write_npz(path, {"node": phases.node.numpy(), "phase": phases.phase.numpy()}),
+        write_estimate=lambda path, estimate, phases, origin: write_npz(
             path, {"position": estimate.position.numpy()} | {key: np.array(text) for key, text in origin.items()}
         ),
-        picture=lambda heard, estimate: Figure(),
+        picture=lambda phases, estimate: Figure(),
     ),
     study=lambda: {"error": StudyFigure({"tiny": 4}, measure, lambda rows: markdown(["n"], [[str(len(rows))]]))},
 )

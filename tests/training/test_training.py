@@ -175,8 +175,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(tmp_path_factory.mktemp("run"), epochs=2)
 
 
-@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the run goes on in another folder
-def test_interrupted_and_resumed_training_ends_bit_for_bit_where_the_whole_one_does(
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the run continues in another folder
+def test_interrupted_and_resumed_training_gives_the_bits_of_an_uninterrupted_one(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     resumed = train(tmp_path, epochs=2, resume=checkpoint.parent / "epoch_000.ckpt", workers=2)
@@ -187,14 +187,14 @@ def test_interrupted_and_resumed_training_ends_bit_for_bit_where_the_whole_one_d
     assert any(tensor != 0 for tensor in whole.values())
 
 
-def test_a_run_does_not_go_where_another_one_is(checkpoint: Path) -> None:
+def test_a_run_refuses_the_folder_of_another_run(checkpoint: Path) -> None:
     before = sorted(checkpoint.parent.iterdir())
     with pytest.raises(FileExistsError, match="found those of a run in"):
         train(checkpoint.parents[1], epochs=1)
     assert sorted(checkpoint.parent.iterdir()) == before
 
 
-def test_a_quiet_run_ends_bit_for_bit_where_the_other_does_and_leaves_nothing(
+def test_a_quiet_run_gives_the_same_bits_and_leaves_no_files(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

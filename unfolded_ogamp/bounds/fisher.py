@@ -1,4 +1,4 @@
-"""From a Fisher matrix to a bound: gauge directions, prior information and nuisance unknowns, whatever the model."""
+"""From a Fisher matrix to a bound: gauge directions, prior information and nuisance unknowns, for any model."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import math
 import torch
 from torch import Tensor
 
-NEGLIGIBLE = 1e-10  # of the information measured: what a prior says of the gauge then drowns in rounding errors
+NEGLIGIBLE = 1e-10  # share of the measured information below which prior information is lost in rounding errors
 
 
 def inverse(fisher: Tensor, gauge: Tensor) -> Tensor:
-    """Cramer-Rao bound on the covariance; inf everywhere if the matrix is singular beside the gauge.
+    """Cramer-Rao bound on the covariance; inf everywhere if the matrix is singular outside the gauge.
 
-    Adding information along the gauge leaves the bound of everything that does not depend on the gauge as it is.
+    Information along the gauge is added first. It does not change the bound of gauge-invariant quantities.
 
     Args:
         fisher: Fisher matrix of P unknowns [P, P].
@@ -30,22 +30,22 @@ def inverse(fisher: Tensor, gauge: Tensor) -> Tensor:
 
 
 def with_prior(fisher: Tensor, gauge: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
-    """Fisher matrix with prior information (van Trees), and the gauge directions of which the prior says nothing.
+    """Fisher matrix with prior information (van Trees), and the gauge directions without prior information.
 
     Args:
         fisher: Fisher matrix of P unknowns [P, P].
         gauge: gauge directions [P, G].
-        precision: of the prior of each unknown, zero where nothing is known [P].
+        precision: precision of the prior of each unknown, zero without prior knowledge [P].
     """
     prior, measured = precision @ gauge.square(), fisher.diagonal() @ gauge.square()
     return fisher + precision.diag(), gauge[:, prior <= NEGLIGIBLE * measured]
 
 
 def equivalent_information(fisher: Tensor, kept: Tensor) -> Tensor:
-    """Information on some of the unknowns when nobody knows the others, by the Schur complement.
+    """Information on some of the unknowns if the others are unknown too, by the Schur complement.
 
-    Its inverse is the block of the bound that belongs to them. Directions of the nuisance unknowns that are not
-    measured, gauge or not, take nothing away: the pseudo-inverse leaves them out.
+    Its inverse is their block of the bound. Unmeasured directions of the nuisance unknowns, gauge or not, do not reduce
+    the information: the pseudo-inverse excludes them.
 
     Args:
         fisher: Fisher matrix of P unknowns [P, P].
@@ -61,6 +61,6 @@ def equivalent_information(fisher: Tensor, kept: Tensor) -> Tensor:
 
 
 def _scale(fisher: Tensor) -> Tensor:
-    """What makes the diagonal of the matrix one [P]: metres, radians and reflectivities then weigh alike."""
+    """Scale [P] that makes the diagonal of the matrix one, so that the units of the unknowns do not matter."""
     diagonal = fisher.diagonal()
     return torch.where(diagonal > 0, diagonal, torch.ones_like(diagonal)).rsqrt()

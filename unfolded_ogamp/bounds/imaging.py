@@ -1,4 +1,4 @@
-"""Cramer-Rao bounds of imaging: what any unbiased estimator of a scene can reach at best, with a prior or without."""
+"""Cramer-Rao bounds of imaging: the least error of unbiased estimators of a scene, without and with a prior."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from unfolded_ogamp.settings import Settings, positive, unbounded
 class Bound:
     """Cramer-Rao bounds of one scene; inf where the measurements do not determine the unknowns.
 
-    The joint bound (positions, complex reflectivities and node phases all unknown) is the one that counts; the bounds
-    with the phases known (imaging only) and with the image known (phases only, as in the paper) are shown beside it.
+    The joint bound (positions, complex reflectivities and node phases all unknown) is the reference; the bounds with
+    the phases known (imaging only) and with the image known (phases only, as in the paper) are for comparison.
 
     Attributes:
         position_std: joint bound on each coordinate [S, D], [m].
@@ -48,10 +48,10 @@ class Bound:
 
 @dataclass(frozen=True)
 class Prior(Settings):
-    """Prior spread of the unknowns; inf is no prior knowledge.
+    """Prior spread of the unknowns; inf means no prior knowledge.
 
     Every prior enters as a Gaussian of its variance. That is exact for node phases N(0, phase_std^2 / 2); a uniform
-    offset and a half-normal reflectivity have no Fisher information of their own, as their densities end abruptly.
+    offset and a half-normal reflectivity have no Fisher information of their own, as their densities are discontinuous.
 
     Attributes:
         phase_std: standard deviation sigma_phi of a link phase, of which each of its two nodes has half the variance
@@ -73,8 +73,8 @@ class Prior(Settings):
 def joint_bound(scene: Scene, index: int) -> Bound:
     """Bounds of scene `index` of a batch, from its true values, in float64.
 
-    The gauge is no unknown of the problem: the directions in which positions and gauge-free link phases do not change
-    are given in closed form and held, see `gauge_directions`. No reference node is needed.
+    The bound excludes the gauge: the directions in which positions and gauge-free link phases do not change are known
+    in closed form, see `gauge_directions`. No reference node is needed.
 
     This is the one joint bound of evaluation and training. It holds amplitudes at their true values, as (12) and the
     published figures do. The likelihood that the estimators maximise differentiates them too, and so do the variances
@@ -88,9 +88,9 @@ def joint_bound(scene: Scene, index: int) -> Bound:
 def bayesian_joint_bound(scene: Scene, index: int, prior: Prior) -> Bound:
     """Bounds of scene `index` with prior information: the inverse of Fisher plus prior information (van Trees).
 
-    The Fisher matrix is that of the true values, where van Trees' inequality has its mean over the prior: the bound of
-    a scene says what the best estimator reaches on scenes like it once it is near the truth, and its mean over scenes
-    is not below the bound of the inequality.
+    The Fisher matrix is that of the true values, where van Trees' inequality has its mean over the prior. The bound of
+    a scene is the error of the best estimator near the truth on similar scenes. Its mean over scenes is not below the
+    bound of the inequality.
 
     A phase prior makes even the gauge known: with all links measured, the constant between all Tx and all Rx to within
     phase_std sqrt((1 / n_tx + 1 / n_rx) / 2). The metric removes that constant from the link phases all the same, and
@@ -119,7 +119,7 @@ def bound_from_information(scene: Scene, index: int, fisher: Tensor, gauge: Tens
 
     joint = noise * inverse(fisher, gauge)
     known_phase = noise * inverse(fisher[:n_image, :n_image], gauge[:n_image, :0])
-    # With the image known, Tx against Rx is no gauge any more: only the phase common to connected nodes is.
+    # With the image known, the phase between all Tx and all Rx is observable; that common to connected nodes is not.
     n_components = int(reference_nodes(one.link[0]).sum())
     known_image = noise * inverse(fisher[n_image:, n_image:], gauge[n_image:, :n_components])
 
@@ -140,9 +140,9 @@ def fisher_information(scene: Scene, index: int) -> Tensor:
 
     The unknowns are, in this order, positions (coordinates of the first scatterer first) [1/m], real parts and
     imaginary parts of the reflectivities, Tx phases and Rx phases, the last two common to all frequencies.
-    Phases rotate whole links, which no inner product sees: everything is computed at zero node phase. The image part
-    of the Jacobian is dense, [n_tx * n_rx * K, S (D + 2)], because missing links spoil the product structure;
-    the node phases, which touch one Tx or one Rx each, are never written out.
+    Phases rotate whole links and change no inner product, so that node phases are set to zero. The image part of the
+    Jacobian is dense, [n_tx * n_rx * K, S (D + 2)], because missing links break the product structure. The columns of
+    the node phases, which belong to one Tx or one Rx each, are never formed.
     """
     one = scene[slice(index, index + 1)].to(dtype=torch.float64, device="cpu")
     link = one.link[0, ..., None]
@@ -174,11 +174,11 @@ def prior_information(scene: Scene, prior: Prior) -> Tensor:
 
 
 def gauge_directions(scene: Scene, index: int) -> Tensor:
-    """Changes of the unknowns that leave the CSI as it is: [P, G], in the order of `fisher_information`.
+    """Changes of the unknowns that do not change the CSI: [P, G], in the order of `fisher_information`.
 
-    First the common phase of the nodes of each connected part of the network; then, unless a line of sight is in the
-    CSI, the phase of all Tx against that of all reflectivities. No direction moves a scatterer. The first kind changes
-    no link phase, and the last adds the same constant to all of them, which the metric removes.
+    First the common phase of the nodes of each connected component; then, unless the CSI contains a line of sight, the
+    phase of all Tx against that of all reflectivities. No direction moves a scatterer. The first kind changes no link
+    phase, and the last adds the same constant to all of them, which the metric removes.
     """
     one = scene[slice(index, index + 1)].to(dtype=torch.float64, device="cpu")
     n_tx, n_rx = one.link.shape[1:]
@@ -200,7 +200,7 @@ def _position_rms(std: Tensor) -> float:
 
 
 def _link_phase_rms(covariance: Tensor, link: Tensor) -> float:
-    """Root mean square link phase error from the covariance of the node phases, the mean over the links taken out.
+    """Root mean square link phase error from the covariance of the node phases, the mean over the links removed.
 
     With G the incidence matrix over M links, the mean of the diagonal of P G C G^T P, P = I - 1 1^T / M, is the trace
     of C (G^T G - G^T 1 1^T G / M) / M.

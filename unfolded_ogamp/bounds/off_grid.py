@@ -1,9 +1,9 @@
 """The noise that the first-order off-grid model (11) adds where it is not recentred: equations (60)-(63).
 
-Both figures are variances in the units of |CSI|^2, to be compared with that of the noise, and hold the second order of
-the Taylor series alone. In the paper's setting they are the error of the model to within 15 % up to pixels of a quarter
-of a wavelength, where it is an eighth of the scattered power. At the paper's own two thirds of a wavelength they are
-twice the error, which is 3.6 times the scattered power: there the model fails without recentring.
+Both figures are variances in the units of |CSI|^2, comparable with the noise variance, and contain the second order of
+the Taylor series only. In the paper's setting they agree with the error of the model to within 15 % up to pixels of a
+quarter of a wavelength, where this error is an eighth of the scattered power. At the paper's own two thirds of a
+wavelength they are twice the error, which is 3.6 times the scattered power: there the model needs recentring.
 """
 
 from __future__ import annotations

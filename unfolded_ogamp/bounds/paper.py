@@ -19,11 +19,11 @@ class PhaseBound:
     """Bound on the phases of P = n_tx + n_rx - 1 nodes and of the M links between them, on K subcarriers.
 
     Attributes:
-        node_covariance: of the node phases, the reference node of (7) left out [K, P, P], [rad^2].
-        link_variance: of the link phases, in the order of the rows of G [M, K], [rad^2]. No gauge is taken out: with
-            the image known a link phase is observable.
-        synchronisation_noise: noise that phases of this error add to the CSI that imaging works on, (57) [M, K], in
-            the units of |CSI|^2.
+        node_covariance: of the node phases, without the reference node of (7) [K, P, P], [rad^2].
+        link_variance: of the link phases, in the order of the rows of G [M, K], [rad^2]. No gauge is removed: with the
+            image known a link phase is observable.
+        synchronisation_noise: noise that such phase errors add to the CSI used for imaging, (57) [M, K], in the units
+            of |CSI|^2.
     """
 
     node_covariance: Tensor
@@ -36,9 +36,9 @@ class PaperBound:
     """The paper's phase bound of one scene.
 
     Attributes:
-        per_subcarrier: (54), (58), every subcarrier with phases of its own.
+        per_subcarrier: (54), (58), every subcarrier with separate phases.
         common: the same with one phase per node on all subcarriers, as everywhere else in this package.
-        approximate: (56), (59), every subcarrier with phases of its own.
+        approximate: (56), (59), every subcarrier with separate phases.
     """
 
     per_subcarrier: PhaseBound
@@ -97,7 +97,7 @@ def approximate_node_covariance(incidence: Tensor, path_power: Tensor, n_scatter
     """(56): sigma^2 / (2 |A| g) (G^T G)^-1, with every link at the power |A| g of as many incoherent paths: [P, P].
 
     The paper leaves the constant open; 1 / (2 g), with g the mean power of a path over links and scatterers, is the one
-    that (54) gives. A line of sight is not in it. On 20 scenes of the paper's setting it puts the root mean square link
+    that (54) gives. It contains no line of sight. On 20 scenes of the paper's setting it puts the root mean square link
     phase at 0.945 of the exact bound, 0.880 to 0.984, but that of a single link at 0.6 to 2.1: the powers of a
     node's links make its phase, and they fall with its distance.
     """
@@ -118,7 +118,7 @@ def link_variance(incidence: Tensor, node_covariance: Tensor) -> Tensor:
 def synchronisation_noise(channel_power: Tensor, variance: Tensor) -> Tensor:
     """(57): variance of h exp(-j delta) - h for a small phase error delta of this variance, [M, K].
 
-    With the exact bound (58) it adds up to sigma^2 P / 2 over the links, whatever the scene: half of the noise that
-    fits into P phases. Neither a better network nor more scatterers lower the sum.
+    With the exact bound (58) its sum over the links is sigma^2 P / 2 for any scene, the noise in P real dimensions.
+    Neither a better network nor more scatterers lower the sum.
     """
     return channel_power * variance

@@ -61,7 +61,7 @@ def synchronise(csi: Csi, array: NodeArray, settings: CoarseSettings) -> NodeClo
     """Clocks of all nodes from the line of sight in the CSI of a whole band, (19)-(23).
 
     Args:
-        csi: CSI on K uniformly spaced subcarriers; links without a trusted line of sight give delays alone.
+        csi: CSI on K uniformly spaced subcarriers; links without a trusted line of sight contribute to delays only.
         array: nodes and subcarriers.
         settings: settings of the gate and of the fit.
 
@@ -95,7 +95,7 @@ def synchronise(csi: Csi, array: NodeArray, settings: CoarseSettings) -> NodeClo
 
 
 def free_path(array: NodeArray) -> Tensor:
-    """Phasor of the free path between Tx and Rx, line of sight (9) or not: [B, n_tx, n_rx, K]."""
+    """Phasor of the free path between Tx and Rx, blocked or not: [B, n_tx, n_rx, K]."""
     delay = distances(array.tx, array.rx)[..., None] / SPEED_OF_LIGHT
     return unit_phasor(array.frequency[:, None, None] * delay)
 

@@ -1,1 +1,1 @@
-"""Inference that knows no scene: message passing, node phases on a graph, damped least squares."""
+"""Inference methods without a scene model: message passing, node phases on a graph, damped least squares."""

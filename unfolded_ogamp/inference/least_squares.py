@@ -1,7 +1,7 @@
 """Damped least squares from normal equations A x = b, all of them scaled to a unit diagonal.
 
-With that scale metres, radians and reflectivities weigh alike, and one damping serves them all. Damping also holds what
-cannot be observed: the directions along which A is singular.
+With this scale the units of the unknowns do not matter, and one damping applies to all. Damping also bounds the steps
+along unobservable directions, in which A is singular.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def solve(matrix: Tensor, right: Tensor, damping: Tensor | float, moving: Tensor | None = None) -> Tensor:
-    """Solution of the damped normal equations, zero for unknowns that are held and for systems that are singular.
+    """Solution of the damped normal equations; zero for fixed unknowns and for singular systems.
 
     Args:
         matrix: A, real symmetric or complex Hermitian [B, P, P].
@@ -34,7 +34,7 @@ def solve_many(matrix: Tensor, right: Tensor, damping: Tensor | float, moving: T
 
 
 def inverse(matrix: Tensor, damping: Tensor | float, moving: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Inverse of the damped matrix [B, P, P], zero for unknowns that are held; and which are singular, bool [B]."""
+    """Inverse of the damped matrix [B, P, P], zero for fixed unknowns; and which matrices are singular, bool [B]."""
     system, scale = scaled(matrix, damping, moving)
     factor, failed = _factor(system)
     return torch.cholesky_inverse(factor) * scale[:, :, None] * scale[:, None], failed
@@ -51,9 +51,9 @@ def minimum_norm(matrix: Tensor, right: Tensor, tolerance: float) -> Tensor:
 
 
 def scaled(matrix: Tensor, damping: Tensor | float, moving: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """The matrix [B, P, P] with a unit diagonal, damped, and the scale [B, P] that made it so.
+    """The damped matrix [B, P, P] with a unit diagonal, and the scale [B, P] that gives this diagonal.
 
-    An unknown that is held, or of which the matrix says nothing, has the scale zero and a row of the identity.
+    A fixed unknown, or one without information in the matrix, has the scale zero and a row of the identity.
     """
     diagonal = matrix.diagonal(dim1=1, dim2=2).real
     moving = diagonal > 0 if moving is None else moving & (diagonal > 0)

@@ -1,6 +1,6 @@
 """Generalised approximate message passing (GAMP) with any operator and any prior: steps 3-5 of Algorithm 1.
 
-The edge messages of the paper, one per observation and coefficient, are summed up in an estimate of every coefficient
+The edge messages of the paper, one per observation and coefficient, are replaced by an estimate of every coefficient
 and a prediction of every observation with an Onsager term: O(M + N) numbers instead of O(M N). S. Rangan, "Generalized
 approximate message passing for estimation with random linear mixing", 2011.
 """
@@ -19,7 +19,7 @@ from unfolded_ogamp.records import Record
 
 @dataclass(frozen=True)
 class Posterior(Record):
-    """Mean and variance of the coefficients, all that message passing needs of them.
+    """Posterior mean and variance of the coefficients.
 
     Attributes:
         mean: complex posterior mean [B, Q, N].
@@ -35,7 +35,7 @@ PriorPosterior = TypeVar("PriorPosterior", bound=Posterior, covariant=True)
 
 
 class Prior(Protocol[PriorPosterior]):
-    """What is known of the coefficients before they are observed."""
+    """Prior distribution of the coefficients."""
 
     def denoise(self, estimate: Tensor, variance: Tensor) -> PriorPosterior:
         """Posterior of coefficients that are observed as `estimate` ~ CN(coefficient, variance), [B, Q, N] each."""
@@ -65,7 +65,7 @@ class BernoulliGaussian(Record):
         log_odds: log-odds of activity [B, 1, 1 or N].
         mean: mean of the active coefficients [B, Q, 1 or N].
         variance: their variance E|x - mean|^2 [B, Q, 1 or N].
-        shared_activity: whether the Q coefficients are active together (OG-AMP) or each on its own (GAMP).
+        shared_activity: whether the Q coefficients are active together (OG-AMP) or independently (GAMP).
     """
 
     log_odds: Tensor
@@ -90,7 +90,7 @@ class BernoulliGaussian(Record):
         return active + estimate.abs().square() / variance
 
     def initial(self, batch: int, n_positions: int, all_active: bool) -> SparsePosterior:
-        """Step 1 of Algorithm 1: the prior itself, or that of an active position everywhere, as in the paper."""
+        """Step 1 of Algorithm 1: the prior itself or, as in the paper, the prior of active coefficients everywhere."""
         shape = (batch, self.mean.shape[1], n_positions)
         log_odds, mean, variance = (value.expand(shape) for value in (self.log_odds, self.mean, self.variance))
         probability = torch.ones_like(log_odds) if all_active else log_odds.sigmoid()
@@ -114,8 +114,8 @@ class MessageState(Record, Generic[PosteriorType]):
     """State of message passing between two iterations.
 
     Attributes:
-        operator: the dictionary as it is expanded now.
-        posterior: what is known of the coefficients.
+        operator: the dictionary at its present expansion points.
+        posterior: posterior of the coefficients.
         score: scaled residual (y - Z) / (noise + V) of the last iteration, complex [B, ...].
     """
 
@@ -124,12 +124,12 @@ class MessageState(Record, Generic[PosteriorType]):
     score: Tensor
 
     def prediction(self) -> Tensor:
-        """Observation [B, ...] that the posterior mean explains."""
+        """Observation [B, ...] predicted from the posterior mean."""
         return self.operator.forward(self.posterior.mean)
 
 
 def init(operator: Operator, posterior: PosteriorType, observation: Tensor) -> MessageState[PosteriorType]:
-    """Every message at the initial posterior of the prior; `observation` is complex [B, ...]."""
+    """Initial state with this posterior and a zero score; `observation` is complex [B, ...]."""
     return MessageState(operator, posterior, torch.zeros_like(observation))
 
 
@@ -141,11 +141,11 @@ def step(
     noise_variance: Tensor,
     damping: Tensor | float,
 ) -> MessageState[PosteriorType]:
-    """One iteration of steps 3-5: (35)-(38) and (65)-(66) summed up, then the denoiser (40)-(46).
+    """One iteration of steps 3-5: (35)-(38) and (65)-(66), then the denoiser (40)-(46).
 
     Args:
         state: the state so far.
-        observation: what is to be explained, complex [B, ...].
+        observation: measured values, complex [B, ...].
         observed: 1.0 where there is an observation, else 0.0; broadcasts to [B, ...].
         prior: prior of the coefficients.
         noise_variance: [B].
@@ -157,7 +157,7 @@ def step(
     weight = observed / (noise_variance.reshape(-1, *[1] * (observation.ndim - 1)) + spread)
     score = damping * state.score + (1 - damping) * weight * (observation - predicted)
     precision = state.operator.energy_adjoint(weight.expand_as(score.real))
-    # a derivative can vanish, where nodes and pixel lie in one plane: such a coefficient stays at its prior
+    # if nodes and pixel lie in one plane, a derivative is zero: its coefficient keeps its prior
     variance = torch.maximum(precision, 1e-9 * precision[:, :1]).reciprocal()
     new = prior.denoise(old.mean + variance * state.operator.adjoint(score), variance)
     damped = replace(

@@ -1,7 +1,7 @@
-"""Delays and phases of the nodes from what links measure, equation (23) of the paper, without unwrapping.
+"""Delays and phases of the nodes from link measurements, equation (23) of the paper, without phase unwrapping.
 
-Links measure phasors, and the likelihood is one of phasors. Reference nodes propagate theirs link by link, alternation
-between Tx and Rx then uses all links at once, and a few steps of Fisher scoring end on the maximum.
+The likelihood is a function of phasors. First, phasors propagate from reference nodes over the links. Then alternation
+between Tx and Rx uses all links at once, and a few steps of Fisher scoring converge to the maximum.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def fit_phases(correlation: Tensor, link: Tensor) -> Tensor:
 
     Args:
         correlation: complex [B, n_tx, n_rx].
-        link: links that count, bool [B, n_tx, n_rx]; every connected part is fitted by itself, and a node without links
-            has phase zero.
+        link: links to use, bool [B, n_tx, n_rx]; every connected component is fitted separately, and a node without
+            links has phase zero.
     """
     masked = (correlation * link)[..., None]
     start = reference_nodes(link)[..., None].to(masked)
@@ -50,16 +50,16 @@ def fit_phases(correlation: Tensor, link: Tensor) -> Tensor:
 
 
 def propagate(correlation: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-    """Phasors that spread over the links from nodes that have one; a node combines all neighbours reached before it.
+    """Propagate phasors over the links from nodes that have one; a node combines all neighbours reached before it.
 
-    Alternation that starts here does not end in phases that are wound around a cycle of the network.
+    Alternation from this start avoids local maxima where the phases wind around a cycle of the network.
 
     Args:
         correlation: complex [B, n_tx, n_rx, 1], zero where there is no link.
-        start: phasors of the nodes [B, n_tx + n_rx, 1], Tx first; zero for those that have none.
+        start: phasors of the nodes [B, n_tx + n_rx, 1], Tx first; zero if they are unknown.
 
     Returns:
-        [B, n_tx, 1] and [B, n_rx, 1]; still zero for nodes that no chain of links reaches.
+        [B, n_tx, 1] and [B, n_rx, 1]; still zero for nodes that no path of links reaches.
     """
     tx, rx = start.split(list(correlation.shape[1:3]), dim=1)
     for _ in range(start.shape[1]):
@@ -74,8 +74,8 @@ def propagate(correlation: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
 def fit_delays(increment: Tensor, los: Tensor, link: Tensor) -> Tensor:
     """Delays of the nodes [B, n_tx + n_rx], as their phase from one subcarrier to the next [rad], Tx first.
 
-    Nodes in the largest part of the network of lines of sight are fitted to those alone. All others are fitted to the
-    earliest scattered arrivals, less the mean excess delay that these have between nodes whose delays are known.
+    Nodes in the main component of the line-of-sight graph are fitted to lines of sight only. All others are fitted to
+    the earliest scattered arrivals, minus the mean excess delay of such arrivals between nodes of known delay.
 
     Args:
         increment: phasor by which the earliest arrival turns from one subcarrier to the next, relative to that of the
@@ -97,10 +97,10 @@ def fit_delays(increment: Tensor, los: Tensor, link: Tensor) -> Tensor:
 def fisher_scoring(
     product: Tensor, weight: Tensor, delays: Tensor, phases: Tensor, steps: int
 ) -> tuple[Tensor, Tensor]:
-    """Delays and phases of all nodes after steps up the likelihood Re sum_k y h^* exp(j Phi).
+    """Delays and phases of all nodes after Fisher scoring steps on the likelihood Re sum_k y h^* exp(j Phi).
 
-    With phases counted in the middle of the band the two do not mix, and the curvature that free space predicts is a
-    Laplacian of the network for each. Its pseudo-inverse holds the mean of every connected part.
+    With phases defined at the middle of the band, delays and phases decouple, and the curvature in free space is a
+    graph Laplacian for each. Its pseudo-inverse keeps the mean of every connected component.
 
     Args:
         product: y h^* [B, n_tx, n_rx, K], zero where there is no line of sight.
@@ -132,6 +132,6 @@ def subcarrier_offsets(product: Tensor) -> Tensor:
 
 
 def _node_change(covariance: Tensor, misfit: Tensor) -> Tensor:
-    """Change of the nodes [B, nodes] that fits the misfits of the links [B, n_tx, n_rx]."""
+    """Change of the nodes [B, nodes] that fits the deviations of the links [B, n_tx, n_rx]."""
     divergence = torch.cat([misfit.sum(2), -misfit.sum(1)], dim=1)
     return (covariance @ divergence[..., None])[..., 0]

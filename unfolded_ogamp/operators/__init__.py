@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Operator(Protocol):
-    """A linear map A of a batch, from coefficients [B, Q, N] to observations [B, ...], each scene by itself.
+    """A batch of linear maps A, one per scene, from coefficients [B, Q, N] to observations [B, ...].
 
     Observations have any number of dimensions: [B, n_tx, n_rx, K] of links, or [B, n, K] of the elements of an array.
     """
@@ -22,7 +22,7 @@ class Operator(Protocol):
         ...
 
     def energy(self, variance: Tensor) -> Tensor:
-        """|A|^2 v, squared entry by entry: real [B, Q, N] -> [B, ...], or what broadcasts to it."""
+        """|A|^2 v, squared entry by entry: real [B, Q, N] -> [B, ...], or a shape that broadcasts to it."""
         ...
 
     def energy_adjoint(self, weight: Tensor) -> Tensor:

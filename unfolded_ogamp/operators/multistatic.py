@@ -1,4 +1,4 @@
-"""The multistatic dictionary A as a column-wise Kronecker product, never formed.
+"""The multistatic dictionary A as a column-wise Kronecker product; the matrix is never formed.
 
 On every subcarrier the gain of a pixel splits into a factor of the Tx and one of the Rx, equations (1)-(3):
 
@@ -42,8 +42,8 @@ def require_dictionary_memory(array: NodeArray, position: Tensor, each: int) -> 
 def dictionary_scale(array: NodeArray, position: Tensor, nearest: Tensor) -> Tensor:
     """Root mean square amplitude of the dictionary over links and positions [B, N, D]: [B].
 
-    Dividing atoms by it makes every quantity of an estimator of order one, whatever the range and wavelength. Distances
-    below `nearest` [B] [m] count as that, lest one position beside a node rules the scale of all.
+    Dividing atoms by it makes every quantity of an estimator of order one, for any range and wavelength. Distances
+    below `nearest` [B] [m] are set to it, so that one position beside a node does not dominate the scale.
 
     Raises:
         MemoryLimitError: if there is no memory for a dictionary on these positions.
@@ -62,7 +62,7 @@ class MultistaticOperator(Record):
     """Forward, adjoint and energy maps of the dictionary on N positions, for one coefficient per position.
 
     Coefficients are [B, 1, N] and CSI is [B, n_tx, n_rx, K], so that this operator and its off-grid extension, which
-    has 1 + D coefficients per position, can stand in for one another.
+    has 1 + D coefficients per position, are interchangeable.
 
     Attributes:
         tx_factor: T of every subcarrier, with the path-loss constant, complex [B, K, n_tx, N].

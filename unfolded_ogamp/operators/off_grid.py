@@ -1,4 +1,4 @@
-"""The first-order off-grid dictionary [A, A_x, A_y(, A_z)] of (11)-(18), never formed.
+"""The first-order off-grid dictionary [A, A_x, A_y(, A_z)] of (11)-(18); the matrix is never formed.
 
 The gradient of a gain is the gain times -j 2 pi / lambda_k times the sum of the unit vectors from Tx and Rx, (12) with
 the parentheses that (13) and (14) lack, so each derivative block is (T u_tx) R + T (u_rx R):
@@ -6,7 +6,7 @@ the parentheses that (13) and (14) lack, so each derivative block is (T u_tx) R 
     A x + sum_d A_d s_d = (T * alpha) R^T + T (R * beta)^T,
     alpha = x - j kappa sum_d u_tx,d s_d,   beta = -j kappa sum_d u_rx,d s_d,
 
-two matrix products per subcarrier whatever the dimension D.
+two matrix products per subcarrier for any dimension D.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class OffGridOperator(Record):
     def at(cls, array: NodeArray, position: Tensor, scale: Tensor) -> OffGridOperator:
         """The dictionary expanded around `position` [B, N, D] [m], its atoms divided by `scale` [B].
 
-        Recentring is to call this again at the moved positions.
+        To recentre the expansion, call this method again at the new positions.
 
         Raises:
             MemoryLimitError: if there is no memory for it and for message passing on it.

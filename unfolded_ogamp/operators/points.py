@@ -1,7 +1,7 @@
 """Columns of the exact dictionary on point scatterers, with their derivatives along the coordinates.
 
-A column is T R, and its derivative T' R + T R': what is wanted of them are sums of products of node-level factors, and
-only where links are missing are they written out.
+A column is T R, and its derivative is T' R + T R'. Sums over its links are sums of products of node-level factors; the
+columns are formed only if links are missing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class PointColumns(Record):
 
     @property
     def n_slots(self) -> int:
-        """S."""
+        """Number of slots S."""
         return self.tx.shape[-1]
 
     def channel(self, reflectivity: Tensor) -> Tensor:
@@ -74,8 +74,8 @@ class PointColumns(Record):
     def gram(self, link: Tensor) -> Tensor:
         """A^H A over the links [B, n_tx, n_rx, 1]: complex [B, (1 + D) S, (1 + D) S].
 
-        With every link there, each entry is a sum of products of Gram matrices of Tx and of Rx; missing links spoil
-        that, and the columns are written out.
+        If every link is measured, each entry is a sum of products of Gram matrices of Tx and of Rx. Missing links
+        break this structure, and the columns are formed.
         """
         if not bool((link > 0).all()):
             columns = self.written_out(link).flatten(2, 3)
@@ -95,13 +95,13 @@ class PointColumns(Record):
         return self.tx[..., 0, :], self.rx[..., 0, :]
 
     def slots(self, order: Tensor) -> PointColumns:
-        """The columns of the slots that an index [B, S'] names."""
+        """The columns of the slots in the index [B, S']."""
         index = order[:, None, None, None]
         tx, rx = (side.gather(4, index.expand(*side.shape[:4], -1)) for side in (self.tx, self.rx))
         return PointColumns(tx, rx)
 
     def padded(self, n_slots: int) -> PointColumns:
-        """The same columns, and zeros up to `n_slots` slots."""
+        """The same columns, padded with zeros to `n_slots` slots."""
         missing = (0, n_slots - self.n_slots)
         return PointColumns(torch.nn.functional.pad(self.tx, missing), torch.nn.functional.pad(self.rx, missing))
 
@@ -110,7 +110,7 @@ class PointColumns(Record):
         return PointColumns(self.tx[..., :1, :], self.rx[..., :1, :])
 
     def _flat(self) -> tuple[Tensor, Tensor]:
-        """Both sides [..., (1 + D) S], as matrix products take them."""
+        """Both sides with flattened columns [..., (1 + D) S], for matrix products."""
         return self.tx.flatten(3), self.rx.flatten(3)
 
     def _product(self, one: Tensor, other: Tensor) -> Tensor:

@@ -1,8 +1,7 @@
-"""Search grids: positions finer than the pixels, and the images that back-projection makes on them.
+"""Search grids: positions finer than the pixels, and back-projection images on them.
 
-Of paths over a scatterer the dictionary is kept in real numbers. A peak is only where refinement begins, so single
-precision is enough; and a complex matrix product written as a real one of twice the size runs at the full rate of the
-processor, which PyTorch's complex products do not.
+`SearchGrid` stores its dictionary as real numbers in single precision. This precision is enough, because a peak is only
+the starting point of a refinement. PyTorch computes a real matrix product of twice the size faster than a complex one.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from unfolded_ogamp.memory import require_memory
 from unfolded_ogamp.physics import SPEED_OF_LIGHT, NodeArray, PixelGrid, amplitude, distances, gain_constant, node_wave
 from unfolded_ogamp.records import Record
 
-LIST_BYTES = 256  # of a position in a list of Python
+LIST_BYTES = 256  # per position in a Python list
 
 
 def fine_positions(pixels: PixelGrid, wavelength: Tensor, spacing: float) -> Tensor:
-    """Positions [B, Q, D] [m] that fill every pixel evenly, at most `spacing` wavelengths apart along a coordinate.
+    """Uniformly spaced positions [B, Q, D] [m] in every pixel, at most `spacing` wavelengths apart along a coordinate.
 
     Raises:
         MemoryLimitError: if there is no memory for them.
@@ -41,20 +40,20 @@ def fine_positions(pixels: PixelGrid, wavelength: Tensor, spacing: float) -> Ten
 
 
 def per_axis(pixels: PixelGrid, wavelength: Tensor, spacing: float) -> Tensor:
-    """Positions along a coordinate of a pixel [B]."""
+    """Number of positions along a coordinate of a pixel [B]."""
     return (pixels.pixel / wavelength / spacing - 1e-6).ceil().clamp(min=1)
 
 
 @dataclass(frozen=True)
 class SearchGrid(Record):
-    """Where scatterers are searched, over paths from every Tx to every Rx.
+    """Search grid for scatterers, over paths from every Tx to every Rx.
 
     Attributes:
         position: [B, Q, D], [m].
         tx: path loss times cosine, then times sine of the phase delay 2 pi f d / c from every Tx, [B, K, 2 n_tx, Q].
         rx: the same from every Rx, [B, K, 2 n_rx, Q].
         energy: |atom|^2 over the links [B, Q].
-        count: positions that a scene would have by itself [B]; beside scenes of larger pixels it gets more.
+        count: number of positions of each scene by itself [B]; a batch with larger pixels has more.
     """
 
     position: Tensor
@@ -72,7 +71,7 @@ class SearchGrid(Record):
             array: nodes and frequencies.
             pixels: the region.
             link: 1.0 where the link is measured, else 0.0: [B, n_tx, n_rx, 1].
-            scale: what atoms are divided by [B].
+            scale: divisor of the atoms [B].
             spacing: largest distance between positions along a coordinate, in wavelengths.
 
         Raises:
@@ -133,7 +132,7 @@ class SearchGrid(Record):
 
 @dataclass(frozen=True)
 class OneWaySearchGrid(Record):
-    """Where the unknown end of one-way paths is searched: what nodes hear, or what hears them.
+    """Search grid for the unknown end of one-way paths: a source that the nodes receive, or a receiver of the nodes.
 
     Attributes:
         position: [B, Q, D], [m].
@@ -150,16 +149,16 @@ class OneWaySearchGrid(Record):
         return cls(position, torch.where(torch.isfinite(wave), wave, 0))
 
     def per_node(self, measured: Tensor) -> Tensor:
-        """Normalised image a^H y / |a| of every node by itself: complex [B, n, K] -> [B, n, Q]."""
+        """Normalised image a^H y / |a| of each node: complex [B, n, K] -> [B, n, Q]."""
         return self._correlation(measured) * self._energy().clamp(min=torch.finfo(measured.real.dtype).tiny).rsqrt()
 
     def coherent(self, measured: Tensor) -> Tensor:
-        """Normalised image of all nodes in phase with one another: complex [B, n, K] -> [B, Q]."""
+        """Normalised image summed coherently over the nodes: complex [B, n, K] -> [B, Q]."""
         energy = self._energy().sum(1).clamp(min=torch.finfo(measured.real.dtype).tiny)
         return self._correlation(measured).sum(1) * energy.rsqrt()
 
     def power(self, measured: Tensor) -> Tensor:
-        """Power of the images of all nodes, each of an unknown phase of its own: complex [B, n, K] -> real [B, Q]."""
+        """Image power summed over the nodes, for unknown node phases: complex [B, n, K] -> real [B, Q]."""
         return self.per_node(measured).abs().square().sum(1)
 
     def _correlation(self, measured: Tensor) -> Tensor:
@@ -179,7 +178,7 @@ def _fill(tx: Tensor, rx: Tensor, array: NodeArray, link: Tensor, scale: Tensor,
     rx_power = _write_waves(rx, array, *from_rx, position)
     tx.mul_(constant[:, None])
     energy = (tx_power * (link[..., 0].float() @ rx_power)).sum(1) * array.frequency.shape[1]
-    echoes = torch.isfinite(energy) & (energy > 0)  # a position on a node makes no echo
+    echoes = torch.isfinite(energy) & (energy > 0)  # a position on a node is excluded
     if not echoes.all():
         for side in (tx, rx):
             side.nan_to_num_(0, 0, 0).mul_(echoes[:, None, None])
@@ -199,5 +198,5 @@ def _write_waves(out: Tensor, array: NodeArray, nodes: Tensor, gain: Tensor | No
 
 
 def _one_by_one(batch: Tensor) -> list[slice]:
-    """The scenes of a batch [B, ...] one after the other: what a step makes of one stays in a processor's cache."""
+    """A slice for each scene of a batch [B, ...]: intermediate results of one scene fit into the processor cache."""
     return [slice(scene, scene + 1) for scene in range(len(batch))]

@@ -1,4 +1,4 @@
-"""What the world does: geometry, propagation, phases and the CSI they produce. Knows no estimator."""
+"""The physical model: geometry, propagation, phases and the CSI that they produce. It contains no estimator."""
 
 from unfolded_ogamp.physics.csi import Csi, measure, noise_free_csi, noise_variance_at
 from unfolded_ogamp.physics.geometry import (

@@ -17,7 +17,7 @@ from unfolded_ogamp.records import Record
 
 @dataclass(frozen=True)
 class Csi(Record):
-    """Measured CSI of a batch of scenes: all that an estimator gets besides geometry.
+    """Measured CSI of a batch of scenes: the input of an estimator besides the geometry.
 
     Attributes:
         value: complex [B, n_tx, n_rx, K]; zero where there is no link.
@@ -45,7 +45,7 @@ def noise_free_csi(scene: Scene) -> Tensor:
 
 
 def noise_variance_at(array: NodeArray, position: Tensor, reflectivity: Tensor, link: Tensor, snr_db: Tensor) -> Tensor:
-    """Noise variance [B] at which the mean NLOS power over the existing links stands `snr_db` [B] above it."""
+    """Noise variance [B] that is `snr_db` [B] [dB] below the mean NLOS power over the existing links."""
     power = nlos_channel(array, position, reflectivity).abs().square() * link[..., None]
     count = link.sum((-2, -1)) * array.frequency.shape[-1]
     return power.sum((-3, -2, -1)) / count * 10 ** (-snr_db / 10)

@@ -1,4 +1,4 @@
-"""Where nodes and pixels are, in two or three dimensions."""
+"""Positions of nodes and pixels in two or three dimensions."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class NodeArray(Record):
         rx: receiver positions [B, n_rx, D], [m].
         frequency: subcarrier frequencies [B, K], [Hz].
         carrier_frequency: frequency that sets the path loss (3) [B], [Hz].
-        loss_exponent: power of the distance by which an amplitude falls [B]: 1 for spherical waves, which None stands
-            for, 1/2 for cylindrical ones.
-        tx_gain, rx_gain: amplitude gains of the antennas [B, n_tx], [B, n_rx]; None stands for 1.
+        loss_exponent: exponent p of the amplitude 1 / d^p [B]: 1 for spherical waves (None means 1), 1/2 for
+            cylindrical waves.
+        tx_gain, rx_gain: amplitude gains of the antennas [B, n_tx], [B, n_rx]; None means 1.
     """
 
     tx: Tensor
@@ -82,7 +82,7 @@ def regular_grid(counts: Sequence[int], pixel: float, middle: Sequence[float], d
 
 def distances(nodes: Tensor, points: Tensor) -> Tensor:
     """Distance of every node [..., n, D] to every point [..., P, D]: [..., n, P], [m]."""
-    # one coordinate after the other: with the coordinates innermost in memory this takes several times as long
+    # a loop over the coordinates: with the coordinates innermost in memory the sum is several times slower
     squares = [(nodes[..., :, None, axis] - points[..., None, :, axis]).square() for axis in range(nodes.shape[-1])]
     return sum(squares[1:], squares[0]).sqrt()
 

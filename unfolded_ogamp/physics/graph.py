@@ -1,4 +1,4 @@
-"""The graph of nodes and links: its incidence matrix (7), its Laplacian and its connected parts.
+"""The graph of nodes and links: its incidence matrix (7), its Laplacian and its connected components.
 
 Nodes are numbered over the Tx first, then the Rx.
 """
@@ -25,17 +25,17 @@ def isolated_nodes(link: Tensor) -> Tensor:
 
 
 def components(link: Tensor) -> Tensor:
-    """The connected part that every node belongs to, as the number of the node with most links in it.
+    """The connected component of every node, as the number of the node with most links in that component.
 
     Args:
         link: bool [..., n_tx, n_rx].
 
     Returns:
-        [..., n_tx + n_rx]; a node without links is a part of its own.
+        [..., n_tx + n_rx]; a node without links is a component by itself.
     """
     n_tx, n_rx = link.shape[-2:]
     n_nodes = n_tx + n_rx
-    # the highest rank, by links and then by number, spreads over the links of its part
+    # the highest rank, by links and then by number, propagates over the links of its component
     rank = degree(link) * n_nodes + torch.arange(n_nodes - 1, -1, -1, device=link.device)
     for _ in range(n_nodes):
         at_tx, at_rx = rank.split([n_tx, n_rx], dim=-1)
@@ -49,24 +49,24 @@ def components(link: Tensor) -> Tensor:
 
 
 def reference_nodes(link: Tensor) -> Tensor:
-    """The node with most links in every connected part: bool [..., n_tx, n_rx] -> bool [..., n_tx + n_rx]."""
+    """The node with most links in every connected component: bool [..., n_tx, n_rx] -> bool [..., n_tx + n_rx]."""
     part = components(link)
     return part == torch.arange(part.shape[-1], device=link.device)
 
 
 def main_part(link: Tensor) -> Tensor:
-    """Nodes that chains of the links [..., n_tx, n_rx] join to the node with most links: bool [..., n_tx + n_rx]."""
+    """Nodes in the component of the node with most links: bool [..., n_tx, n_rx] -> bool [..., n_tx + n_rx]."""
     return components(link) == reference_node(link)[..., None]
 
 
 def reached_nodes(link: Tensor) -> Tensor:
-    """Nodes that chains of the links [..., n_tx, n_rx] join to the first Tx: bool [..., n_tx + n_rx]."""
+    """Nodes in the component of the first Tx: bool [..., n_tx, n_rx] -> bool [..., n_tx + n_rx]."""
     part = components(link)
     return part == part[..., :1]
 
 
 def is_connected(link: Tensor) -> Tensor:
-    """Whether the links [..., n_tx, n_rx] (bool) join all nodes into one network: bool [...].
+    """Whether the links [..., n_tx, n_rx] (bool) connect all nodes: bool [...].
 
     Only then are the phases of all nodes determined up to the gauge.
     """
@@ -74,17 +74,17 @@ def is_connected(link: Tensor) -> Tensor:
 
 
 def laplacian(weight: Tensor) -> Tensor:
-    """Laplacian G^T W G, no node left out, of links of weight W [..., n_tx, n_rx]: [..., nodes, nodes]."""
+    """Laplacian G^T W G over all nodes, for links of weight W [..., n_tx, n_rx]: [..., nodes, nodes]."""
     tx_block, rx_block = torch.diag_embed(weight.sum(-1)), torch.diag_embed(weight.sum(-2))
     return torch.cat([torch.cat([tx_block, -weight], -1), torch.cat([-weight.mT, rx_block], -1)], -2)
 
 
 def incidence_matrix(link: Tensor, reference: int | Tensor) -> Tensor:
-    """Network incidence matrix G of (7): a row per existing link, a column per node but the reference.
+    """Network incidence matrix G of (7): a row per existing link, a column per node except the reference.
 
     Args:
         link: which links exist, bool [n_tx, n_rx].
-        reference: number of the node left out.
+        reference: number of the reference node.
 
     Returns:
         float64 [number of links, n_tx + n_rx - 1]: +1 at the Tx, -1 at the Rx; rows in the order (Tx, Rx).

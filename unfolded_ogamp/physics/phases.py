@@ -19,7 +19,7 @@ def clock_phase(time_offset: Tensor, oscillator_phase: Tensor, frequency: Tensor
         frequency: [B, K], [Hz].
 
     Returns:
-        [B, n, K], [rad], whole turns of the clock term dropped.
+        [B, n, K], [rad]; whole turns of the clock term are removed.
     """
     turns = time_offset[..., None] * frequency[..., None, :]
     return 2 * math.pi * (turns - turns.floor()) + oscillator_phase[..., None]
@@ -36,17 +36,17 @@ def phasor(phase: Tensor) -> Tensor:
 
 
 def link_phasor(tx_phase: Tensor, rx_phase: Tensor) -> Tensor:
-    """exp(j Phi) of every link [B, n_tx, n_rx, K]: what takes the node phases out of the CSI (8)."""
+    """exp(j Phi) of every link [B, n_tx, n_rx, K]; its product with the CSI (8) has no node phases."""
     return phasor(link_phase(tx_phase, rx_phase))
 
 
 def wrap(phase: Tensor) -> Tensor:
-    """The same phase in [-pi, pi), [rad]."""
+    """The phase wrapped to [-pi, pi), [rad]."""
     return torch.remainder(phase + math.pi, 2 * math.pi) - math.pi
 
 
 def relative_to_reference(tx_phase: Tensor, rx_phase: Tensor, link: Tensor) -> tuple[Tensor, Tensor]:
-    """Node phases with the reference of (7), the node with most links, at zero; no link phase changes.
+    """Node phases relative to the reference of (7), the node with most links; link phases do not change.
 
     Args:
         tx_phase, rx_phase: [B, n_tx, K], [B, n_rx, K], [rad].
@@ -70,7 +70,7 @@ def link_phase_error(estimated: Tensor, true: Tensor, link: Tensor) -> Tensor:
 
     Args:
         estimated, true: link phases [B, n_tx, n_rx, K], [rad].
-        link: the links that count, bool [B, n_tx, n_rx].
+        link: links over which the mean is taken, bool [B, n_tx, n_rx].
 
     Returns:
         [B, n_tx, n_rx, K], [rad] in (-pi, pi], zero where there is no link.
@@ -87,7 +87,7 @@ def draw_residual_phases(n_nodes: int, link_std: float, batch: int, generator: t
 
 
 def draw_uniform_phases(n_nodes: int, batch: int, generator: torch.Generator) -> Tensor:
-    """Draw node phases uniform in (-pi, pi]: no synchronisation at all; [batch, n], [rad]."""
+    """Draw node phases uniform in (-pi, pi], as without any synchronisation: [batch, n], [rad]."""
     return math.pi - 2 * math.pi * torch.rand(batch, n_nodes, dtype=torch.float64, generator=generator)
 
 

@@ -1,4 +1,4 @@
-"""A scene: everything that determines its CSI but the noise."""
+"""A scene: all quantities that determine its CSI, except the noise samples."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Scene(Record):
 
     Attributes:
         array: nodes and frequencies.
-        grid: the pixels an estimator is given; the scatterers themselves are off the grid.
+        grid: pixels that the estimators use; the true scatterers need not lie on their centres.
         position: true scatterer positions [B, S, D], [m].
         reflectivity: true complex reflectivities [B, S].
         tx_phase, rx_phase: true node phases [B, n_tx, K], [B, n_rx, K], [rad].
         link: links that are measured, bool [B, n_tx, n_rx].
         los: links whose CSI contains the line of sight (u_m of (8)), bool [B, n_tx, n_rx].
         noise_variance: variance of the complex noise [B].
-        assumed: nodes as estimators are given them, where they differ from the true ones; else None.
+        assumed: nodes that the estimators assume, if they differ from the true nodes; else None.
     """
 
     array: NodeArray
@@ -39,5 +39,5 @@ class Scene(Record):
 
     @property
     def assumed_array(self) -> NodeArray:
-        """Nodes as estimators are given them."""
+        """Nodes that the estimators assume."""
         return self.array if self.assumed is None else self.assumed

@@ -1,7 +1,7 @@
 """Free-space propagation: the wave of a node, over one scatterer and over the line of sight, (1)-(3), (9) of the paper.
 
-The gain over a scatterer is a product of the wave between Tx and scatterer, that between scatterer and Rx, and a
-constant. `node_wave` is either of them.
+The gain over a scatterer is the product of the wave from Tx to scatterer, the wave from scatterer to Rx, and a
+constant. `node_wave` computes either wave.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from unfolded_ogamp.physics.phases import phasor
 
 
 def unit_phasor(cycles: Tensor) -> Tensor:
-    """exp(-j 2 pi cycles); whole cycles are dropped before the angle is taken."""
+    """exp(-j 2 pi cycles); whole cycles are removed before the angle is computed."""
     return phasor(-2 * math.pi * (cycles - cycles.round()))
 
 
 def amplitude(array: NodeArray, distance: Tensor, gain: Tensor | None) -> Tensor:
-    """What spreading over the distance to each point [..., n, P] [m] leaves of a wave, times the antenna gain [..., n].
+    """Amplitude of a wave after the distance to each point [..., n, P] [m], times the antenna gain [..., n].
 
-    The constant of (3) is not in it: 1 / d for spherical waves, one over its root for cylindrical ones.
+    It is 1 / d for spherical waves and 1 / sqrt(d) for cylindrical waves, without the constant of (3).
     """
     exponent = array.loss_exponent
     spread = distance.reciprocal() if exponent is None else distance.pow(-exponent[..., None, None].to(distance))
@@ -45,7 +45,7 @@ def node_wave(array: NodeArray, distance: Tensor, gain: Tensor | None) -> Tensor
     """Wave a(d) exp(-j 2 pi f d / c) between nodes and points.
 
     Args:
-        array: frequencies, and how waves spread.
+        array: frequencies and loss exponent.
         distance: between nodes and points [B, n, P], [m].
         gain: amplitude gains of the nodes [B, n], or None for 1.
 
@@ -59,10 +59,10 @@ def node_wave(array: NodeArray, distance: Tensor, gain: Tensor | None) -> Tensor
 def expanded_wave(array: NodeArray, nodes: Tensor, gain: Tensor | None, points: Tensor) -> Tensor:
     """`node_wave` and its exact gradient over the point, (-j kappa + a' / a) times the wave and the unit vector.
 
-    This is a line of sight with one unknown end, and one side of a path over a scatterer.
+    It models a line of sight with one unknown end, or one half of a path over a scatterer.
 
     Args:
-        array: frequencies, and how waves spread.
+        array: frequencies and loss exponent.
         nodes: [B, n, D], [m].
         gain: amplitude gains of the nodes [B, n], or None for 1.
         points: [B, P, D], [m].
@@ -80,7 +80,7 @@ def expanded_wave(array: NodeArray, nodes: Tensor, gain: Tensor | None, points: 
 def expanded_steering(element: Tensor, direction: Tensor, wavenumber: Tensor) -> Tensor:
     """Far field of an array: phasors exp(j kappa u^T e) of plane waves at its elements, and their gradient over u.
 
-    They are the waves of `node_wave` from a distant point, relative to that at the origin of the elements.
+    They are the limit of `node_wave` from a distant point, relative to the wave at the origin of the elements.
 
     Args:
         element: positions of the antennas [B, n, D], [m].
@@ -118,7 +118,7 @@ def propagation_gain(array: NodeArray, points: Tensor) -> Tensor:
 def nlos_channel(array: NodeArray, position: Tensor, reflectivity: Tensor) -> Tensor:
     """The sum over scatterers in (8): positions [B, S, D] [m], reflectivity [B, S]; [B, n_tx, n_rx, K].
 
-    A matrix product sums over the scatterers, and no link holds its paths, of which a whole band has many.
+    A matrix product sums over the scatterers, so that the paths of the links are never stored one by one.
     """
     before, after = (node_wave(array, distances(nodes, position), gain) for nodes, gain in array.sides)
     weight = reflectivity * gain_constant(array)[..., None]
@@ -126,7 +126,7 @@ def nlos_channel(array: NodeArray, position: Tensor, reflectivity: Tensor) -> Te
 
 
 def los_channel(array: NodeArray) -> Tensor:
-    """Free-space line-of-sight channel (9) of every link, visible or not: [B, n_tx, n_rx, K]."""
+    """Free-space line-of-sight channel (9) of every link, blocked or not: [B, n_tx, n_rx, K]."""
     distance = distances(array.tx, array.rx)
     gain = amplitude(array, distance, array.tx_gain) * gain_constant(array)[..., None, None]
     if array.rx_gain is not None:

@@ -1,4 +1,4 @@
-"""Checks of a measurement: what is right passes, and every mistake is found and named."""
+"""Checks of a measurement: a right file passes, and every mistake is found and named."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_mean_delay_of_one_scatterer_is_that_of_its_paths_by_their_power(tmp_pat
     assert shortest < min(delays) < max(delays) < longest
 
 
-def test_delays_are_undecided_at_one_frequency_and_doubted_where_clocks_are_apart(tmp_path):
+def test_delays_are_undecided_at_one_frequency_and_doubtful_for_unsynchronised_clocks(tmp_path):
     arrays = arrays_of(SCENARIO, tmp_path)
     one = arrays | {"frequency": arrays["frequency"][:1], "csi": arrays["csi"][..., :1]}
     assert check_delays(from_arrays(one)).verdict == Verdict.UNDECIDED
@@ -130,7 +130,7 @@ def test_delays_are_undecided_at_one_frequency_and_doubted_where_clocks_are_apar
 
 
 def test_a_single_scatterer_leaves_the_sign_undecided(tmp_path):
-    """At one frequency, node phases of which nothing is known explain one scatterer in any convention."""
+    """At one frequency, unknown node phases explain one scatterer in any convention."""
     alone = replace(SCENARIO, sparsity=0.01, phase_model="uniform", n_subcarriers=1)
     assert verdicts(arrays_of(alone, tmp_path))["point scatterers"] == Verdict.UNDECIDED
 
@@ -154,7 +154,7 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize("case", NUMBERS)
-def test_numbers_that_cannot_be_meant_end_the_checks(case, tmp_path):
+def test_implausible_numbers_end_the_checks(case, tmp_path):
     change, name, message = NUMBERS[case]
     arrays = arrays_of(SCENARIO, tmp_path)
     checks = {check.name: check for check in check_arrays(arrays | change(arrays))}
@@ -172,7 +172,7 @@ def test_numbers_that_cannot_be_meant_end_the_checks(case, tmp_path):
         ("csi", np.ones((10, 10, 2)), "csi: expected complex numbers, found float64"),
     ],
 )
-def test_what_is_no_measurement_is_refused(key, value, message, tmp_path):
+def test_invalid_arrays_are_refused(key, value, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         check_arrays(arrays_of(SCENARIO, tmp_path) | {key: value})
 
@@ -195,7 +195,7 @@ def test_conventions_are_distinguished_by_the_ratio_of_misfits(own, other, verdi
     )
 
 
-@pytest.mark.skipif(not MEASURED.exists(), reason="the measured files are not there")
+@pytest.mark.skipif(not MEASURED.exists(), reason="needs the measured files")
 @pytest.mark.parametrize("name", ["dielTM_dec8f_3GHz", "a1_constrcs_small_nlos"])
 def test_measured_files_pass_and_their_conjugates_fail(name):
     arrays = {

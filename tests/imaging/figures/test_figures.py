@@ -1,4 +1,4 @@
-"""Figures: that the marks on the paper are the data, that nothing is cut off, and that nothing else is touched."""
+"""Figures: the marks are the data, nothing is cut off, and pyplot is not imported."""
 
 import itertools
 import math
@@ -47,7 +47,7 @@ def legend_of(figure):
 
 
 def assert_nothing_is_cut_off(figure):
-    """All that is drawn of every panel, legend and title lies on the page."""
+    """Every panel, legend and title lies on the page completely."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     page = figure.bbox.padded(1.0)
@@ -227,7 +227,7 @@ def test_ellipses_hold_a_known_share_and_say_how_much_they_are_enlarged():
     assert float(((along / half) ** 2).sum(1).__lt__(1).mean()) == pytest.approx(0.95, abs=0.005)
 
 
-def test_estimate_figure_without_truth_calls_nothing_false():
+def test_estimate_figure_without_truth_marks_nothing_as_false():
     scene = make_scene()
     csi = measure(scene, torch.Generator().manual_seed(0))
     estimate = with_positions(truth_as_estimate(scene), [scene.position[0] + 0.3])
@@ -239,7 +239,7 @@ def test_estimate_figure_without_truth_calls_nothing_false():
     assert not [label for label in legend_of(figure) if "true" in label or "false" in label]
 
 
-def test_nothing_found_is_drawn_as_that():
+def test_an_empty_estimate_is_drawn():
     scene = make_scene()
     csi = measure(scene, torch.Generator().manual_seed(0))
     exact = truth_as_estimate(scene)
@@ -256,12 +256,12 @@ def test_nothing_found_is_drawn_as_that():
     assert_nothing_is_cut_off(figure)
 
 
-def test_headline_says_what_matters():
+def test_headline_summarises_the_estimate():
     scene = make_scene(n_scatterers=1)
     csi = measure(scene, torch.Generator().manual_seed(0))
     estimate = replace(truth_as_estimate(scene), residual=1.25 * scene.noise_variance)
     assert headline(csi, estimate, None, None) == "1 scatterer; residual 1.25 times the noise"
-    std = torch.tensor([0.03, 0.04, 0.05, 0.0], dtype=torch.float64)  # their root mean square is told
+    std = torch.tensor([0.03, 0.04, 0.05, 0.0], dtype=torch.float64)  # the headline has their root mean square
     known = "1 scatterer; node phases known to 0.035 rad; residual 1.25 times the noise"
     assert headline(csi, estimate, std, None) == known
     assert "node phases not determined" in headline(csi, estimate, torch.inf * std.clamp(min=1), None)
@@ -335,7 +335,7 @@ def test_nothing_is_cut_off(count):
     assert dict(matplotlib.rcParams) == settings
 
 
-def test_library_does_without_matplotlib_and_rich_and_figures_without_pyplot():
+def test_library_needs_no_matplotlib_and_no_rich_and_figures_need_no_pyplot():
     code = (
         "import sys, unfolded_ogamp.evaluation; "
         "assert not {'matplotlib', 'rich'} & set(sys.modules); "

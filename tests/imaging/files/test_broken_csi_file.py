@@ -1,4 +1,4 @@
-"""A broken CSI file is refused in one line that says what was expected and what was found."""
+"""A broken CSI file is refused in one line: what was expected, what was found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unfolded_ogamp.imaging.files.csi import CsiFileError, load_csi
 
 Build = Callable[[Arrays], dict[str, object]]
 
-# What is changed in a good file (None: left out) and how the message starts.
+# The change of a good file (None: key removed) and the start of the message.
 BROKEN: dict[str, tuple[dict[str, object] | Build, str]] = {
     "no tx": ({"tx": None}, "tx: expected this key, found only carrier_frequency, csi,"),
     "no csi": ({"csi": None}, "csi: expected this key"),
@@ -117,7 +117,7 @@ BROKEN: dict[str, tuple[dict[str, object] | Build, str]] = {
     ),
     "objects": (
         lambda a: {"csi": a["csi"].astype(object)},
-        "csi: expected an array of numbers, found what cannot be read (Object arrays cannot be loaded",
+        "csi: expected an array of numbers, found unreadable content (Object arrays cannot be loaded",
     ),
 }
 
@@ -141,9 +141,9 @@ def single_array(good: bytes) -> bytes:
         return file.getvalue()
 
 
-NOT_NPZ = "expected an .npz file, found what cannot be read"
+NOT_NPZ = "expected an .npz file, found unreadable content"
 
-# What the file holds, given the bytes of a good one (None: there is no file), and how the message starts.
+# The content of the file, from the bytes of a good one (None: no file), and the start of the message.
 UNREADABLE: dict[str, tuple[Callable[[bytes], bytes] | bytes | None, str]] = {
     "not there": (None, "expected a file, found none"),
     "empty": (b"", NOT_NPZ),
@@ -152,7 +152,7 @@ UNREADABLE: dict[str, tuple[Callable[[bytes], bytes] | bytes | None, str]] = {
     "truncated": (lambda good: good[:-200], NOT_NPZ),
     "damaged": (
         lambda good: good[:200] + bytes(200) + good[400:],
-        "tx: expected an array of numbers, found what cannot be read",
+        "tx: expected an array of numbers, found unreadable content",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""The CSI file: what is written is read back, what is left out has its default."""
+"""The CSI file: written arrays are read back, missing keys have their defaults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unfolded_ogamp.physics import SPEED_OF_LIGHT, los_channel
 
 
 def is_csi_file(path: Path) -> bool:
-    """Other files beside them are measurements of other systems, with other keys."""
+    """Other files in the folder are measurements of other systems, with other keys."""
     with np.load(path) as archive:
         return {"tx", "rx", "frequency", "csi"} <= set(archive.files)
 
@@ -43,7 +43,7 @@ def test_round_trip(scenario, tmp_path):
         assert torch.equal(getattr(loaded.truth, key), getattr(scene, key)), key
 
 
-def test_truth_may_stay_out(tmp_path):
+def test_truth_is_optional(tmp_path):
     save_csi(tmp_path / "scene.npz", *draw(SCENARIO, 1, torch.Generator().manual_seed(1)), truth=False)
     assert load_csi(tmp_path / "scene.npz").truth is None
     with np.load(tmp_path / "scene.npz") as archive:
@@ -76,7 +76,7 @@ def test_only_one_scene_is_saved(tmp_path):
         save_csi(tmp_path / "scene.npz", *draw(SCENARIO, 2, torch.Generator().manual_seed(1)))
 
 
-def test_interrupted_writing_leaves_the_old_file(saved, tmp_path, monkeypatch):
+def test_interrupted_writing_keeps_the_old_file(saved, tmp_path, monkeypatch):
     path = write(tmp_path / "scene.npz", saved)
     before = path.read_bytes()
 
@@ -92,7 +92,7 @@ def test_interrupted_writing_leaves_the_old_file(saved, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
-def test_any_scale(saved, tmp_path, scale):
+def test_csi_of_any_scale_is_read(saved, tmp_path, scale):
     path = write(tmp_path / "s.npz", saved, csi=saved["csi"] * scale, noise_variance=saved["noise_variance"] * scale**2)
     loaded = load_csi(path)
     np.testing.assert_array_equal(loaded.csi.value[0].numpy(), saved["csi"] * scale)
@@ -139,7 +139,7 @@ def test_line_of_sight_is_on_measured_links_and_trusted_where_it_is(saved, tmp_p
     assert torch.equal(loaded.csi.los_trusted, loaded.csi.los)
 
 
-def test_known_line_of_sight_without_a_word_on_where_it_is(saved, tmp_path):
+def test_los_channel_without_los_gives_a_warning(saved, tmp_path):
     path = write(tmp_path / "s.npz", saved, without=("los", "los_trusted"))
     with pytest.warns(UserWarning, match="los_channel is given without los") as record:
         loaded = load_csi(path)
@@ -178,9 +178,9 @@ def test_phases_may_be_given_per_node(saved, tmp_path):
     np.testing.assert_array_equal(truth.tx_phase[0].numpy(), saved["truth_tx_phase"])
 
 
-@pytest.mark.skipif(not FOREIGN, reason="the measured and full-wave scenes are not here")
+@pytest.mark.skipif(not FOREIGN, reason="needs the measured and full-wave scenes")
 @pytest.mark.parametrize("path", FOREIGN, ids=[path.stem for path in FOREIGN])
-def test_scenes_that_nobody_here_simulated(path):
+def test_scenes_from_other_sources_can_be_read(path):
     loaded = load_csi(path)
     with np.load(path) as archive:
         assert loaded.csi.link.sum() == archive["link"].sum()

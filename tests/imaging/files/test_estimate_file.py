@@ -1,4 +1,4 @@
-"""The estimate file holds what was estimated, in the units of the CSI file."""
+"""The estimate file contains the estimate in the units of the CSI file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def estimated():
 
 
 def test_file_predicts_the_csi(estimated, tmp_path):
-    """A reader who knows (8) alone gets the residual of the file from the file: units, signs and axes are right."""
+    """With (8) alone, the estimate file reproduces its residual: units, signs and axes are right."""
     scene, csi, estimate = estimated
     save_estimate(tmp_path / "estimate.npz", estimate, scene.grid, {}, index=1)
     with np.load(tmp_path / "estimate.npz") as archive:

@@ -1,4 +1,4 @@
-"""The text format of the Institut Fresnel: every number in its place, and the geometry that the field itself shows."""
+"""The text format of the Institut Fresnel: the place of every number, and the geometry that fits the field."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_number_is_in_its_place(tmp_path):
     np.testing.assert_allclose(np.hypot(*arrays["tx"].T), 0.72)
     assert arrays["los_trusted"][0, 36]
     assert not arrays["los_trusted"][9, 12]
-    # a link at one of the frequencies is enough if that is the only one asked for
+    # a link at one frequency is enough if only that frequency is requested
     assert fresnel_arrays(tmp_path / "tiny.exp", [2e9])["link"].sum() == 3
 
 
@@ -58,10 +58,10 @@ def test_broken_text_is_refused_in_one_line(case, tmp_path):
         fresnel_arrays(tmp_path / "broken.exp", frequency)
 
 
-@pytest.mark.skipif(not MEASURED, reason="the measured files are not there")
+@pytest.mark.skipif(not MEASURED, reason="needs the measured files")
 @pytest.mark.parametrize("path", MEASURED, ids=lambda path: path.stem)
-def test_measured_fields_come_back_as_they_are_known(path, tmp_path):
-    """The measured file, written as text, is read with the geometry, links and trust that it is known to have."""
+def test_measured_fields_are_read_with_the_known_geometry(path, tmp_path):
+    """A measured file, written as text, is read with its known geometry, links and trusted lines of sight."""
     known = {key: value for key, value in np.load(path).items() if key not in ("note", "carrier_frequency")}
     gigahertz = float(known["frequency"][0]) / 1e9
     text = HEADER
@@ -76,10 +76,10 @@ def test_measured_fields_come_back_as_they_are_known(path, tmp_path):
     assert from_arrays(arrays).csi.value.shape == (1, 36, 72, 1)
 
 
-@pytest.mark.skipif(not MEASURED, reason="the measured files are not there")
+@pytest.mark.skipif(not MEASURED, reason="needs the measured files")
 @pytest.mark.parametrize("path", MEASURED, ids=lambda path: path.stem)
-def test_incident_field_tells_the_sign_and_where_the_transmitters_are(path):
-    """With a phase per transmitter, it agrees best with exp(-j k d), from -2.7 degrees where the labels say 0."""
+def test_incident_field_determines_the_sign_and_the_transmitter_positions(path):
+    """With a phase per transmitter, it agrees best with exp(-j k d), from -2.7 degrees, not 0 as labelled."""
     known = np.load(path)
     trusted, incident = known["los_trusted"], known["los_channel"][..., 0]
     wavenumber = 2 * math.pi * float(known["frequency"][0]) / SPEED_OF_LIGHT

@@ -1,4 +1,4 @@
-"""Ray-traced paths: what Sionna RT returns becomes the CSI that its own frequency response says it is."""
+"""Ray-traced paths: the CSI from the paths of Sionna RT is the frequency response of Sionna RT."""
 
 from __future__ import annotations
 

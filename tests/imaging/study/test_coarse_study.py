@@ -1,4 +1,4 @@
-"""The study of what coarse synchronisation leaves."""
+"""The study of the phase error after coarse synchronisation."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def value(rows: list[Row], curve: str, sweep: str, at: float) -> float:
 
 
 @pytest.mark.usefixtures("small")
-def test_noise_is_ten_times_less_at_20_db_more_and_scattering_does_not_care():
-    told = []
-    rows = coarse.measure(Size(3), 0, small_network(), lambda done, total: told.append((done, total)))
-    assert told == [(done, 12) for done in range(1, 13)]
+def test_noise_is_ten_times_less_at_20_db_more_and_the_error_from_scattering_is_unchanged():
+    progress = []
+    rows = coarse.measure(Size(3), 0, small_network(), lambda done, total: progress.append((done, total)))
+    assert progress == [(done, 12) for done in range(1, 13)]
     assert value(rows, coarse.NOISE, "snr_db", 0.0) == pytest.approx(
         10 * value(rows, coarse.NOISE, "snr_db", 20.0), rel=0.2
     )
@@ -81,6 +81,6 @@ def test_figure_shows_the_rows():
     assert "7 scenes" in figure.get_suptitle()
 
 
-def test_summary_counts_what_stays_below_the_assumed():
+def test_summary_counts_errors_below_the_assumed_one():
     found = coarse.summary([0.1, 0.2, 0.9, 0.3])
     assert found == {"median": 0.2, "quantile_95": pytest.approx(0.81), "within": 0.75, "n": 4}

@@ -1,4 +1,4 @@
-"""The toy example: which scenes its panels are, and that the picture shows them."""
+"""The toy example: the scenes of its panels, and the picture of them."""
 
 from __future__ import annotations
 

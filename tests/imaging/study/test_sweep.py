@@ -1,4 +1,4 @@
-"""What a figure measures is what a comparison on the same scenes says, and the bounds are in the same units."""
+"""A figure has the values of a comparison on the same scenes, and bounds in the same units."""
 
 from __future__ import annotations
 
@@ -72,4 +72,4 @@ def test_known_phases_stay_where_they_are():
     scene, csi = next(evaluation_scenes(SMALL, 2, 2, 0))
     estimate = estimator(csi, scene.array, scene.grid)
     assert float(estimate.tx_phase.abs().max()) < 1e-6
-    assert estimate.history.residual.shape[1] == 12  # no tolerance on the phases ends it
+    assert estimate.history.residual.shape[1] == 12  # no tolerance on the phases stops it

@@ -1,4 +1,4 @@
-"""Curves on the paper are the rows, whatever figure they are in."""
+"""The curves of every figure are the rows."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Checks of a CSI file: units, axes, sign of the exponent and geometry.
 
-The cheap checks come first. Point scatterers are fitted only where no line of sight decides.
+The cheap checks come first. Point scatterers are fitted only if lines of sight do not decide.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def check_arrays(arrays: Arrays) -> list[Check]:
     """All checks of the arrays of a CSI file; if shapes or units fail, no others run.
 
     Raises:
-        ValueError: if these are not the arrays of a CSI file; one line says what was expected and what was found.
+        ValueError: if these are not the arrays of a CSI file, in one line: what was expected, what was found.
     """
     _expect_numbers(Fields(arrays))
     checks = [check_axes(arrays), check_frequency(arrays), check_lengths(arrays)]
@@ -42,7 +42,7 @@ def check_arrays(arrays: Arrays) -> list[Check]:
 
 
 def _expect_numbers(fields: Fields) -> None:
-    """Raise for arrays that the first checks cannot work on: not numeric, or with other axes."""
+    """Raise if the arrays of the first checks are not numeric or have other axes."""
     for key, axes in (("tx", ("n_tx", "D")), ("rx", ("n_rx", "D")), ("frequency", ("K",))):
         fields.real(key, axes)
     for key in ("carrier_frequency", "pixel"):

@@ -1,4 +1,4 @@
-"""A check of a CSI file, and the conventions between which it decides: sign of the exponent, order of axes, unit."""
+"""Results of checks of a CSI file, and the conventions of a file: sign of the exponent, order of axes, unit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Arrays = Mapping[str, np.ndarray]
 CHANNELS = ("csi", "los_channel")
 PER_LINK = (*CHANNELS, "link", "los", "los_trusted")
 LENGTHS = ("tx", "rx", "roi", "pixel")
-GOOD_MISFIT, POOR_MISFIT = 0.05, 0.5  # of a convention that explains the file, and of one that does not at all
+GOOD_MISFIT, POOR_MISFIT = 0.05, 0.5  # of a convention that fits the file, and of one that does not
 
 
 class Verdict(StrEnum):
@@ -27,12 +27,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One question about a measurement.
+    """Result of one check of a measurement.
 
     Attributes:
         name: of the property that is checked.
         verdict: the result.
-        sentence: what was found, and what to do about it.
+        sentence: the finding and its remedy.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Convention:
-    """One way in which a file may have been written, and how its arrays become those that this package expects.
+    """A convention of a file, and the conversion of its arrays to the convention of this package.
 
     Attributes:
         name: completes "the misfit is 3 % if ...".
-        advice: what the user should do.
+        advice: remedy for the user.
         conjugate: the channels have the opposite sign in their exponents.
         swap: the first axis of all arrays per link is that of the Rx.
         scale: metres per unit of length of the file.
@@ -59,7 +59,7 @@ class Convention:
     scale: float = 1.0
 
     def convert(self, arrays: Arrays) -> dict[str, np.ndarray]:
-        """The arrays of a file written in this convention, as this package expects them."""
+        """The arrays of a file in this convention, converted to that of this package."""
         changed = dict(arrays)
         for key in changed.keys() & set(CHANNELS) if self.conjugate else ():
             changed[key] = changed[key].conj()
@@ -71,7 +71,7 @@ class Convention:
 
 
 CONJUGATE = "take the complex conjugate of csi and los_channel"
-SWAP = "swap the first two axes of csi and of all else per link"
+SWAP = "swap the first two axes of csi and of all other arrays per link"
 
 AS_IT_IS = Convention("as it is", "nothing to do")
 CONJUGATED = Convention("conjugated", CONJUGATE, conjugate=True)
@@ -84,7 +84,7 @@ ONE_CONJUGATED = Convention(
 
 
 def conventions(arrays: Arrays, unit_in_doubt: bool) -> tuple[Convention, ...]:
-    """The conventions that the shapes allow; millimetres only where the unit of length is in doubt."""
+    """The conventions that the shapes allow; millimetres only if the unit of length is in doubt."""
     square = len(arrays["tx"]) == len(arrays["rx"])
     return (
         *(AS_IT_IS, CONJUGATED),
@@ -94,7 +94,7 @@ def conventions(arrays: Arrays, unit_in_doubt: bool) -> tuple[Convention, ...]:
 
 
 def compare_conventions(name: str, misfits: Mapping[Convention, float], least_ratio: float) -> Check:
-    """Check that the file as it is explains the measurement better than every other convention.
+    """Check that the file as it is fits the measurement better than every other convention.
 
     Args:
         name: of the check.

@@ -1,8 +1,7 @@
-"""Checks of the sign and of the order of nodes: which convention the lines of sight or point scatterers explain best.
+"""Checks of the sign and of the order of nodes: in which convention lines of sight or point scatterers fit best.
 
-Both fits leave the node phases free. Curved wavefronts from a region near the nodes have one sign of curvature: with
-conjugated CSI or exchanged nodes, no few scatterers explain them. In the far field, or for a single scatterer, several
-conventions fit.
+Both fits estimate the node phases. Wavefronts from a region near the nodes are curved with one sign: a few scatterers
+cannot explain conjugated CSI or exchanged nodes. In the far field, or for a single scatterer, several conventions fit.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ LARGEST_SEARCH = 5e7  # positions x nodes x frequencies, 8 bytes each
 def check_lines_of_sight(arrays: Arrays, unit_in_doubt: bool) -> list[Check]:
     """Check the CSI of trusted lines of sight against free space.
 
-    A known line of sight comes between: the CSI is checked against `los_channel`, and `los_channel` against free space.
+    If `los_channel` is given, the CSI is checked against it, and `los_channel` is checked against free space.
     """
     name, file = "line of sight", from_arrays(arrays)
     if not file.csi.los_trusted.any():
@@ -62,7 +61,7 @@ def check_lines_of_sight(arrays: Arrays, unit_in_doubt: bool) -> list[Check]:
 def check_scatterers(arrays: Arrays, unit_in_doubt: bool) -> Check:
     """Check which convention leaves the smallest residual after a few rounds of the greedy estimator.
 
-    A short search may fail by chance: a file fails only if a longer one fits it no better.
+    A short search may fail by chance: a file fails only if a longer search does not fit it better.
     """
     name = "point scatterers"
     misfits = {
@@ -83,7 +82,7 @@ def phase_misfit(measured: Tensor, reference: Tensor, file: CsiFile) -> float:
 
     Args:
         measured, reference: complex [1, n_tx, n_rx, K]; their amplitudes do not count, since antennas have patterns.
-        file: says which lines of sight are trusted.
+        file: file with the trusted lines of sight.
     """
     trusted = file.csi.los_trusted
     turn = torch.sgn(measured * reference.conj()).movedim(-1, 0)[:, 0] * trusted
@@ -93,9 +92,9 @@ def phase_misfit(measured: Tensor, reference: Tensor, file: CsiFile) -> float:
 
 
 def scatterer_misfit(file: CsiFile, settings: GreedySettings) -> float:
-    """Share of the power that the greedy estimator leaves unexplained, less the noise where that is known: 0 to 1.
+    """Share of the power in the residual of the greedy estimator, minus the noise if that is known: 0 to 1.
 
-    At least the chance fluctuation of the noise. A region too large to be searched has misfit 1.
+    It is at least the random fluctuation of the noise. A region too large for a search has misfit 1.
     """
     if search_size(file) > LARGEST_SEARCH:
         return 1.0
@@ -109,7 +108,7 @@ def scatterer_misfit(file: CsiFile, settings: GreedySettings) -> float:
 
 
 def search_size(file: CsiFile) -> float:
-    """Positions x nodes x frequencies that a search of the region holds."""
+    """Positions x nodes x frequencies in a search grid of the region."""
     per_axis = (file.grid.pixel / file.array.wavelength / SHORT.detection.spacing).ceil().clamp(min=1)
     n_positions = file.grid.centre.shape[1] * float(per_axis) ** file.grid.centre.shape[2]
     return n_positions * sum(file.csi.link.shape[1:]) * file.csi.value.shape[-1]

@@ -20,7 +20,7 @@ MARGIN = 3.0  # standard deviations of the mean delay
 
 
 def check_axes(arrays: Arrays) -> Check:
-    """Whether the CSI is [n_tx, n_rx, K], or would be with its axes in another order."""
+    """Whether the CSI is [n_tx, n_rx, K]; if not, whether another order of its axes is."""
     expected = tuple(len(arrays[key]) for key in ("tx", "rx", "frequency"))
     found = arrays["csi"].shape
     shape = f"csi is {list(found)} with {expected[0]} Tx, {expected[1]} Rx and {expected[2]} frequencies"
@@ -38,7 +38,7 @@ def check_frequency(arrays: Arrays) -> Check:
     carrier = SPEED_OF_LIGHT / wavelength
     found = f"frequencies of {frequency.min():g} to {frequency.max():g}, wavelength {wavelength:.3g} m"
     if not (frequency.min() >= LOWEST and frequency.max() <= HIGHEST):
-        unit = "GHz" if frequency.max() < 1e3 else "MHz" if frequency.max() < LOWEST else "no hertz"
+        unit = "GHz" if frequency.max() < 1e3 else "MHz" if frequency.max() < LOWEST else "an unknown unit"
         return Check("frequency", Verdict.FAIL, f"{found}: this looks like {unit}; hertz are expected.")
     if not 1 / CARRIER_RATIO < carrier / frequency.mean() < CARRIER_RATIO:
         return Check("frequency", Verdict.FAIL, f"{found}: carrier_frequency {carrier:g} is far from them.")
@@ -46,7 +46,7 @@ def check_frequency(arrays: Arrays) -> Check:
 
 
 def check_lengths(arrays: Arrays) -> Check:
-    """Whether lengths are in metres, as far as wavelengths can show it."""
+    """Whether lengths are plausible in metres, relative to the wavelength."""
     extent = _extent(arrays)
     pixel = float(arrays.get("pixel", 0)) / _wavelength(arrays)
     found = f"the nodes span {extent:.3g} wavelengths"
@@ -84,7 +84,7 @@ def check_delays(file: CsiFile) -> Check:
         return Check(name, Verdict.PASS, f"{found}.")
     if shortest - margin < -mean < longest + margin:
         return Check(name, Verdict.FAIL, f"{found}, but with the other sign: {CONJUGATED.advice}.")
-    return Check(name, Verdict.DOUBT, f"{found}: are clocks apart (see coarse synchronisation), or lengths no metres?")
+    return Check(name, Verdict.DOUBT, f"{found}: are clocks unsynchronised, or lengths not in metres?")
 
 
 def mean_delay(file: CsiFile) -> tuple[float, float]:

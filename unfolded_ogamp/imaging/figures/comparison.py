@@ -31,7 +31,7 @@ from unfolded_ogamp.physics import Scene, link_phase, link_phase_error
 
 
 def comparison_figure(scene: Scene, estimates: Mapping[str, Estimate], index: int) -> Figure:
-    """Map of scene `index`, and its region as each estimate has it; below, phase errors before and after."""
+    """Map of scene `index`, and its region in each estimate; below, phase errors before and after."""
     one = scene[slice(index, index + 1)].to(torch.float64, "cpu")
     link, truth, wavelength = one.link[0], one.position[0], float(one.array.wavelength)
     before = node_phase_error(-one.tx_phase[0], -one.rx_phase[0], link)

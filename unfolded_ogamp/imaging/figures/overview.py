@@ -57,7 +57,7 @@ def estimate_figure(
         csi, array, grid: measurement.
         estimate: from this measurement.
         phase_std: standard deviations of the node phases [n_tx + n_rx], [rad], Tx first; None where unknown.
-        truth: shown beside the estimate.
+        truth: true values to draw with the estimate, or None.
     """
     csi, array, grid = csi.to(torch.float64, "cpu"), array.to(torch.float64, "cpu"), grid.to(torch.float64, "cpu")
     link, scatterers = csi.link[0], estimate.scatterers[0]

@@ -1,4 +1,4 @@
-"""The parts that figures are made of, each drawn into given axes, in one style and to scale."""
+"""Parts of figures, each drawn into given axes, in one style and to scale."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from unfolded_ogamp.physics import NodeArray, PixelGrid
 ELLIPSE_95 = math.sqrt(-2 * math.log(0.05))  # standard deviations of a normal error in a plane
 LARGEST_ELLIPSE = 0.08  # of the side of the region
 MOST_NUMBERS = 20
-MARGIN = 0.05  # around what is drawn, of its longest side
+MARGIN = 0.05  # around the drawing, as a share of its longest side
 EDGE = "#444444"
 HEAT = ListedColormap(colormaps["Greys"](torch.linspace(0, 0.55, 256).numpy()), name="light greys")
 
@@ -155,7 +155,7 @@ def legend_above(axes: Axes, n_columns: int) -> None:
 
 
 def legend_marks(truth: bool) -> list[Artist]:
-    """Marks of maps and images; without `truth`, nothing is true and nothing false."""
+    """Marks of maps and images; without `truth`, no mark for true or false scatterers."""
     mark: dict[str, Any] = {"color": EDGE, "linestyle": "none"}
     ring: dict[str, Any] = {**mark, "marker": "o", "markersize": 12, "markeredgewidth": 2}
     node: dict[str, Any] = {**mark, "markerfacecolor": "white", "markersize": 10}

@@ -1,1 +1,1 @@
-"""The files of imaging: CSI and estimates, and ways in from other formats."""
+"""The files of imaging: CSI and estimates, and converters from other formats."""

@@ -1,4 +1,4 @@
-"""From the arrays of a CSI file, by name, to the inputs of an estimator; everything is checked."""
+"""Checked conversion of the arrays of a CSI file, by name, to the inputs of an estimator."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, los_channel, reach
 from unfolded_ogamp.records import Record
 
 MOST_PIXELS = 1e9  # along an axis
-LARGEST_MISFIT = 3.0  # ratio of the CSI to free space beyond which they differ in scale
-SAME_PLACE = 1e-6  # distance below which two points are one, in carrier wavelengths
+LARGEST_MISFIT = 3.0  # ratio of the CSI to free space above which free space is scaled to the CSI
+SAME_PLACE = 1e-6  # distance below which two points coincide, in carrier wavelengths
 
 LOSS_EXPONENTS = {"spherical": 1.0, "cylindrical": 0.5}
 
@@ -29,7 +29,7 @@ KEYS = (
 
 @dataclass(frozen=True)
 class Truth(Record):
-    """The truth of a scene as far as its file contains it, for evaluation only; a batch of one.
+    """The true values of a scene in its file, for evaluation only; a batch of one.
 
     Attributes:
         position: true scatterer positions [1, S, D], [m].
@@ -62,7 +62,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> CsiFile:
     """Contents of a CSI file with these arrays; the module `files.csi` lists the keys.
 
     Raises:
-        ValueError: with one line that says what was expected and what was found.
+        ValueError: with one line: what was expected, what was found.
     """
     unknown = [key for key in arrays if key not in KEYS]
     if unknown:

@@ -18,7 +18,7 @@ Optional:
     roi: [2, D] lower and upper corner of the region of interest [m]; the middle half of the bounding box of the nodes,
         which suits nodes all around a region. A whole number of pixels, rounded, covers it about its middle.
     truth_position [S, D] [m], truth_reflectivity [S], truth_tx_phase [n_tx] or [n_tx, K], truth_rx_phase alike [rad]:
-        for evaluation; estimators do not see it.
+        for evaluation; estimators do not use it.
 Other keys are ignored.
 """
 
@@ -43,7 +43,7 @@ def load_csi(path: str | Path) -> CsiFile:
     """Read and check a CSI file.
 
     Raises:
-        CsiFileError: with one line that says what was expected and what was found.
+        CsiFileError: with one line: what was expected, what was found.
     """
     try:
         return checked(read_npz(path, KEYS))
@@ -52,7 +52,7 @@ def load_csi(path: str | Path) -> CsiFile:
 
 
 def save_csi(path: str | Path, scene: Scene, csi: Csi, truth: bool = True) -> None:
-    """Write one scene, a batch of one on a regular grid, and its CSI; the file appears at once or not at all."""
+    """Write one scene, a batch of one on a regular grid, and its CSI; readers never find a part of the file."""
     if len(csi.value) != 1:
         raise ValueError(f"a CSI file holds one scene, got a batch of {len(csi.value)}")
     array, half = scene.assumed_array, scene.grid.pixel[0] / 2

@@ -1,7 +1,7 @@
 """The estimate file (.npz): the estimate from one CSI file, in the units of that file.
 
 position, position_std: of the scatterers, most probable first [S, D] [m].
-covariance: of the positions [S, D, D] [m^2]; of a uniform position in the region of interest where none is known.
+covariance: of the positions [S, D, D] [m^2]; that of a uniform position in the region of interest if it is unknown.
 reflectivity: complex [S], in the units of the CSI.
 probability: that the scatterer exists [S].
 grid: pixel centres [N, D] [m].
@@ -13,7 +13,7 @@ tx_without_los, rx_without_los: nodes without a line of sight where others have 
 noise_variance: estimated variance of the deviation from the model.
 residual: mean |y - model|^2 over the measured links.
 finite: false if a non-finite state ended the run early; the estimate is then the last finite one.
-Texts, empty where they are not known: estimator, settings (as JSON, with the seed of its restarts), weights_sha256 (of
+Texts, empty if unknown: estimator, settings (as JSON, with the seed of its restarts), weights_sha256 (of
     the checkpoint), adapt (gradient steps), python, torch, numpy, unfolded_ogamp (versions), platform, commit.
 """
 
@@ -31,13 +31,13 @@ from unfolded_ogamp.files import write_npz
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.physics import PixelGrid
 
-UNIFORM_PHASE = math.pi / math.sqrt(3)  # standard deviation of a phase that may be any [rad]
+UNIFORM_PHASE = math.pi / math.sqrt(3)  # standard deviation of a uniform phase [rad]
 
 
 def save_estimate(
     path: str | Path, estimate: Estimate, grid: PixelGrid, origin: Mapping[str, str], index: int = 0
 ) -> None:
-    """Write the estimate of scene `index` of a batch, with the texts of `origin`; the file appears at once or never.
+    """Write the estimate of scene `index` of a batch, with the texts of `origin`; readers never find a part of it.
 
     Raises:
         InputError: if the estimate is not finite.

@@ -17,7 +17,7 @@ from unfolded_ogamp.physics import SPEED_OF_LIGHT
 
 N_TX, N_RX = 36, 72
 TX_RADIUS, RX_RADIUS = 0.72, 0.76  # [m]
-TX_START = -2.7  # angle of the first transmitter, [degrees]; 0 by the labels, but this agrees with the incident field
+TX_START = -2.7  # angle of the first transmitter, [degrees]; the labels say 0, but the incident field fits this angle
 BORESIGHT = 60.0  # angle from the opposite side of the circle within which antennas face each other, [degrees]
 REGION = 0.15  # [m], half the side of the square that holds the targets
 PIXEL = 0.3  # wavelengths
@@ -31,10 +31,10 @@ def fresnel_arrays(path: str | Path, frequency: Sequence[float]) -> dict[str, np
 
     Args:
         path: the file.
-        frequency: those of its frequencies that are used, [Hz].
+        frequency: frequencies of the file to use, [Hz].
 
     Raises:
-        ValueError: with one line that says what was expected and what was found.
+        ValueError: with one line: what was expected, what was found.
     """
     rows = _rows(path)
     links = np.isin(rows[:, 0], range(1, N_TX + 1)) & np.isin(rows[:, 1], range(1, N_RX + 1))
@@ -88,7 +88,7 @@ def _rows(path: str | Path) -> np.ndarray:
 
 
 def _numbers(words: Sequence[str]) -> list[float]:
-    """The words as numbers; empty if one of them is none."""
+    """The words as numbers; empty if one of them is not a number."""
     try:
         return [float(word) for word in words]
     except ValueError:

@@ -15,7 +15,7 @@ class Paths(Protocol):
         a: real and imaginary parts of the coefficients [n_rx, n_rx_antennas, n_tx, n_tx_antennas, P].
         tau: delays [n_rx, n_tx, P] or, without synthetic arrays, of the shape of `a`, [s].
         valid: which paths there are, shaped like `tau`.
-        interactions: kind of every interaction [depth, ...], then shaped like `tau`; zero for none.
+        interactions: type of every interaction, of shape [depth, *shape of `tau`]; zero for none.
         sources, targets: positions of the transmitters [3, n_tx] and of the receivers [3, n_rx], [m].
     """
 

@@ -89,7 +89,7 @@ def scene_residuals(scenario: Scenario, seed: int) -> dict[str, float]:
 
 
 def link_residual(scene: Scene, csi: Csi) -> float:
-    """Error of (19)-(20) on the links with a line of sight, each with a phase of its own, [rad]."""
+    """Error of (19)-(20) on the links with a line of sight, each fitted separately, [rad]."""
     arrival = earliest_arrival(csi.value, subcarrier_spacing(scene.array.frequency), CoarseSettings().gate)
     observed = -(arrival * csi.los_channel.conj()).angle()
     return _middle_rms(observed, scene, scene.los)

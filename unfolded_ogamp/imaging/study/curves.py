@@ -1,4 +1,4 @@
-"""The curves of Figures 5 to 9: which estimator each of them is, its colour and line, and how it is drawn."""
+"""The curves of Figures 5 to 9: their estimators, colours, lines and drawing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ STYLES: dict[str, tuple[str, str]] = {
 BOUNDS = (JOINT, PHASES_KNOWN, IMAGE_KNOWN)
 INTERVAL = Patch(facecolor=BEFORE, alpha=0.3, label="95 % interval")
 
-NEGLIGIBLE = 1e-9  # share of a phase correction that leaves the phases as they are
+NEGLIGIBLE = 1e-9  # phase step that keeps the phases unchanged
 
 
 def paper_settings(preset: str, sparsity: float, blocks: int) -> AlternatingSettings:
@@ -54,7 +54,7 @@ def paper_settings(preset: str, sparsity: float, blocks: int) -> AlternatingSett
 
 
 def phases_known(settings: AlternatingSettings, blocks: int) -> AlternatingSettings:
-    """The same imaging for a number of blocks, with all node phases left at zero."""
+    """The same imaging for a number of blocks, with all node phases fixed at zero."""
     held = replace(settings.synchronisation, phase_step=NEGLIGIBLE, momentum=0.0)
     return replace(settings, synchronisation=held, phase_tolerance=0.0, blocks=blocks)
 
@@ -62,8 +62,8 @@ def phases_known(settings: AlternatingSettings, blocks: int) -> AlternatingSetti
 def sweep_curves(sparsity: float, network: Estimator) -> list[Curve]:
     """All curves of Figures 6 to 8.
 
-    Without AO the paper's estimators image once, at the phases that coarse synchronisation left, and refine the phases
-    once. On scenes without phase offsets ("ideal" in the paper) they know the phases.
+    Without AO the paper's estimators image once, at the phases after coarse synchronisation, and refine the phases
+    once. On scenes without phase offsets ("ideal" in the paper) the phases are known.
     """
     alternations = PRESETS["og_amp_paper"]().blocks
     settings = {

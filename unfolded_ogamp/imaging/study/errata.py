@@ -1,4 +1,4 @@
-"""The errata of the paper: what each formula gives as printed, and as it is read here."""
+"""The errata of the paper: the value of each formula as printed, and as it is read here."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def centre_distance(scene: Scene) -> Evidence:
 
 
 def leakage(scene: Scene) -> Evidence:
-    """Nothing, as (29) has it, and the root mean square of (dPhi - I) h_LOS over that of one path of unit strength."""
+    """Zero, as in (29), and the root mean square of (dPhi - I) h_LOS over that of one path of unit strength."""
     phase = link_phase(scene.tx_phase, scene.rx_phase)
     left = (torch.polar(torch.ones_like(phase), -phase) - 1) * los_channel(scene.array)
     return 0.0, _rms(left.abs()) / _rms(propagation_gain(scene.array, scene.position).abs())

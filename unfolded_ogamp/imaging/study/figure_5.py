@@ -43,11 +43,11 @@ class Panel:
     """One panel.
 
     Attributes:
-        letter: the paper's for (a) to (h).
+        letter: letter of the panel; (a) to (h) are those of the paper.
         title: scenes and estimator in words.
-        scenario: what its scenes are drawn from.
-        estimator: of the image.
-        printed: chamfer distance in the paper [m]; None for panels that it does not have.
+        scenario: scenario of its scenes.
+        estimator: estimator of the image.
+        printed: chamfer distance in the paper [m]; None for panels that are not in the paper.
     """
 
     letter: str
@@ -86,8 +86,8 @@ def measure(size: Size, seed: int, network: Estimator, on_progress: OnProgress |
     """Rows of two kinds, both labelled by `panel` and `title`.
 
     Statistics have the metric of `METRICS`, mean, median, [low, high] of the mean and of the median, the quartiles, n
-    and what the paper prints. Pictures have the metric "pixel" (the probability of a pixel), "true" or "estimated" (the
-    reflectivity of a scatterer) with x, y [m] and value.
+    and the printed value of the paper. Pictures have the metric "pixel" (the probability of a pixel), "true" or
+    "estimated" (the reflectivity of a scatterer) with x, y [m] and value.
     """
     shown = panels(network)
     rows: list[Row] = []

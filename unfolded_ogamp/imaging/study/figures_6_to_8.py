@@ -58,7 +58,7 @@ class SweepFigure:
         quantity: the field, and the label of the rows.
         axis_title: of the horizontal axis.
         heading: of the columns of the table.
-        sizes: how much is measured; `values` are in units of `unit`.
+        sizes: amounts of measurement by name; `values` are in units of `unit`.
         unit: of the values of the field.
         sparsities: a column of panels for each; none for that of the scenario, without a label in the rows.
         printed_top: where the paper's linear axis of a metric ends, which begins at zero, and how that is written.

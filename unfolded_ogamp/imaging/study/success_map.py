@@ -30,14 +30,14 @@ SIZES = {
         100, (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0), (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
     ),
 }
-# phases are held at their given values: the number of scatterers never suffices to fit them
+# phases keep their given values: they are fitted from `phase_count` scatterers on, more than any scene has
 KNOWN = GreedySettings(step=StepSettings(phase_count=10**6), restarts=RestartSettings(focus_gain=math.inf, starts=1))
 COLOUR_MAP = "cividis"
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is known of the node phases, and the greedy estimator for it."""
+    """A kind of node phases, and the greedy estimator for it."""
 
     title: str
     scenario: Scenario

@@ -1,4 +1,4 @@
-"""Curves over a changing scenario as rows and tables: all curves are measured on the same scenes, with their bounds."""
+"""Curves over a field of the scenario as rows and tables: all curves and bounds are measured on the same scenes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Size(Settings):
-    """How much a figure measures.
+    """The amount of measurement of a figure.
 
     Attributes:
         n_scenes: scenes at each point, the same ones for all curves.
@@ -44,7 +44,7 @@ class Size(Settings):
 
 @dataclass(frozen=True)
 class Curve:
-    """An estimator and its name in a figure; `ideal` curves get the scenes without phase offsets."""
+    """An estimator and its name in a figure; `ideal` curves are measured without phase offsets."""
 
     name: str
     estimator: Estimator
@@ -101,10 +101,10 @@ def statistic_rows(labels: Row, statistics: Mapping[str, Statistic]) -> list[Row
 
 
 def expected_chamfer(position_std: torch.Tensor) -> float:
-    """Expected chamfer distance [m] of errors with standard deviations [S, 2], [m], nothing missed and nothing false.
+    """Expected chamfer distance [m] of errors with standard deviations [S, 2], [m], no scatterer missed or false.
 
     Both directed distances are then the mean length of the errors. It is r sqrt(pi) / 2 for a circular Gaussian error
-    of root mean square length r, for which every error is taken.
+    of root mean square length r; every error is treated as such.
     """
     return 2 * float((math.pi / 4 * position_std.square().sum(-1)).sqrt().mean())
 
