@@ -106,7 +106,7 @@ class StudyFigure:
 
     Attributes:
         sizes: how much is measured, by the name of the size; all figures have the same names.
-        measure: rows from a size, a seed, the network and a callback on progress.
+        measure: rows from a size, a seed, the network (None if the system has none) and a callback on progress.
         table: the rows in Markdown.
         draw: the figure of these rows; None where a table is all.
     """
@@ -123,7 +123,8 @@ class System:
 
     Attributes:
         name: of its folder.
-        scenarios: frozen settings that scenes are drawn from, all of one class, by name; the first one is the default.
+        scenarios: frozen settings that scenes are drawn from, all of one class, by the name that is their field `name`;
+            the first one is the default.
         mixtures: what networks are trained on besides scenarios, by name; the first one is the default.
         estimators: builders of the classic estimators, by name; they take the options of an entry.
         compared: entries of the estimators that are compared unless others are named.
