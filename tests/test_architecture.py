@@ -14,7 +14,7 @@ PACKAGE = ROOT / "unfolded_ogamp"
 
 # What each part of the package may import of the others. A part is a folder or a module right under the package.
 ALLOWED: dict[str, set[str]] = {
-    **{part: set() for part in ("errors", "records", "fields")},
+    **{part: set() for part in ("errors", "records")},
     **{part: {"errors"} for part in ("memory", "settings")},
     "files": {"errors", "memory"},
     "physics": {"memory", "records"},

@@ -5,7 +5,7 @@ The cheap checks come first. Point scatterers are fitted only where no line of s
 
 from __future__ import annotations
 
-from unfolded_ogamp.fields import Fields
+from unfolded_ogamp.files import Fields
 from unfolded_ogamp.imaging.checks.conventions import Arrays, Check, Verdict
 from unfolded_ogamp.imaging.checks.fit import check_lines_of_sight, check_scatterers
 from unfolded_ogamp.imaging.checks.geometry import (

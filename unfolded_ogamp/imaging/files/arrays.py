@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.fields import Fields
+from unfolded_ogamp.files import Fields
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, los_channel, reached_nodes, regular_grid
 from unfolded_ogamp.records import Record
 
