@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "bounds": {"settings", "physics"},
     "scenes": {"records"},
     "provenance": {"__init__"},
-    "evaluation": {"records", "files", "provenance"},
+    "evaluation": {"records", "files", "provenance", "scenes"},
     "system": {"errors", "evaluation", "scenes"},
     "pretrained": {"errors", "settings", "files", "provenance", "system"},
     "catalogue": {"errors", "evaluation", "system", "pretrained"},

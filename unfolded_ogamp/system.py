@@ -106,7 +106,7 @@ class StudyFigure:
 
     Attributes:
         sizes: amounts of measurement by name; all figures have the same names.
-        measure: rows from a size, a seed, the network and a callback on progress.
+        measure: rows from a size, a seed, the network (None if the system has none) and a callback on progress.
         table: the rows in Markdown.
         draw: the figure of these rows; None if there is only a table.
     """
@@ -123,7 +123,7 @@ class System:
 
     Attributes:
         name: of its folder.
-        scenarios: distributions of scenes, settings of one class, by name; the first one is the default.
+        scenarios: distributions of scenes, settings of one class, by their field `name`; the first is the default.
         mixtures: mixtures of scenarios for training, by name; the first one is the default.
         estimators: builders of the classic estimators, by name; their parameters are the options of an entry.
         compared: entries of the estimators that are compared by default.

@@ -17,6 +17,7 @@ from toy_system import SYSTEM, Scenario, ToyNetwork, ToySettings, bound, gauss_n
 
 from unfolded_ogamp import load_pretrained
 from unfolded_ogamp.pretrained import PretrainedError
+from unfolded_ogamp.system import StudyFigure
 from unfolded_ogamp.training.checkpoint import load_checkpoint
 
 STEPS = ["data.batch_size=4", "data.batches_per_epoch=3", "data.validation_batches=1", "run.accelerator=cpu"]
@@ -121,6 +122,13 @@ def test_reproduce(trained, tmp_path):
     run("reproduce", "figure=error", "size=tiny", f"checkpoint={trained / 'network'}", f"output={tmp_path}")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["error.csv", "error.md"]
     assert len((tmp_path / "error.csv").read_text().splitlines()) == 1 + 4
+
+
+def test_a_study_needs_no_network(tmp_path, monkeypatch):
+    figure = StudyFigure({"tiny": 4}, lambda size, *_: [{"size": float(size)}], lambda _: "")
+    monkeypatch.setattr(toy_system, "SYSTEM", replace(SYSTEM, learning=None, study=lambda: {"size": figure}))
+    run("reproduce", "figure=size", "size=tiny", f"output={tmp_path}")
+    assert (tmp_path / "size.csv").read_text() == "size\n4.0\n"
 
 
 ABSENT = {

@@ -7,7 +7,7 @@ import json
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from rich.console import Console
@@ -89,9 +89,7 @@ def run_estimate(
         show(console, output / name)
 
 
-def _adapted(
-    system: System, estimator: Estimator, steps: int, inputs: tuple[torch.Tensor, ...], console: Console
-) -> Estimator:
+def _adapted(system: System, estimator: Estimator, steps: int, inputs: tuple[Any, ...], console: Console) -> Estimator:
     """The network adapted to the inputs; a sentence on the result is printed."""
     adapt = None if system.learning is None else system.learning.adapt
     if adapt is None:

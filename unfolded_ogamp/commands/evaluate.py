@@ -12,13 +12,13 @@ from rich.console import Console
 
 from unfolded_ogamp.catalogue import build_estimators
 from unfolded_ogamp.commands.running import make_folder, progress_bar, set_threads, show
-from unfolded_ogamp.evaluation.compare import Batch, Estimator, Row, compare, summarise
+from unfolded_ogamp.evaluation.compare import Estimator, Row, compare, summarise
 from unfolded_ogamp.evaluation.figures import reliability_figure
 from unfolded_ogamp.evaluation.report import results_tables, write_results, write_rows
 from unfolded_ogamp.evaluation.scoring import Scoring
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.provenance import hashes
-from unfolded_ogamp.scenes import evaluation_scenes
+from unfolded_ogamp.scenes import Batch, evaluation_scenes
 from unfolded_ogamp.settings import Check, Settings, at_least
 from unfolded_ogamp.system import System
 

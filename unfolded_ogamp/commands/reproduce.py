@@ -38,13 +38,13 @@ def run(system: System, options: Options, console: Console) -> None:
     name = str(options.figure)
     figure = _one_of(system.the_study(), "figure", name)
     size = _one_of(figure.sizes, "size", options.size)
-    network = network_of(system, optional_path(options.checkpoint))
+    network = None if system.learning is None else network_of(system, optional_path(options.checkpoint))
     stem = f"figure_{name}" if name.isdigit() else name
     run_reproduction(figure, size, options.seed, network, Path(options.output) / stem, console)
 
 
 def run_reproduction(
-    figure: StudyFigure, size: Any, seed: int, network: Network, stem: Path, console: Console
+    figure: StudyFigure, size: Any, seed: int, network: Network | None, stem: Path, console: Console
 ) -> list[Row]:
     """Measure one figure and write its numbers, table and picture: `stem`.csv, .md and .png."""
     make_folder(stem.parent)

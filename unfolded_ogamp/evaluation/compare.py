@@ -11,9 +11,9 @@ import torch
 
 from unfolded_ogamp.evaluation.scoring import Scoring
 from unfolded_ogamp.evaluation.statistics import Statistic, proportion_of, statistic_of
-from unfolded_ogamp.records import Record, first_tensor
+from unfolded_ogamp.records import first_tensor
+from unfolded_ogamp.scenes import Batch
 
-Batch = tuple[Record, Record]  # scenes, and one measurement of each
 Estimator = Callable[..., Any]
 
 

@@ -24,11 +24,11 @@ def match(distance: Tensor, gate: float) -> tuple[Tensor, Tensor]:
     """Optimal one-to-one assignment within a gate: as many pairs as possible, then the least summed distance.
 
     Args:
-        distance: distance of every true to every estimated scatterer [S, E], [m].
+        distance: distance of every true to every estimated point [S, E], [m].
         gate: largest distance of a pair [m].
 
     Returns:
-        Indices of the true and of the estimated scatterer of each pair, int64 [number of pairs] each.
+        Indices of the true and of the estimated point of each pair, int64 [number of pairs] each.
     """
     # an additional pair within the gate outweighs the sum of all distances
     worth = min(distance.shape) + 1.0
@@ -54,7 +54,7 @@ def chamfer_distance(distance: Tensor, empty: float) -> float:
 
 
 def gospa_distance(distance: Tensor, cut_off: float) -> float:
-    """GOSPA distance of order 2, alpha = 2: a pair costs d^2, a missed or false scatterer cut_off^2 / 2."""
+    """GOSPA distance of order 2, alpha = 2: a pair costs d^2, a missed or false point cut_off^2 / 2."""
     cost = distance.clamp(max=cut_off).square()
     true, estimated = linear_sum_assignment(cost.numpy())
     unpaired = abs(distance.shape[0] - distance.shape[1])

@@ -16,7 +16,8 @@ class Scoring:
     """The metrics of a system.
 
     Attributes:
-        inputs: arguments of an estimator, from a batch of scenes and its measurement; they must not hold the truth.
+        inputs: arguments of an estimator, from a batch of scenes and its measurement; they must not hold the truth, and
+            the first is a `Record`.
         bound: bound on the errors of one scene of a batch, from (scene, index).
         score: metrics of one scene of a batch, from (scene, estimate, index, bound): a frozen dataclass of numbers. A
             metric that is true or false is averaged as a proportion.

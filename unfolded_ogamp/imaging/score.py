@@ -15,7 +15,7 @@ from unfolded_ogamp.evaluation.point_sets import MATCH_GATE, chamfer_distance, g
 from unfolded_ogamp.evaluation.scoring import Scoring
 from unfolded_ogamp.evaluation.tables import Column
 from unfolded_ogamp.imaging.estimate import Estimate
-from unfolded_ogamp.physics import PixelGrid, Scene, link_phase, link_phase_error, noise_free_csi
+from unfolded_ogamp.physics import PixelGrid, Scene, link_phase, link_phase_error, noise_free_csi, phasor
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ def node_phase_error(tx_phase: Tensor, rx_phase: Tensor, link: Tensor) -> Tensor
     """
     sides = []
     for phase, degree in ((tx_phase, link.sum(1)), (rx_phase, link.sum(0))):
-        phasor = torch.polar(torch.ones_like(phase), phase)
-        mean = (phasor * degree[:, None]).sum()
-        angle = (phasor.sum(-1) * mean.conj()).angle()
+        turn = phasor(phase)
+        mean = (turn * degree[:, None]).sum()
+        angle = (turn.sum(-1) * mean.conj()).angle()
         sides.append(torch.where(degree > 0, angle, torch.full_like(angle, math.nan)))
     return torch.cat(sides)
 

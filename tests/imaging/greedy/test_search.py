@@ -104,12 +104,12 @@ def test_every_second_restart_is_near_the_best_phases() -> None:
 
 def test_extended_targets_get_a_limited_number_of_starts() -> None:
     """With extended targets the residual never reaches the noise; the first start may end in a local minimum."""
-    sized, points = Search(extended=True), Search()
+    extended, points = Search(extended=True), Search()
     least, *others = points.numbers()
-    for search in (sized, points):
+    for search in (extended, points):
         search.best(least, others * 4, starts=16)
     assert len(points.began) == 15
-    assert 3 <= len(sized.began) <= 10
+    assert 3 <= len(extended.began) <= 10
 
 
 def test_a_trusted_line_of_sight_at_all_nodes_needs_one_start() -> None:

@@ -13,8 +13,9 @@ from small_network import small_network
 from unfolded_ogamp.imaging.scenes.sampler import draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.study import coarse
-from unfolded_ogamp.imaging.study.sweep import Row, Size
+from unfolded_ogamp.imaging.study.sweep import Size
 from unfolded_ogamp.physics import measure
+from unfolded_ogamp.system import Row
 
 SMALL = replace(coarse.END_TO_END, n_tx=8, n_rx=8, bandwidth=20e6)
 SWEEPS = {

@@ -20,10 +20,11 @@ from unfolded_ogamp.evaluation.style import COLOURS, FRAME, LARGE, MIDDLE, SMALL
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.scenes.sampler import draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.study.sweep import OnProgress, Row, Size
+from unfolded_ogamp.imaging.study.sweep import Size
 from unfolded_ogamp.physics import Csi, Scene, isolated_nodes, link_phase, link_phase_error
 from unfolded_ogamp.physics import measure as measure_csi
 from unfolded_ogamp.scenes import counter_seed
+from unfolded_ogamp.system import OnProgress, Row
 
 ASSUMED = 0.2 * math.pi  # [rad]
 END_TO_END = Scenario(name="end_to_end", phase_model="clocks", los=True, blocked_los=0.3, bandwidth=100e6)

@@ -15,7 +15,8 @@ from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator, AlternatingSettings
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
-from unfolded_ogamp.imaging.study.sweep import IMAGE_KNOWN, JOINT, PHASES_KNOWN, Curve, Row
+from unfolded_ogamp.imaging.study.sweep import IMAGE_KNOWN, JOINT, PHASES_KNOWN, Curve
+from unfolded_ogamp.system import Row
 
 GAMP, GAMP_IDEAL = "GAMP (paper)", "GAMP (paper), no offsets"
 PAPER, PAPER_IDEAL = "OG-AMP + AO (paper)", "OG-AMP (paper), no offsets"

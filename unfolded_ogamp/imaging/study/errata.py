@@ -14,8 +14,19 @@ from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.sampler import draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.study.sweep import OnProgress, Row, Size
-from unfolded_ogamp.physics import Scene, link_phase, los_channel, nlos_channel, path_loss, propagation_gain, wrap
+from unfolded_ogamp.imaging.study.sweep import Size
+from unfolded_ogamp.physics import (
+    Scene,
+    link_phase,
+    los_channel,
+    nlos_channel,
+    path_loss,
+    phasor,
+    propagation_gain,
+    unit_vectors,
+    wrap,
+)
+from unfolded_ogamp.system import OnProgress, Row
 
 SIZES = {"tiny": Size(4), "quick": Size(50), "full": Size(200)}
 STEP = 1e-6  # of the finite differences, [m]
@@ -66,7 +77,7 @@ def gradient(scene: Scene) -> Evidence:
         return propagation_gain(array, moved) * path_loss(array, moved)[..., None, :] / loss
 
     exact = (gain(position + step) - gain(position - step)) / (2 * STEP)
-    tx, rx = (_unit_x(nodes, position) for nodes in (array.tx, array.rx))
+    tx, rx = (unit_vectors(nodes, position)[:, 0] for nodes in (array.tx, array.rx))
     tx, rx = tx[:, :, None, None, :], rx[:, None, :, None, :]
     factor = -1j * array.wavenumber[:, None, None, :, None] * gain(position)
     return _relative(factor * tx + rx, exact), _relative(factor * (tx + rx), exact)
@@ -76,7 +87,7 @@ def correction(scene: Scene) -> Evidence:
     """Root mean square link phase error left if the angle of y h^* is taken for Phi, or for minus Phi."""
     channel = nlos_channel(scene.array, scene.position, scene.reflectivity)
     phase = link_phase(scene.tx_phase, scene.rx_phase)
-    angle = (channel * torch.polar(torch.ones_like(phase), -phase) * channel.conj()).angle()
+    angle = (channel * phasor(-phase) * channel.conj()).angle()
     return _rms(wrap(angle - phase)), _rms(wrap(-angle - phase))
 
 
@@ -109,7 +120,7 @@ def centre_distance(scene: Scene) -> Evidence:
 def leakage(scene: Scene) -> Evidence:
     """Zero, as in (29), and the root mean square of (dPhi - I) h_LOS over that of one path of unit strength."""
     phase = link_phase(scene.tx_phase, scene.rx_phase)
-    left = (torch.polar(torch.ones_like(phase), -phase) - 1) * los_channel(scene.array)
+    left = (phasor(-phase) - 1) * los_channel(scene.array)
     return 0.0, _rms(left.abs()) / _rms(propagation_gain(scene.array, scene.position).abs())
 
 
@@ -130,12 +141,6 @@ def prior_distance() -> Evidence:
     paper, tuned = (PRESETS[name]().imaging for name in ("og_amp_paper", "og_amp"))
     first, second = (abs(0.5 - prior.reflectivity_mean) / prior.reflectivity_std for prior in (paper, tuned))
     return first, second
-
-
-def _unit_x(nodes: Tensor, position: Tensor) -> Tensor:
-    """x coordinate of the unit vectors from nodes [B, n, D] to positions [B, S, D]: [B, n, S]."""
-    difference = position[:, None] - nodes[:, :, None]
-    return difference[..., 0] / difference.norm(dim=-1)
 
 
 def _relative(value: Tensor, exact: Tensor) -> float:

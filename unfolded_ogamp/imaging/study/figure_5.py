@@ -27,8 +27,9 @@ from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import SCORING
 from unfolded_ogamp.imaging.study.curves import GREEDY, NETWORK, paper_settings, phases_known
-from unfolded_ogamp.imaging.study.sweep import BATCH, METRICS, OnProgress, Row, Size
+from unfolded_ogamp.imaging.study.sweep import BATCH, METRICS, Size
 from unfolded_ogamp.scenes import evaluation_scenes
+from unfolded_ogamp.system import OnProgress, Row
 
 TOY = Scenario(name="toy", n_tx=10, n_rx=10, pixels=(10, 10), sparsity=0.05)
 SIZES = {"tiny": Size(3), "quick": Size(50), "full": Size(200)}

@@ -40,9 +40,7 @@ from unfolded_ogamp.imaging.study.sweep import (
     BATCH,
     JOINT,
     Curve,
-    OnProgress,
     Point,
-    Row,
     Size,
     curve_table,
     statistic_rows,
@@ -50,6 +48,7 @@ from unfolded_ogamp.imaging.study.sweep import (
 )
 from unfolded_ogamp.physics import Csi, Scene
 from unfolded_ogamp.scenes import evaluation_scenes
+from unfolded_ogamp.system import OnProgress, Row
 
 ITERATIONS = 100
 PAPER_BLOCKS, TUNED_BLOCKS = 40, 100

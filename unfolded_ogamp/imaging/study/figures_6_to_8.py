@@ -33,13 +33,12 @@ from unfolded_ogamp.imaging.study.sweep import (
     IMAGE_KNOWN,
     JOINT,
     PHASES_KNOWN,
-    OnProgress,
     Point,
-    Row,
     Size,
     curve_table,
     sweep,
 )
+from unfolded_ogamp.system import OnProgress, Row
 
 AXIS_TITLES = {"chamfer": "chamfer distance [m]", "phase_rmse": "link phase error [rad]"}
 CURVES: dict[str, tuple[str, ...]] = {

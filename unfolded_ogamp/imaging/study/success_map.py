@@ -19,8 +19,9 @@ from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings, RestartSettings, StepSettings
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import SCORING
-from unfolded_ogamp.imaging.study.sweep import BATCH, OnProgress, Row, Size
+from unfolded_ogamp.imaging.study.sweep import BATCH, Size
 from unfolded_ogamp.scenes import evaluation_scenes
+from unfolded_ogamp.system import OnProgress, Row
 
 REGION = Scenario(name="success_map", pixels=(20, 20))
 SIZES = {

@@ -18,13 +18,11 @@ from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import COLUMNS, SCORING
 from unfolded_ogamp.scenes import evaluation_scenes
 from unfolded_ogamp.settings import Settings, at_least
+from unfolded_ogamp.system import OnProgress, Row
 
 BATCH = 10
 METRICS = ("chamfer", "chamfer_squared", "phase_rmse", "success")
 JOINT, PHASES_KNOWN, IMAGE_KNOWN = "joint bound", "bound, phases known", "bound, image known (the paper's)"
-
-Row = dict[str, float | str]
-OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
