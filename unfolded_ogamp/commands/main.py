@@ -22,12 +22,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from unfolded_ogamp.errors import InputError
-from unfolded_ogamp.files import shipped
 
 if TYPE_CHECKING:
     from unfolded_ogamp.system import System
 
-CONFIGURATIONS = shipped("conf")
 HELP = ("-h", "--help")
 
 
@@ -51,10 +49,11 @@ def status(command: str, arguments: Sequence[str]) -> int:
 def _run(command: str, arguments: Sequence[str]) -> int:
     from rich.console import Console
 
+    from unfolded_ogamp.files import shipped
     from unfolded_ogamp.system import DEFAULT, system
 
     if any(argument in HELP for argument in arguments):
-        print((CONFIGURATIONS / f"{command}.yaml").read_text(encoding="utf-8"), end="")
+        print((shipped("conf") / f"{command}.yaml").read_text(encoding="utf-8"), end="")
         return 0
     given = [argument.partition("=")[2] for argument in arguments if argument.startswith("system=")]
     handed_in = system(given[-1] if given else DEFAULT)
@@ -111,6 +110,8 @@ def _composed(
     from omegaconf import MissingMandatoryValue, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    from unfolded_ogamp.files import shipped
+
     parser = OverridesParser.create()
     for argument in arguments:
         try:
@@ -124,7 +125,7 @@ def _composed(
     for name, scenario in {"default": default, **scenarios}.items():
         store.store(group="scenario", name=name, node=asdict(scenario))
     try:
-        with initialize_config_dir(str(CONFIGURATIONS), version_base="1.3"):
+        with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
             config = compose(command, list(arguments))
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
