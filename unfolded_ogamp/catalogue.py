@@ -32,7 +32,7 @@ class EstimatorEntry:
 
     @property
     def label(self) -> str:
-        """How it is called in reports."""
+        """Name in reports."""
         if self.checkpoint is not None:
             return f"{self.name} ({self.checkpoint.name})"
         options = ", ".join(f"{value} {key}" for key, value in self.options.items())

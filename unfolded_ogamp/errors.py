@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class InputError(ValueError):
-    """What was handed in cannot be used; the message is one line: what was expected, what was found.
+    """The input cannot be used; the message is one line: what was expected, what was found.
 
     Every command ends such a failure with this line on stderr and exit status 2.
     """

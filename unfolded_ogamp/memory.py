@@ -1,4 +1,4 @@
-"""Whether there is memory for what is to be computed: refused in one line before the machine runs out of it."""
+"""Check that the memory suffices before a computation starts; if not, raise an error of one line."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import torch
 
 from unfolded_ogamp.errors import InputError
 
-UNCHECKED = 2**26  # bytes that are there without asking
+UNCHECKED = 2**26  # bytes that are not checked
 GIGABYTE = 1e9
 
 
 class MemoryLimitError(InputError):
-    """More memory would be taken than is available; the message is one line."""
+    """A computation needs more memory than is available; the message is one line."""
 
 
 def require_memory(n_bytes: float, purpose: str, device: torch.device | None = None) -> None:
-    """Refuse what would take more memory than is available.
+    """Raise an error if a computation needs more memory than is available.
 
     Args:
-        n_bytes: estimate of what is taken at the peak.
-        purpose: what it is taken for, as the message begins: "a search grid of 100 positions".
-        device: where; main memory by default.
+        n_bytes: estimated peak memory.
+        purpose: subject of the message, such as "a search grid of 100 positions".
+        device: device of the memory; main memory by default.
 
     Raises:
-        MemoryLimitError: with one line that says how much would be taken and how much is available.
+        MemoryLimitError: with one line that gives the needed and the available memory.
     """
     if n_bytes <= UNCHECKED:
         return
@@ -39,7 +39,7 @@ def require_memory(n_bytes: float, purpose: str, device: torch.device | None = N
 
 
 def available_memory(device: torch.device | None = None) -> float:
-    """Bytes that this process may still take, by what is free and by the limits that are set on it."""
+    """Bytes that this process may still allocate: free memory, or less if the process is limited."""
     if device is not None and device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return float(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
@@ -47,7 +47,7 @@ def available_memory(device: torch.device | None = None) -> float:
 
 
 def _left_on_the_machine() -> float:
-    """What Linux can free without swapping; elsewhere it is not known."""
+    """Memory that Linux can free without swapping; inf on other systems."""
     for line in _lines("/proc/meminfo"):
         if line.startswith("MemAvailable:"):
             return 1024.0 * int(line.split()[1])
@@ -55,7 +55,7 @@ def _left_on_the_machine() -> float:
 
 
 def _left_in_the_container() -> float:
-    """What a control group (version 2) leaves, cached files not counted, as they give way."""
+    """Memory left in the control group (version 2); cached files count as free. inf without a limit."""
     folder = "/sys/fs/cgroup"
     limit, used = (_lines(f"{folder}/memory.{name}") for name in ("max", "current"))
     if not limit or not used or limit[0] == "max":
@@ -65,7 +65,7 @@ def _left_in_the_container() -> float:
 
 
 def _left_to_the_process() -> float:
-    """What `ulimit -v` leaves."""
+    """Memory left below the limit of `ulimit -v`; inf without a limit."""
     pages = _lines("/proc/self/statm")
     if sys.platform != "linux" or not pages:
         return math.inf
@@ -78,7 +78,7 @@ def _left_to_the_process() -> float:
 
 
 def _lines(path: str) -> list[str]:
-    """Lines of a file; none where it cannot be read."""
+    """Lines of a file; no lines if it cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -34,7 +34,7 @@ class PretrainedError(InputError):
 
 @dataclass(frozen=True)
 class ExportDetails:
-    """Where a network comes from and how good it is.
+    """Origin and measured performance of a network.
 
     Attributes:
         trained_on: scenario or mixture it was trained on, as plain values.
@@ -82,7 +82,7 @@ def load_pretrained(folder: str | Path = SHIPPED, of_system: str | None = None) 
 
 
 def load_details(folder: str | Path) -> ExportDetails:
-    """What an exported folder says about its network.
+    """The details of the network in an exported folder.
 
     Raises:
         PretrainedError: as `load_pretrained`.

@@ -1,4 +1,4 @@
-"""What a result was computed with: versions, platform, commit, and the weights of a network."""
+"""Origin of a result: versions, platform, commit, and hashes of the weights of networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of scenes as a function of counters alone: no worker, rank or interruption changes what is drawn."""
+"""Batches of scenes as a function of counters: workers, ranks and interruptions do not change the draws."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MeasurementType = TypeVar("MeasurementType", bound=Record, covariant=True)
 
 
 class Source(Protocol[SceneType, MeasurementType]):
-    """What scenes are drawn from, in float64: a scenario of a system, or a mixture of scenarios."""
+    """A distribution of scenes: a scenario of a system, or a mixture of scenarios; draws are in float64."""
 
     def draw(self, batch: int, generator: torch.Generator) -> tuple[SceneType, MeasurementType]: ...
 
@@ -113,7 +113,7 @@ def counter_seed(seed: int, split: str, epoch: int, batch: int) -> int:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Draw as a DataLoader's worker does: the number of threads sets the order of sums, and so their last bits."""
+    """Use one thread, as a worker of a DataLoader does: the number of threads changes the last bits of sums."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -49,7 +49,7 @@ class Network(nn.Module):
 
 @dataclass(frozen=True)
 class Learning:
-    """What is learned.
+    """The network of a system and its training.
 
     Attributes:
         settings: class of the settings that a network is built from.
@@ -102,7 +102,7 @@ class Files:
 
 @dataclass(frozen=True)
 class StudyFigure:
-    """How one figure of a study is made.
+    """One figure of a study.
 
     Attributes:
         sizes: how much is measured, by the name of the size; all figures have the same names.
@@ -119,7 +119,7 @@ class StudyFigure:
 
 @dataclass(frozen=True)
 class System:
-    """What one system hands in. Parts that are None it does not have yet.
+    """All parts of a system that the commands use; None for parts that it does not have.
 
     Attributes:
         name: of its folder.
@@ -158,7 +158,7 @@ class System:
         return _named(self.scenarios, name, "scenario")
 
     def source(self, name: str) -> Any:
-        """What a network is trained on: a mixture or a scenario; "default" is the first mixture.
+        """The training distribution of a name, a mixture or a scenario; "default" is the first mixture.
 
         Raises:
             InputError: if there is none.
@@ -166,7 +166,7 @@ class System:
         return _named({**self.mixtures, **self.scenarios}, name, "mixture")
 
     def the_learning(self) -> Learning:
-        """What is learned.
+        """The network and its training.
 
         Raises:
             InputError: if the system has no network.

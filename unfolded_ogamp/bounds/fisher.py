@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-NEGLIGIBLE = 1e-10  # of the information measured: what a prior says of the gauge then drowns in rounding errors
+NEGLIGIBLE = 1e-10  # share of the measured information below which prior information on the gauge is a rounding error
 
 
 def inverse(fisher: Tensor, gauge: Tensor) -> Tensor:
@@ -30,22 +30,22 @@ def inverse(fisher: Tensor, gauge: Tensor) -> Tensor:
 
 
 def with_prior(fisher: Tensor, gauge: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
-    """Fisher matrix with prior information (van Trees), and the gauge directions of which the prior says nothing.
+    """Fisher matrix with prior information (van Trees), and the gauge directions without prior information.
 
     Args:
         fisher: Fisher matrix of P unknowns [P, P].
         gauge: gauge directions [P, G].
-        precision: of the prior of each unknown, zero where nothing is known [P].
+        precision: precision of the prior of each unknown [P]; zero without prior knowledge.
     """
     prior, measured = precision @ gauge.square(), fisher.diagonal() @ gauge.square()
     return fisher + precision.diag(), gauge[:, prior <= NEGLIGIBLE * measured]
 
 
 def equivalent_information(fisher: Tensor, kept: Tensor) -> Tensor:
-    """Information on some of the unknowns when nobody knows the others, by the Schur complement.
+    """Information on some of the unknowns if the others are unknown, too: the Schur complement.
 
-    Its inverse is the block of the bound that belongs to them. Directions of the nuisance unknowns that are not
-    measured, gauge or not, take nothing away: the pseudo-inverse leaves them out.
+    Its inverse is the block of the bound for these unknowns. Unmeasured directions of the nuisance unknowns do not
+    reduce the information; the pseudo-inverse omits them.
 
     Args:
         fisher: Fisher matrix of P unknowns [P, P].
@@ -61,6 +61,6 @@ def equivalent_information(fisher: Tensor, kept: Tensor) -> Tensor:
 
 
 def _scale(fisher: Tensor) -> Tensor:
-    """What makes the diagonal of the matrix one [P]: metres, radians and reflectivities then weigh alike."""
+    """Scale of the unknowns [P] that makes the diagonal one: metres, radians and reflectivities get equal weight."""
     diagonal = fisher.diagonal()
     return torch.where(diagonal > 0, diagonal, torch.ones_like(diagonal)).rsqrt()

@@ -1,7 +1,7 @@
-"""Damped least squares from normal equations A x = b, all of them scaled to a unit diagonal.
+"""Damped least squares from normal equations A x = b, scaled to a unit diagonal.
 
-With that scale metres, radians and reflectivities weigh alike, and one damping serves them all. Damping also holds what
-cannot be observed: the directions along which A is singular.
+The scale gives metres, radians and reflectivities equal weight, so that one damping suits all unknowns. Damping also
+fixes unobservable directions, along which A is singular.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def solve(matrix: Tensor, right: Tensor, damping: Tensor | float, moving: Tensor | None = None) -> Tensor:
-    """Solution of the damped normal equations, zero for unknowns that are held and for systems that are singular.
+    """Solution of the damped normal equations; zero for fixed unknowns and for singular systems.
 
     Args:
         matrix: A, real symmetric or complex Hermitian [B, P, P].
@@ -34,14 +34,14 @@ def solve_many(matrix: Tensor, right: Tensor, damping: Tensor | float, moving: T
 
 
 def inverse(matrix: Tensor, damping: Tensor | float, moving: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Inverse of the damped matrix [B, P, P], zero for unknowns that are held; and which are singular, bool [B]."""
+    """Inverse of the damped matrix [B, P, P], zero for fixed unknowns; and the singular matrices, bool [B]."""
     system, scale = scaled(matrix, damping, moving)
     factor, failed = _factor(system)
     return torch.cholesky_inverse(factor) * scale[:, :, None] * scale[:, None], failed
 
 
 def minimum_norm(matrix: Tensor, right: Tensor, tolerance: float) -> Tensor:
-    """Undamped solution [B, P] of least norm on the unit diagonal, for columns that may depend on one another.
+    """Undamped solution [B, P] of least norm on the unit diagonal, for columns that may be linearly dependent.
 
     Eigenvalues below `tolerance` times the largest one count as zero.
     """
@@ -51,9 +51,9 @@ def minimum_norm(matrix: Tensor, right: Tensor, tolerance: float) -> Tensor:
 
 
 def scaled(matrix: Tensor, damping: Tensor | float, moving: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """The matrix [B, P, P] with a unit diagonal, damped, and the scale [B, P] that made it so.
+    """The matrix [B, P, P] scaled to a unit diagonal and damped, and the scale [B, P].
 
-    An unknown that is held, or of which the matrix says nothing, has the scale zero and a row of the identity.
+    A fixed unknown, or one with a zero on the diagonal, has the scale zero and a row of the identity.
     """
     diagonal = matrix.diagonal(dim1=1, dim2=2).real
     moving = diagonal > 0 if moving is None else moving & (diagonal > 0)
@@ -69,7 +69,7 @@ def plus_diagonal(matrix: Tensor, value: Tensor) -> Tensor:
 
 
 def _factor(system: Tensor) -> tuple[Tensor, Tensor]:
-    """Cholesky factors [B, P, P] and which failed, bool [B]; those are the identity, with no gradient through them."""
+    """Cholesky factors [B, P, P] and failures, bool [B]; a failed factor is the identity and passes no gradient."""
     factor, info = torch.linalg.cholesky_ex(system)
     failed = info > 0
     return torch.where(failed[:, None, None], torch.eye(system.shape[1]).to(system), factor), failed

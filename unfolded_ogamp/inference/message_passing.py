@@ -19,7 +19,7 @@ from unfolded_ogamp.records import Record
 
 @dataclass(frozen=True)
 class Posterior(Record):
-    """Mean and variance of the coefficients, all that message passing needs of them.
+    """Mean and variance of the coefficients; message passing needs nothing else.
 
     Attributes:
         mean: complex posterior mean [B, Q, N].
@@ -35,7 +35,7 @@ PriorPosterior = TypeVar("PriorPosterior", bound=Posterior, covariant=True)
 
 
 class Prior(Protocol[PriorPosterior]):
-    """What is known of the coefficients before they are observed."""
+    """Prior distribution of the coefficients."""
 
     def denoise(self, estimate: Tensor, variance: Tensor) -> PriorPosterior:
         """Posterior of coefficients that are observed as `estimate` ~ CN(coefficient, variance), [B, Q, N] each."""
@@ -114,8 +114,8 @@ class MessageState(Record, Generic[PosteriorType]):
     """State of message passing between two iterations.
 
     Attributes:
-        operator: the dictionary as it is expanded now.
-        posterior: what is known of the coefficients.
+        operator: the dictionary at the present expansion points.
+        posterior: posterior of the coefficients.
         score: scaled residual (y - Z) / (noise + V) of the last iteration, complex [B, ...].
     """
 
@@ -124,7 +124,7 @@ class MessageState(Record, Generic[PosteriorType]):
     score: Tensor
 
     def prediction(self) -> Tensor:
-        """Observation [B, ...] that the posterior mean explains."""
+        """Observation [B, ...] that the posterior mean predicts."""
         return self.operator.forward(self.posterior.mean)
 
 
@@ -145,7 +145,7 @@ def step(
 
     Args:
         state: the state so far.
-        observation: what is to be explained, complex [B, ...].
+        observation: complex [B, ...].
         observed: 1.0 where there is an observation, else 0.0; broadcasts to [B, ...].
         prior: prior of the coefficients.
         noise_variance: [B].

@@ -42,8 +42,8 @@ def require_dictionary_memory(array: NodeArray, position: Tensor, each: int) -> 
 def dictionary_scale(array: NodeArray, position: Tensor, nearest: Tensor) -> Tensor:
     """Root mean square amplitude of the dictionary over links and positions [B, N, D]: [B].
 
-    Dividing atoms by it makes every quantity of an estimator of order one, whatever the range and wavelength. Distances
-    below `nearest` [B] [m] count as that, lest one position beside a node rules the scale of all.
+    Divided by it, the atoms make all quantities of an estimator of order one, for any range and wavelength. Distances
+    below `nearest` [B] [m] count as `nearest`, so that no position next to a node dominates the scale.
 
     Raises:
         MemoryLimitError: if there is no memory for a dictionary on these positions.

@@ -1,7 +1,7 @@
 """Columns of the exact dictionary on point scatterers, with their derivatives along the coordinates.
 
-A column is T R, and its derivative T' R + T R': what is wanted of them are sums of products of node-level factors, and
-only where links are missing are they written out.
+A column is T R, and its derivative T' R + T R'. Sums over links are sums of products of node-level factors; columns are
+written out only if links are missing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from unfolded_ogamp.records import Record
 
 @dataclass(frozen=True)
 class PointColumns(Record):
-    """The exact dictionary on the positions of the sources, with its derivatives along the D coordinates.
+    """The exact dictionary at the positions of sources, with its derivatives along the D coordinates.
 
     Attributes:
         tx: T, then T' along every coordinate [B, K, n_tx, 1 + D, S]; [B, K, n_tx, 1, S] without derivatives.
@@ -74,8 +74,8 @@ class PointColumns(Record):
     def gram(self, link: Tensor) -> Tensor:
         """A^H A over the links [B, n_tx, n_rx, 1]: complex [B, (1 + D) S, (1 + D) S].
 
-        With every link there, each entry is a sum of products of Gram matrices of Tx and of Rx; missing links spoil
-        that, and the columns are written out.
+        If every link is measured, each entry is a sum of products of Gram matrices of Tx and Rx. Otherwise the columns
+        are written out.
         """
         if not bool((link > 0).all()):
             columns = self.written_out(link).flatten(2, 3)
@@ -95,7 +95,7 @@ class PointColumns(Record):
         return self.tx[..., 0, :], self.rx[..., 0, :]
 
     def slots(self, order: Tensor) -> PointColumns:
-        """The columns of the slots that an index [B, S'] names."""
+        """The columns of the slots with these indices [B, S']."""
         index = order[:, None, None, None]
         tx, rx = (side.gather(4, index.expand(*side.shape[:4], -1)) for side in (self.tx, self.rx))
         return PointColumns(tx, rx)
@@ -110,7 +110,7 @@ class PointColumns(Record):
         return PointColumns(self.tx[..., :1, :], self.rx[..., :1, :])
 
     def _flat(self) -> tuple[Tensor, Tensor]:
-        """Both sides [..., (1 + D) S], as matrix products take them."""
+        """Both sides flattened for matrix products [..., (1 + D) S]."""
         return self.tx.flatten(3), self.rx.flatten(3)
 
     def _product(self, one: Tensor, other: Tensor) -> Tensor:

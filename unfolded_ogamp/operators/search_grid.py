@@ -1,8 +1,7 @@
-"""Search grids: positions finer than the pixels, and the images that back-projection makes on them.
+"""Search grids: positions finer than the pixels, and back-projected images on them.
 
-Of paths over a scatterer the dictionary is kept in real numbers. A peak is only where refinement begins, so single
-precision is enough; and a complex matrix product written as a real one of twice the size runs at the full rate of the
-processor, which PyTorch's complex products do not.
+The dictionary of paths via a scatterer is stored in real numbers of single precision. That suffices, because a peak is
+only the start of a refinement. PyTorch's complex matrix products are slower than real ones of twice the size.
 """
 
 from __future__ import annotations
@@ -47,14 +46,14 @@ def per_axis(pixels: PixelGrid, wavelength: Tensor, spacing: float) -> Tensor:
 
 @dataclass(frozen=True)
 class SearchGrid(Record):
-    """Where scatterers are searched, over paths from every Tx to every Rx.
+    """Positions that are searched for scatterers, with the paths from every Tx to every Rx.
 
     Attributes:
         position: [B, Q, D], [m].
         tx: path loss times cosine, then times sine of the phase delay 2 pi f d / c from every Tx, [B, K, 2 n_tx, Q].
         rx: the same from every Rx, [B, K, 2 n_rx, Q].
         energy: |atom|^2 over the links [B, Q].
-        count: positions that a scene would have by itself [B]; beside scenes of larger pixels it gets more.
+        count: number of positions that the scene needs [B]; a batch uses the largest number.
     """
 
     position: Tensor
@@ -70,9 +69,9 @@ class SearchGrid(Record):
 
         Args:
             array: nodes and frequencies.
-            pixels: the region.
+            pixels: pixels of the region.
             link: 1.0 where the link is measured, else 0.0: [B, n_tx, n_rx, 1].
-            scale: what atoms are divided by [B].
+            scale: divisor of the atoms [B].
             spacing: largest distance between positions along a coordinate, in wavelengths.
 
         Raises:
@@ -133,7 +132,7 @@ class SearchGrid(Record):
 
 @dataclass(frozen=True)
 class OneWaySearchGrid(Record):
-    """Where the unknown end of one-way paths is searched: what nodes hear, or what hears them.
+    """Positions that are searched for the unknown end of one-way paths, from or to the nodes.
 
     Attributes:
         position: [B, Q, D], [m].
@@ -150,16 +149,16 @@ class OneWaySearchGrid(Record):
         return cls(position, torch.where(torch.isfinite(wave), wave, 0))
 
     def per_node(self, measured: Tensor) -> Tensor:
-        """Normalised image a^H y / |a| of every node by itself: complex [B, n, K] -> [B, n, Q]."""
+        """Normalised image a^H y / |a| of each node: complex [B, n, K] -> [B, n, Q]."""
         return self._correlation(measured) * self._energy().clamp(min=torch.finfo(measured.real.dtype).tiny).rsqrt()
 
     def coherent(self, measured: Tensor) -> Tensor:
-        """Normalised image of all nodes in phase with one another: complex [B, n, K] -> [B, Q]."""
+        """Normalised image of all nodes, summed coherently: complex [B, n, K] -> [B, Q]."""
         energy = self._energy().sum(1).clamp(min=torch.finfo(measured.real.dtype).tiny)
         return self._correlation(measured).sum(1) * energy.rsqrt()
 
     def power(self, measured: Tensor) -> Tensor:
-        """Power of the images of all nodes, each of an unknown phase of its own: complex [B, n, K] -> real [B, Q]."""
+        """Summed power of the images of all nodes, for unknown node phases: complex [B, n, K] -> real [B, Q]."""
         return self.per_node(measured).abs().square().sum(1)
 
     def _correlation(self, measured: Tensor) -> Tensor:
@@ -179,7 +178,7 @@ def _fill(tx: Tensor, rx: Tensor, array: NodeArray, link: Tensor, scale: Tensor,
     rx_power = _write_waves(rx, array, *from_rx, position)
     tx.mul_(constant[:, None])
     energy = (tx_power * (link[..., 0].float() @ rx_power)).sum(1) * array.frequency.shape[1]
-    echoes = torch.isfinite(energy) & (energy > 0)  # a position on a node makes no echo
+    echoes = torch.isfinite(energy) & (energy > 0)  # a position on a node has no echo
     if not echoes.all():
         for side in (tx, rx):
             side.nan_to_num_(0, 0, 0).mul_(echoes[:, None, None])
@@ -199,5 +198,5 @@ def _write_waves(out: Tensor, array: NodeArray, nodes: Tensor, gain: Tensor | No
 
 
 def _one_by_one(batch: Tensor) -> list[slice]:
-    """The scenes of a batch [B, ...] one after the other: what a step makes of one stays in a processor's cache."""
+    """Slices of the single scenes of a batch [B, ...]; intermediate results of one scene fit a processor's cache."""
     return [slice(scene, scene + 1) for scene in range(len(batch))]

@@ -1,4 +1,4 @@
-"""What the world does: geometry, propagation, phases and the CSI they produce. Knows no estimator."""
+"""Physics of the measurement: geometry, propagation, node phases and CSI. It contains no estimator."""
 
 from unfolded_ogamp.physics.csi import Csi, measure, noise_free_csi, noise_variance_at
 from unfolded_ogamp.physics.geometry import (

@@ -1,4 +1,4 @@
-"""Where nodes and pixels are, in two or three dimensions."""
+"""Positions of nodes and pixels, in two or three dimensions."""
 
 from __future__ import annotations
 

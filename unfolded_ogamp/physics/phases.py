@@ -36,7 +36,7 @@ def phasor(phase: Tensor) -> Tensor:
 
 
 def link_phasor(tx_phase: Tensor, rx_phase: Tensor) -> Tensor:
-    """exp(j Phi) of every link [B, n_tx, n_rx, K]: what takes the node phases out of the CSI (8)."""
+    """exp(j Phi) of every link [B, n_tx, n_rx, K]: the factor that removes the node phases from the CSI (8)."""
     return phasor(link_phase(tx_phase, rx_phase))
 
 

@@ -21,7 +21,7 @@ def unit_phasor(cycles: Tensor) -> Tensor:
 
 
 def amplitude(array: NodeArray, distance: Tensor, gain: Tensor | None) -> Tensor:
-    """What spreading over the distance to each point [..., n, P] [m] leaves of a wave, times the antenna gain [..., n].
+    """Amplitude of a wave after the distance to each point [..., n, P] [m], times the antenna gain [..., n].
 
     The constant of (3) is not in it: 1 / d for spherical waves, one over its root for cylindrical ones.
     """
@@ -118,7 +118,7 @@ def propagation_gain(array: NodeArray, points: Tensor) -> Tensor:
 def nlos_channel(array: NodeArray, position: Tensor, reflectivity: Tensor) -> Tensor:
     """The sum over scatterers in (8): positions [B, S, D] [m], reflectivity [B, S]; [B, n_tx, n_rx, K].
 
-    A matrix product sums over the scatterers, and no link holds its paths, of which a whole band has many.
+    A matrix product sums over the scatterers, so that the single paths of a link are never stored.
     """
     before, after = (node_wave(array, distances(nodes, position), gain) for nodes, gain in array.sides)
     weight = reflectivity * gain_constant(array)[..., None]
