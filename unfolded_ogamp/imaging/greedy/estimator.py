@@ -150,7 +150,9 @@ def prune_near_field(best: GreedyState, problem: Problem, settings: GreedySettin
         return best
     state, part = best[scenes], problem[scenes]
     none = replace(Correction.none(part), extended=state.model.correction.extended)
-    plain = align(refit(evaluate(state.model.sources, part, none), part), part, settings.step)
-    alone = refine(joint_step.init(plain), part, settings.step, settings.step.final_steps)
+    without = refit(evaluate(state.model.sources, part, none), part).correction
+    # the reflectivities of the fit with near field give node phases that lead to the better minimum
+    aligned = align(evaluate(state.model.sources, part, without), part, settings.step)
+    alone = refine(joint_step.init(aligned), part, settings.step, settings.step.final_steps)
     needless = better(alone.model, state.model, part)
     return place_scenes(replace(state, joint=choose(needless, alone, state.joint)), scenes, best)
