@@ -83,7 +83,7 @@ def test_card_shows_the_measured_figures(tmp_path):
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:3] == ["paper", "unfolded", "8"]
     assert cells[7:11] == ["0.00 [0.00, 0.00]", "-", "0.00 [0.00, 0.00]", "1.25 [1.00, 1.50]"]
-    assert "Trained for 1.50 hours with seed 3, by version 0.0.9, commit 0123abc, of the code" in card
+    assert "Trained for 1.50 hours with seed 3, by version 0.0.9 of the code, commit 0123abc" in card
     layers = {key.rsplit(".", 1)[0] for key in load_file(folder / "model.safetensors") if key.startswith("refinement.")}
     assert f"then {len(layers)} joint layers" in card
     assert '"name": "toy"' in card
@@ -95,7 +95,7 @@ def test_card_shows_the_measured_figures(tmp_path):
 def test_card_of_a_short_training_at_an_unknown_commit():
     details = replace(DETAILS, training_time=90.0, provenance={**DETAILS.provenance, "commit": None})
     card = model_card(small_network(), details)
-    assert "Trained for 1.5 minutes with seed 3, by version" in card
+    assert "Trained for 1.5 minutes with seed 3, by version 0.0.9 of the code, on:" in card
     assert "commit" not in card
 
 

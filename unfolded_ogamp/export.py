@@ -88,10 +88,8 @@ def _duration(seconds: float) -> str:
 
 def _code(details: ExportDetails) -> str:
     """Version of the code, and its commit if it is known."""
-    commit = details.provenance["commit"]
-    return f"version {details.provenance['unfolded_ogamp']}" + (
-        f", commit {commit}, of the code" if commit else " of the code"
-    )
+    version, commit = f"version {details.provenance['unfolded_ogamp']} of the code", details.provenance["commit"]
+    return f"{version}, commit {commit}" if commit else version
 
 
 def _table(scoring: Scoring, measured: Mapping[str, Any]) -> str:
