@@ -22,12 +22,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from unfolded_ogamp.errors import InputError
-from unfolded_ogamp.files import shipped
 
 if TYPE_CHECKING:
     from unfolded_ogamp.system import System
 
-CONFIGURATIONS = shipped("conf")
 HELP = ("-h", "--help")
 
 
@@ -71,7 +69,9 @@ def description(command: str, system: System, arguments: Sequence[str]) -> str:
     """
     from omegaconf import OmegaConf
 
-    text = (CONFIGURATIONS / f"{command}.yaml").read_text(encoding="utf-8")
+    from unfolded_ogamp.files import shipped
+
+    text = (shipped("conf") / f"{command}.yaml").read_text(encoding="utf-8")
     module, kinds = _module_and_kinds(command, system)
     values = _composed(command, arguments, _schema(module, kinds, system), system.scenarios, missing=True)
     if "defaults" not in OmegaConf.create(text):
@@ -144,6 +144,8 @@ def _composed(
     from omegaconf import MissingMandatoryValue, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    from unfolded_ogamp.files import shipped
+
     parser = OverridesParser.create()
     for argument in arguments:
         try:
@@ -159,7 +161,7 @@ def _composed(
     for name, scenario in {"default": default, **scenarios}.items():
         store.store(group="scenario", name=name, node=asdict(scenario))
     try:
-        with initialize_config_dir(str(CONFIGURATIONS), version_base="1.3"):
+        with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
             config = compose(command, list(arguments))
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=not missing)
     except MissingMandatoryValue as error:

@@ -15,9 +15,8 @@ from unfolded_ogamp.imaging.files.arrays import CsiFile
 from unfolded_ogamp.imaging.files.csi import load_csi, save_csi
 from unfolded_ogamp.imaging.files.estimate import save_estimate
 from unfolded_ogamp.imaging.network.adaptation import AdaptationSettings, adapted
-from unfolded_ogamp.imaging.network.loss import LossSettings
+from unfolded_ogamp.imaging.network.loss import LossSettings, batch_loss
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
-from unfolded_ogamp.imaging.network.training import batch_loss
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.scenes.named import MIXTURES, SCENARIOS
 from unfolded_ogamp.imaging.score import SCORING

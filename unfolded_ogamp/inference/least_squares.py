@@ -1,4 +1,4 @@
-"""Damped least squares from normal equations A x = b, all of them scaled to a unit diagonal.
+"""Damped least squares from normal equations A x = b, scaled to a unit diagonal.
 
 With this scale the units of the unknowns do not matter, and one damping applies to all. Damping also bounds the steps
 along unobservable directions, in which A is singular.
@@ -41,7 +41,7 @@ def inverse(matrix: Tensor, damping: Tensor | float, moving: Tensor | None = Non
 
 
 def minimum_norm(matrix: Tensor, right: Tensor, tolerance: float) -> Tensor:
-    """Undamped solution [B, P] of least norm on the unit diagonal, for columns that may depend on one another.
+    """Undamped solution [B, P] of least norm on the unit diagonal, for columns that may be linearly dependent.
 
     Eigenvalues below `tolerance` times the largest one count as zero.
     """
@@ -69,7 +69,7 @@ def plus_diagonal(matrix: Tensor, value: Tensor) -> Tensor:
 
 
 def _factor(system: Tensor) -> tuple[Tensor, Tensor]:
-    """Cholesky factors [B, P, P] and which failed, bool [B]; those are the identity, with no gradient through them."""
+    """Cholesky factors [B, P, P] and failures, bool [B]; a failed factor is the identity and passes no gradient."""
     factor, info = torch.linalg.cholesky_ex(system)
     failed = info > 0
     return torch.where(failed[:, None, None], torch.eye(system.shape[1]).to(system), factor), failed

@@ -17,7 +17,7 @@ from unfolded_ogamp.records import Record
 
 @dataclass(frozen=True)
 class PointColumns(Record):
-    """The exact dictionary on the positions of the sources, with its derivatives along the D coordinates.
+    """The exact dictionary at the positions of sources, with its derivatives along the D coordinates.
 
     Attributes:
         tx: T, then T' along every coordinate [B, K, n_tx, 1 + D, S]; [B, K, n_tx, 1, S] without derivatives.

@@ -69,7 +69,7 @@ class SearchGrid(Record):
 
         Args:
             array: nodes and frequencies.
-            pixels: the region.
+            pixels: pixels of the region.
             link: 1.0 where the link is measured, else 0.0: [B, n_tx, n_rx, 1].
             scale: divisor of the atoms [B].
             spacing: largest distance between positions along a coordinate, in wavelengths.

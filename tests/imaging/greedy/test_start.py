@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from problems import Posed, pose_scene
+from problems import Posed, modelled, pose_scene
 from torch import Tensor
 
 from unfolded_ogamp.imaging.greedy import rounds, start
@@ -17,7 +17,7 @@ from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.sampler import draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.sources import Sources
-from unfolded_ogamp.physics import Scene, link_phase, measure, nlos_channel
+from unfolded_ogamp.physics import Scene, link_phase, measure, nlos_channel, unit_vectors
 
 SCENARIO = Scenario(n_tx=20, n_rx=20, pixels=(10, 10), sparsity=0.03, snr_db=35.0)
 PLACES = torch.tensor([[-0.7, -0.6], [0.6, -0.5], [0.0, 0.7]], dtype=torch.float64)
@@ -113,3 +113,35 @@ def test_close_sources_merge_and_are_parts_of_an_extended_target() -> None:
             sources = replace(sources, reflectivity=reflectivity)
         assert kept(sources, problem, extended=False) == [points] * 2
         assert kept(sources, problem, extended=True) == [3, 3]
+
+
+def tried(scene: Scene, sources: Scene, beside: Tensor) -> list[bool]:
+    """Whether the scenes are taken for those of extended targets, from sources at the places of another scene."""
+    *_, problem, _ = measured(scene, beside)
+    state = rounds.all_running(modelled(Sources.of_scene(sources, problem), problem))
+    found = start.try_extended_targets(state, problem, torch.ones(2, dtype=torch.bool), GreedySettings())
+    return found.model.correction.extended.tolist()
+
+
+def test_targets_are_extended_if_a_directivity_explains_the_csi_better() -> None:
+    """The echo of a round target depends on the bistatic angle, here on its cosine."""
+    scene = three_apart()
+    assert tried(scene, scene, torch.zeros_like(speckle(scene))) == [False, False]
+    towards = (unit_vectors(nodes, scene.position[:, :1]) for nodes in (scene.array.tx, scene.array.rx))
+    cosine = torch.einsum("bdis,bdjs->bij", *towards)[..., None]
+    assert tried(scene, scene, 0.3 * cosine * echoes(scene, slice(1))) == [True, True]
+
+
+def test_targets_are_extended_if_points_cluster_and_do_not_explain_the_csi() -> None:
+    """Four points each, up to half a wavelength apart: more than a series of two orders explains."""
+    scene = three_apart()
+    generator = torch.Generator().manual_seed(4)
+    turns = torch.rand(2, 3, 4, generator=generator, dtype=torch.float64)
+    shift = torch.tensor([[0.24, 0.0], [0.0, 0.24], [-0.24, 0.0], [0.0, -0.24]]).double() * scene.array.wavelength[0]
+    gathered = replace(
+        scene,
+        position=(scene.position[:, :, None] + shift).flatten(1, 2),
+        reflectivity=(scene.reflectivity[..., None] * torch.polar(torch.ones_like(turns), 6.28 * turns)).flatten(1),
+    )
+    assert tried(gathered, gathered, torch.zeros_like(speckle(scene))) == [False, False]
+    assert tried(gathered, gathered, 0.3 * speckle(scene)) == [True, True]

@@ -27,6 +27,19 @@ def test_damping_falls_after_progress_and_grows_after_a_step_that_is_refused() -
     assert bool(refused.decrease.isinf().all())
 
 
+def test_a_prior_accepts_what_the_likelihood_alone_refuses() -> None:
+    """Reflectivities a little smaller than those that fit, for a precision that outweighs the misfit."""
+    *_, problem, truth = posed(replace(SCENARIO, snr_db=60.0), 2, seed=1)
+    state = joint_step.init(modelled(truth, problem))
+    smaller = modelled(replace(truth, reflectivity=0.99 * truth.reflectivity), problem)
+    saved = joint_step.reflectivity_power(truth) - joint_step.reflectivity_power(smaller.sources)
+    balance = (smaller.cost - state.model.cost) / saved
+    assert bool((balance > 0).all())
+    for share, accepted in ((0.0, False), (0.9, False), (1.1, True)):
+        after = joint_step.accept(state, smaller, share * balance)
+        assert torch.equal(after.model.cost, (smaller if accepted else state.model).cost)
+
+
 def test_prior_is_the_noise_over_the_mean_power_of_the_reflectivities() -> None:
     """Noise as the residual shows it, of 200 scenes at the truth."""
     *_, problem, truth = posed(SCENARIO, 200, seed=2)

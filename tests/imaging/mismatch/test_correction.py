@@ -15,7 +15,7 @@ from unfolded_ogamp.imaging.model import Correction, Model, evaluate, power
 from unfolded_ogamp.imaging.phases.refinement import initial_phases
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.imaging.sources import Sources, pad
 from unfolded_ogamp.physics import Csi, Scene, link_phase, link_phase_error, link_phasor
 
 PLANE = Scenario(name="plane", n_tx=9, n_rx=8, pixels=(8, 8), sparsity=0.05, snr_db=300.0)
@@ -56,6 +56,26 @@ def test_multipoles_and_double_scattering_agree_with_loops():
         assert abs(complex(second[0, i, j, 1]) - total) < 1e-9 * abs(total) + 1e-12
 
 
+def test_near_field_of_antennas_beside_sources_agrees_with_loops():
+    """The factors 1 + a u + b u^2 of both ways, u = 1 / (kappa d): terms of a, of b and of the product of both a."""
+    scene, _, problem, truth = posed(PLANE, 2, seed=6)
+    sources = with_any_phases(truth)
+    model = modelled(sources, problem)
+    found = correction.near_field_echoes(model, problem)
+    point = correction.multipoles(model, problem)[..., 0]  # of every source
+    wavenumber = float(scene.array.wavenumber[1, 1])
+    for i, j in ((0, 0), (3, 5), (8, 7)):
+        expected = torch.zeros(3, dtype=torch.complex128)
+        for s in range(sources.used.shape[1]):
+            before, after = (
+                1 / (wavenumber * float((node - scene.position[1, s]).norm()))
+                for node in (scene.array.tx[1, i], scene.array.rx[1, j])
+            )
+            terms = torch.tensor([before + after, before**2 + after**2, before * after], dtype=torch.float64)
+            expected += sources.reflectivity[1, s] * point[1, i, j, 1, s] * terms
+        torch.testing.assert_close(found[1, i, j, 1], expected)
+
+
 def extended(problem: Problem, sources: Sources) -> Problem:
     """The problem of targets with the directivity 1 + 0.4 cos(beta) - 0.2 cos(2 beta)."""
     model = modelled(sources, problem)
@@ -80,6 +100,10 @@ def test_the_fit_recovers_multipoles_of_extended_targets():
     assert cost[0] < 1e-9 < 1e-3 < cost[1]
     assert fitted.correction.count.tolist() == [2 * (correction.ORDERS * sources.used.shape[1] + 1), 0]
     assert not fitted.correction.channel[1].any()
+    more = pad(sources, sources.used.shape[1] + 2)
+    again = correction.refit(assumed_extended(more, problem, torch.tensor([True, False])), problem)
+    torch.testing.assert_close(again.correction.channel, fitted.correction.channel)
+    assert torch.equal(again.correction.count, fitted.correction.count)
 
 
 def test_steps_converge_to_the_truth():

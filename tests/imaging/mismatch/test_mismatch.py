@@ -19,6 +19,7 @@ from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.physics import Scene, measure
 
 SMALL = Scenario(name="small", n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.05)
+SPACE = replace(SMALL, name="space", pixels=(6, 6, 6), node_radius=(1.0, 1.5), sparsity=0.02)
 
 
 def on_a_line(places: list[float]) -> Sources:
@@ -39,19 +40,44 @@ def test_a_companion_is_next_to_a_stronger_source_that_is_no_companion():
 
 
 @pytest.mark.parametrize("n_companions", range(1, 12))
-def test_clustering_threshold_is_close_to_the_binomial_tail(n_companions: int):
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_clustering_threshold_is_close_to_the_binomial_tail(dimension: int, n_companions: int):
     """The bound lies above the binomial tail, and close to it."""
-    problem = posed(SMALL).problem
+    problem = posed(SMALL if dimension == 2 else SPACE).problem
     sources = on_a_line([float(place) for place in range(16)])
+    position = torch.nn.functional.pad(sources.position, (0, dimension - 2))
+    sources = replace(sources, position=position)
     companion = torch.arange(16)[None] < n_companions
-    radius, area = torch.tensor([0.15], dtype=torch.float64), 100 * 0.2**2
-    share = (16 - n_companions) * torch.pi * 0.15**2 / area
+    length = 0.15 if dimension == 2 else 0.22
+    radius = torch.tensor([length], dtype=torch.float64)
+    near = torch.pi * length**2 / (100 * 0.2**2) if dimension == 2 else 4 / 3 * torch.pi * length**3 / (216 * 0.2**3)
+    share = (16 - n_companions) * near
     tail = binom.sf(n_companions - 1, 15, min(share, 1.0))
     found = diagnosis.clustered(sources, companion, problem, radius, false_alarm=0.01)
     if found.item():
         assert tail < 0.01
     elif n_companions > 15 * share:
         assert tail > 1e-4
+
+
+def test_sources_that_avoid_one_another_do_not_cluster():
+    """Their neighbourhoods fill half of the region: that all stay empty is improbable, too, but no sign of targets."""
+    problem = posed(SMALL).problem
+    sources = on_a_line([float(place) for place in range(16)])
+    radius = torch.tensor([0.2], dtype=torch.float64)
+    nobody = torch.zeros(1, 16, dtype=torch.bool)
+    assert not diagnosis.clustered(sources, nobody, problem, radius, false_alarm=0.01).any()
+
+
+def test_node_noise_needs_more_than_one_node():
+    """Without the one Tx that has links nothing is left; the noise is that of the Rx alone."""
+    _, _, problem, sources = posed(SMALL, 2, seed=1)
+    link = torch.zeros_like(problem.link)
+    link[:, 3] = 1
+    few = replace(problem, link=link, csi=problem.csi * link)
+    found = diagnosis.node_noise(modelled(sources, few), few)
+    assert bool((found > 0).all())
+    assert float(found.max()) < 100 * float(few.noise_variance.max())
 
 
 def test_node_noise_is_the_jackknife_variance():
