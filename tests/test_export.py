@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from small_network import DETAILS, export_small_network, small_network
 
 from unfolded_ogamp import load_pretrained
-from unfolded_ogamp.export import export_network
+from unfolded_ogamp.export import export_network, model_card
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.scenes.sampler import draw
@@ -83,13 +83,20 @@ def test_card_shows_the_measured_figures(tmp_path):
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:3] == ["paper", "unfolded", "8"]
     assert cells[7:11] == ["0.00 [0.00, 0.00]", "-", "0.00 [0.00, 0.00]", "1.25 [1.00, 1.50]"]
-    assert "1.50 hours with seed 3, at commit 0123abc" in card
+    assert "Trained for 1.50 hours with seed 3, by version 0.0.9 of the code, commit 0123abc" in card
     layers = {key.rsplit(".", 1)[0] for key in load_file(folder / "model.safetensors") if key.startswith("refinement.")}
     assert f"then {len(layers)} joint layers" in card
     assert '"name": "toy"' in card
     assert load_details(folder).measured == measured
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     assert [path.name for path in tmp_path.iterdir()] == ["network"]
+
+
+def test_card_of_a_short_training_at_an_unknown_commit():
+    details = replace(DETAILS, training_time=90.0, provenance={**DETAILS.provenance, "commit": None})
+    card = model_card(small_network(), details)
+    assert "Trained for 1.5 minutes with seed 3, by version 0.0.9 of the code, on:" in card
+    assert "commit" not in card
 
 
 def test_other_folders_are_not_overwritten(tmp_path):

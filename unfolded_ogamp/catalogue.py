@@ -44,9 +44,9 @@ def names(system: System) -> list[str]:
     return [*([] if system.learning is None else [UNFOLDED]), *system.estimators]
 
 
-def parse_entry(entry: object) -> EstimatorEntry:
+def parse_entry(entry: object, key: str = "estimator") -> EstimatorEntry:
     """An estimator from its configuration: `og_amp`, `{name: og_amp, blocks: 10}` or
-    `{name: unfolded, checkpoint: FOLDER}`.
+    `{name: unfolded, checkpoint: FOLDER}`. Messages name the `key` that holds it.
 
     Raises:
         InputError: if it has no name.
@@ -55,22 +55,20 @@ def parse_entry(entry: object) -> EstimatorEntry:
         return EstimatorEntry(str(entry))
     options = {str(key): value for key, value in entry.items() if value is not None}
     if "name" not in options:
-        raise InputError(
-            f"estimator: expected a name, and a checkpoint or options, found {', '.join(options) or 'none'}"
-        )
+        raise InputError(f"{key}: expected a name, and a checkpoint or options, found {', '.join(options) or 'none'}")
     name, checkpoint = str(options.pop("name")), options.pop("checkpoint", None)
     return EstimatorEntry(name, None if checkpoint is None else Path(str(checkpoint)), options)
 
 
-def build_estimator(system: System, entry: EstimatorEntry) -> Estimator:
-    """The estimator of an entry.
+def build_estimator(system: System, entry: EstimatorEntry, key: str = "estimator") -> Estimator:
+    """The estimator of an entry. Messages name the `key` that holds it.
 
     Raises:
         InputError: if there is no such estimator, it does not accept the options, or an extra is not installed.
         PretrainedError: if the folder holds no usable network of the system.
     """
     if entry.name not in names(system):
-        raise InputError(f"estimator: expected one of {', '.join(names(system))}, found {entry.name!r}")
+        raise InputError(f"{key}: expected one of {', '.join(names(system))}, found {entry.name!r}")
     if entry.name == UNFOLDED:
         _expect_options(entry, [])
         return network_of(system, entry.checkpoint)
@@ -93,10 +91,10 @@ def build_estimators(system: System, entries: Sequence[object]) -> dict[str, Est
     if not entries:
         raise InputError(f"estimators: expected some of {', '.join(names(system))}, found none")
     estimators: dict[str, Estimator] = {}
-    for entry in map(parse_entry, entries):
+    for entry in (parse_entry(each, "estimators") for each in entries):
         if entry.label in estimators:
             raise InputError(f"estimators: expected each once, found {entry.label} twice")
-        estimators[entry.label] = build_estimator(system, entry)
+        estimators[entry.label] = build_estimator(system, entry, "estimators")
     return estimators
 
 

@@ -68,8 +68,7 @@ def model_card(network: Network, details: ExportDetails) -> str:
     lines = [
         *described.the_learning().card(network),
         "",
-        f"Trained for {details.training_time / 3600:.2f} hours with seed {details.seed}, at commit "
-        f"{details.provenance['commit'] or 'unknown'} of the code, version {details.provenance['unfolded_ogamp']}, on:",
+        f"Trained for {_duration(details.training_time)} with seed {details.seed}, by {_code(details)}, on:",
         "",
         "```json",
         json.dumps(details.trained_on, indent=2),
@@ -80,6 +79,17 @@ def model_card(network: Network, details: ExportDetails) -> str:
         _table(described.scoring, details.measured) or "Not measured yet.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _duration(seconds: float) -> str:
+    """A time in hours, or in minutes below an hour."""
+    return f"{seconds / 3600:.2f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+
+
+def _code(details: ExportDetails) -> str:
+    """Version of the code, and its commit if it is known."""
+    version, commit = f"version {details.provenance['unfolded_ogamp']} of the code", details.provenance["commit"]
+    return f"{version}, commit {commit}" if commit else version
 
 
 def _table(scoring: Scoring, measured: Mapping[str, Any]) -> str:

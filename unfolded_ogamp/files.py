@@ -41,21 +41,21 @@ def written_at_once(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def read_npz(path: str | Path, keys: Collection[str]) -> dict[str, np.ndarray]:
+def read_npz(path: str | Path, keys: Collection[str], required: Collection[str] = ()) -> dict[str, np.ndarray]:
     """The arrays of an .npz file that are named in `keys` and present; others are ignored.
 
     The sum of their expanded sizes is checked before any of them is read.
 
     Raises:
-        ValueError: if there is no such file, it cannot be read or there is no memory for it, in one line.
+        ValueError: if there is no such file, it cannot be read, it lacks a key of `required`, or there is no memory for
+            it, in one line.
     """
     arrays: dict[str, np.ndarray] = {}
     key = ""
     try:
         with zipfile.ZipFile(path) as members:
-            n_bytes = sum(
-                entry.file_size for entry in members.infolist() if entry.filename.removesuffix(".npy") in keys
-            )
+            sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in members.infolist()}
+        n_bytes = sum(size for name, size in sizes.items() if name in keys)
         require_memory(COPIES * n_bytes, f"arrays of {n_bytes / GIGABYTE:.3g} GB and the results from them")
         with np.load(path, allow_pickle=False) as archive:
             for key in archive.files:
@@ -63,11 +63,18 @@ def read_npz(path: str | Path, keys: Collection[str]) -> dict[str, np.ndarray]:
                     arrays[key] = np.asarray(archive[key])
     except FileNotFoundError:
         raise ValueError("expected a file, found none") from None
+    except IsADirectoryError:
+        raise ValueError("expected a file, found a folder") from None
     except MemoryLimitError:
         raise
     except Exception as error:  # NumPy and zipfile raise many types for a damaged archive
+        if not key and isinstance(error, zipfile.BadZipFile):
+            raise ValueError("expected an .npz file, found another kind of file, or a part of one") from error
         where = f"{key}: expected an array of numbers" if key else "expected an .npz file"
         raise ValueError(f"{where}, found unreadable content ({' '.join(str(error).split())})") from error
+    for key in required:
+        if key not in arrays:
+            raise ValueError(f"{key}: expected this key, found only {', '.join(sorted(sizes)) or 'none'}")
     return arrays
 
 

@@ -148,13 +148,13 @@ class System:
         """Class of the scenarios."""
         return type(self.scenario("default"))
 
-    def scenario(self, name: str) -> Any:
-        """The scenario of a name; "default" is the first one.
+    def scenario(self, name: str, key: str = "scenario") -> Any:
+        """The scenario of a name; "default" is the first one. Messages name the `key` that holds the name.
 
         Raises:
             InputError: if there is none.
         """
-        return _named(self.scenarios, name, "scenario")
+        return _named(self.scenarios, name, key)
 
     def source(self, name: str) -> Any:
         """A mixture or a scenario for training; "default" is the first mixture.

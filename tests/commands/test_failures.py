@@ -195,25 +195,6 @@ def test_a_script_fails_as_its_command_does(capfd) -> None:
     assert capfd.readouterr() == ("", "n_scenes must be at least 1, got 0\n")
 
 
-def test_help_shows_the_configuration(capfd) -> None:
-    assert run_script("simulate", "--help") == 0
-    assert capfd.readouterr().out == (CONF / "simulate.yaml").read_text()
-
-
-def test_messages_name_what_was_expected_and_found(folder, capfd) -> None:
-    expected = {
-        "moon=1": "moon: expected a key of the configuration, which --help shows, found none of that name\n",
-        "+moon=1": "expected only the keys scenario, n_scenes, seed, output, found 'moon'\n",
-        "moon": "moon: expected KEY=VALUE, found missing EQUAL at '<EOF>'\n",
-        "system=moon": "system: expected one of imaging, found 'moon'\n",
-        "scenario.n_tx=few": "scenario.n_tx must be a whole number, got 'few'\n",
-        "scenario.phase_std=inf": "scenario.phase_std must be a finite number, got inf\n",
-    }
-    for argument, message in expected.items():
-        assert refused("simulate", [argument], folder, capfd) == message
-    assert refused("estimate", ["input=???"], folder, capfd) == "input: expected input=VALUE, found none\n"
-
-
 def test_errors_of_the_code_keep_their_traceback(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(simulate, "run", lambda *_: {}["a defect"])
     with pytest.raises(KeyError):

@@ -71,7 +71,7 @@ class Options(EvaluationSettings):
 def run(system: System, options: Options, console: Console) -> None:
     """Compare estimators of a system on its scenarios."""
     set_threads(options.threads)
-    scenarios = [system.scenario(name) for name in options.scenarios]
+    scenarios = [system.scenario(name, "scenarios") for name in options.scenarios]
     estimators = build_estimators(system, system.compared if options.estimators is None else options.estimators)
     settings = options.evaluation
     scenes = drawn(scenarios, settings)

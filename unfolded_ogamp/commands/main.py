@@ -49,16 +49,34 @@ def status(command: str, arguments: Sequence[str]) -> int:
 def _run(command: str, arguments: Sequence[str]) -> int:
     from rich.console import Console
 
-    from unfolded_ogamp.files import shipped
     from unfolded_ogamp.system import DEFAULT, system
 
-    if any(argument in HELP for argument in arguments):
-        print((shipped("conf") / f"{command}.yaml").read_text(encoding="utf-8"), end="")
+    wanted = [argument for argument in arguments if argument not in HELP]
+    given = [argument.partition("=")[2] for argument in wanted if argument.startswith("system=")]
+    chosen = system(given[-1] if given else DEFAULT)
+    if len(wanted) < len(arguments):
+        print(description(command, chosen, wanted), end="")
         return 0
-    given = [argument.partition("=")[2] for argument in arguments if argument.startswith("system=")]
-    handed_in = system(given[-1] if given else DEFAULT)
-    module, given_options = options(command, handed_in, arguments)
-    return module.run(handed_in, given_options, Console()) or 0
+    module, given_options = options(command, chosen, arguments)
+    return module.run(chosen, given_options, Console()) or 0
+
+
+def description(command: str, system: System, arguments: Sequence[str]) -> str:
+    """The configuration file of a command and, if that takes values from others, all keys and values together.
+
+    Raises:
+        InputError: if an argument is not valid.
+    """
+    from omegaconf import OmegaConf
+
+    from unfolded_ogamp.files import shipped
+
+    text = (shipped("conf") / f"{command}.yaml").read_text(encoding="utf-8")
+    module, kinds = _module_and_kinds(command, system)
+    values = _composed(command, arguments, _schema(module, kinds, system), system.scenarios, missing=True)
+    if "defaults" not in OmegaConf.create(text):
+        return text
+    return f"{text}\n# All keys and their values:\n\n{OmegaConf.to_yaml(values)}"
 
 
 def options(command: str, system: System, arguments: Sequence[str]) -> tuple[ModuleType, Any]:
@@ -67,17 +85,28 @@ def options(command: str, system: System, arguments: Sequence[str]) -> tuple[Mod
     Raises:
         InputError: if an argument is not valid.
     """
-    from unfolded_ogamp.settings import defaults_of, settings_from_dict
+    from unfolded_ogamp.settings import settings_from_dict
 
-    module = _module(command, system.name)
-    kinds: Mapping[str, type] = module.kinds(system) if hasattr(module, "kinds") else {}
-    schema = {key: defaults_of(kind) for key, kind in kinds.items() if kind is not system.scenario_kind}
-    schema |= {key: value for key, value in defaults_of(module.Options).items() if isinstance(value, dict)}
-    values = _composed(command, arguments, schema, system.scenarios)
+    module, kinds = _module_and_kinds(command, system)
+    values = _composed(command, arguments, _schema(module, kinds, system), system.scenarios)
     values.pop("system", None)
     for key, kind in kinds.items():
         values[key] = settings_from_dict(kind, values.get(key), key)
     return module, settings_from_dict(module.Options, values)
+
+
+def _module_and_kinds(command: str, system: System) -> tuple[ModuleType, Mapping[str, type]]:
+    """The module of a command, and the classes of the options that depend on the system."""
+    module = _module(command, system.name)
+    return module, module.kinds(system) if hasattr(module, "kinds") else {}
+
+
+def _schema(module: ModuleType, kinds: Mapping[str, type], system: System) -> dict[str, Any]:
+    """All settings of a command with their defaults, without the scenario."""
+    from unfolded_ogamp.settings import defaults_of
+
+    schema = {key: defaults_of(kind) for key, kind in kinds.items() if kind is not system.scenario_kind}
+    return schema | {key: value for key, value in defaults_of(module.Options).items() if isinstance(value, dict)}
 
 
 def _module(command: str, system: str) -> ModuleType:
@@ -93,7 +122,11 @@ def _module(command: str, system: str) -> ModuleType:
 
 
 def _composed(
-    command: str, arguments: Sequence[str], schema: Mapping[str, Any], scenarios: Mapping[str, Any]
+    command: str,
+    arguments: Sequence[str],
+    schema: Mapping[str, Any],
+    scenarios: Mapping[str, Any],
+    missing: bool = False,
 ) -> dict[str, Any]:
     """The configuration of a command with the arguments applied, as plain values.
 
@@ -102,6 +135,7 @@ def _composed(
         arguments: KEY=VALUE in the syntax of Hydra.
         schema: all settings with their defaults.
         scenarios: scenarios by name, for `scenario=NAME`.
+        missing: whether values may be missing; they are `???` then.
     """
     from hydra import compose, initialize_config_dir
     from hydra.core.config_store import ConfigStore
@@ -115,9 +149,11 @@ def _composed(
     parser = OverridesParser.create()
     for argument in arguments:
         try:
-            parser.parse_override(argument)
-        except HydraException as error:
-            raise InputError(f"{argument}: expected KEY=VALUE, found {_first_line(error)}") from None
+            override = parser.parse_override(argument)
+        except HydraException:
+            raise InputError(f"expected KEY=VALUE, found {argument!r}") from None
+        if override.value() == "":
+            raise InputError(f"{override.key_or_group}: expected a value, found nothing")
     store = ConfigStore.instance()
     store.repo.pop("scenario", None)  # scenarios of another system in the same process
     store.store(name="schema", node=dict(schema))
@@ -127,7 +163,7 @@ def _composed(
     try:
         with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
             config = compose(command, list(arguments))
-        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=not missing)
     except MissingMandatoryValue as error:
         raise InputError(f"{error.full_key}: expected {error.full_key}=VALUE, found none") from None
     except (HydraException, OmegaConfBaseException, ValueError) as error:
@@ -138,9 +174,12 @@ def _composed(
 
 def _first_line(error: Exception) -> str:
     """The message of Hydra without its advice, which does not apply here."""
-    said = " ".join(str(error).split())
+    said = re.sub(r"^In '.*?': ", "", " ".join(str(error).split()))
     if unknown := re.match(r"Could not override '(.*?)'", said):
         return f"{unknown[1]}: expected a key of the configuration, which --help shows, found none of that name"
     for advice in (" To append to your config", " full_key:", " See https", " Config search path"):
         said = said.partition(advice)[0]
-    return re.sub(r"^In '.*?': ", "", said)
+    if choice := re.match(r"Could not find '(.*)/(.*?)' Available options in '.*?': (.*)", said):
+        group, found, known = choice.groups()
+        return f"{group}: expected one of {', '.join(known.split())}, found {found!r}"
+    return said

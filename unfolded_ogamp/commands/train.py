@@ -42,5 +42,5 @@ def run(system: System, options: Options, console: Console) -> None:
     data = SceneDataModule(system.source(options.mixture), options.validation, options.data)
     module = UnfoldedModule(system, options.network, options.loss, options.optimiser, options.data.seed)
     classic = system.the_learning().classic if options.classic is None else options.classic
-    checkpoint = fit(module, data, build_estimator(system, parse_entry(classic)), options.run)
+    checkpoint = fit(module, data, build_estimator(system, parse_entry(classic), "classic"), options.run)
     show(console, f"Export it with: python scripts/export.py checkpoint={checkpoint} output=FOLDER")

@@ -35,8 +35,8 @@ def card(network: UnfoldedOGAMP) -> list[str]:
         "# Unfolded OG-AMP",
         "",
         "Estimates where the scatterers are and the phase of every node from the CSI of a distributed array.",
-        f"{settings.blocks} blocks of {settings.layers} imaging layers and one synchronisation layer on the positions "
-        f"still in play, then {len(network.refinement.layers)} joint layers on scatterers and node phases together, "
+        f"{settings.blocks} blocks of {settings.layers} imaging layers and one synchronisation layer on the active "
+        f"candidates, then {len(network.refinement.layers)} joint layers on scatterers and node phases together, "
         "with learned scalars that depend on neither geometry nor counts, and a small network that decides which "
         "scatterers stay. If the residual exceeds the noise, the network restarts from other phases, up to "
         f"{settings.starts} starts in all. Position errors are over the matched scatterers.",

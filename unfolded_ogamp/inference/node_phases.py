@@ -52,7 +52,7 @@ def fit_phases(correlation: Tensor, link: Tensor) -> Tensor:
 def propagate(correlation: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
     """Propagate phasors over the links from nodes that have one; a node combines all neighbours reached before it.
 
-    Alternation from this start avoids local maxima where the phases wind around a cycle of the network.
+    Alternation from this start avoids local maxima where errors add up to a full turn around a cycle of the network.
 
     Args:
         correlation: complex [B, n_tx, n_rx, 1], zero where there is no link.

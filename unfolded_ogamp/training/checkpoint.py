@@ -40,9 +40,6 @@ def load_checkpoint(path: str | Path) -> tuple[Network, ExportDetails]:
         raise CheckpointError(f"{path}: expected a checkpoint file, found none") from None
     except OSError:
         raise
-    except Exception as error:  # PyTorch and pickle raise many kinds of errors on other or damaged files
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise CheckpointError(
-            f"{path}: expected a checkpoint of scripts/train.py, found another file: {reason}"
-        ) from None
+    except Exception:  # PyTorch and pickle raise many kinds of errors on other or damaged files
+        raise CheckpointError(f"{path}: expected a checkpoint of scripts/train.py, found another file") from None
     return network.eval().requires_grad_(False), details

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -110,7 +111,7 @@ def fit(
 
     Raises:
         FileExistsError: if the folder holds checkpoints of another run.
-        InputError: if the run cannot be resumed, or the devices do not exist.
+        InputError: if the run cannot be resumed, the devices do not exist, or the folder cannot be written.
     """
     output = Path(settings.output)
     if settings.resume is None and any((output / "checkpoints").glob("*.ckpt")):
@@ -142,6 +143,7 @@ def fit(
                 RichProgressBar(leave=True),
             ],
         )
+        _make_folder(output)
         _fit(trainer, module, data, settings.resume)
     return Path(checkpoints.last_model_path)
 
@@ -164,7 +166,6 @@ def fit_quietly(
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
-            enable_model_summary=False,
             callbacks=[EMAWeightAveraging(decay=settings.averaging, use_buffers=False), StepByStep(on_step)],
         )
         _fit(trainer, module, data, None)
@@ -173,12 +174,14 @@ def fit_quietly(
 
 @contextmanager
 def _only_warnings() -> Iterator[None]:
-    """Hide messages of Lightning below the level ERROR, such as device lists and advertisements."""
+    """Hide messages of Lightning below the level ERROR, such as device lists, and its use of an old name of PyTorch."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")
+            yield
     finally:
         logger.setLevel(level)
 
@@ -196,10 +199,24 @@ def _trainer(settings: RunSettings, **differences: Any) -> lightning.Trainer:
             devices=settings.devices,
             gradient_clip_val=settings.clip,
             use_distributed_sampler=False,
+            enable_model_summary=False,
             **differences,
         )
     except (ValueError, MisconfigurationException) as error:
         raise InputError(f"run: expected an existing accelerator and devices, found {error}") from error
+
+
+def _make_folder(output: Path) -> None:
+    """Create the folder of a run before it starts.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        found = (error.strerror or str(error)).lower()
+        raise InputError(f"run.output: expected a folder that can be written, found {found}: {output}") from error
 
 
 def _fit(trainer: lightning.Trainer, module: UnfoldedModule, data: SceneDataModule, resume: str | None) -> None:

@@ -139,5 +139,5 @@ def test_unknown_scenario_is_refused_in_one_line(capfd: pytest.CaptureFixture[st
     assert run_script("transfer", "scenarios=[paper,moon]") == 2
     output, error = capfd.readouterr()
     assert output == ""
-    assert error.startswith("scenario: expected one of default, paper, toy, ")
+    assert error.startswith("scenarios: expected one of default, paper, toy, ")
     assert error.count("\n") == 1

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from unfolded_ogamp.files import read_npz
 from unfolded_ogamp.imaging.checks import Check, Verdict, check_arrays
-from unfolded_ogamp.imaging.files.arrays import KEYS
+from unfolded_ogamp.imaging.files.arrays import KEYS, REQUIRED
 from unfolded_ogamp.imaging.files.csi import CsiFileError
 from unfolded_ogamp.settings import Settings
 from unfolded_ogamp.system import System
@@ -41,7 +41,7 @@ def run_checks(path: Path, console: Console) -> bool:
         CsiFileError: if the file cannot be used.
     """
     try:
-        arrays = read_npz(path, [key for key in KEYS if not key.startswith("truth_")])
+        arrays = read_npz(path, [key for key in KEYS if not key.startswith("truth_")], REQUIRED)
         with warnings.catch_warnings():  # otherwise the same warning for every convention
             warnings.simplefilter("ignore")
             checks = check_arrays(arrays)

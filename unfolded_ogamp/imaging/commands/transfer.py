@@ -74,11 +74,11 @@ class Options(EvaluationSettings):
     recipe: Recipe
 
 
-def run(handed_in: System, options: Options, console: Console) -> None:
+def run(system: System, options: Options, console: Console) -> None:
     """Train the missing networks, and test all."""
     set_threads(options.threads)
-    scenarios = [handed_in.scenario(name) for name in options.scenarios]
-    run_transfer(scenarios, handed_in.source(options.mixture), options.recipe, options.evaluation, console)
+    scenarios = [system.scenario(name, "scenarios") for name in options.scenarios]
+    run_transfer(scenarios, system.source(options.mixture), options.recipe, options.evaluation, console)
 
 
 def run_transfer(

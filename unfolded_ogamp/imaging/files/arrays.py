@@ -20,8 +20,9 @@ SAME_PLACE = 1e-6  # distance below which two points coincide, in carrier wavele
 
 LOSS_EXPONENTS = {"spherical": 1.0, "cylindrical": 0.5}
 
+REQUIRED = ("tx", "rx", "frequency", "csi")
 KEYS = (
-    *("tx", "rx", "frequency", "csi", "carrier_frequency", "loss", "tx_gain", "rx_gain"),
+    *(*REQUIRED, "carrier_frequency", "loss", "tx_gain", "rx_gain"),
     *("link", "los", "los_channel", "los_trusted", "noise_variance", "roi", "pixel"),
     *("truth_position", "truth_reflectivity", "truth_tx_phase", "truth_rx_phase"),
 )

@@ -31,7 +31,7 @@ import torch
 
 from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.files import read_npz, write_npz
-from unfolded_ogamp.imaging.files.arrays import KEYS, LOSS_EXPONENTS, CsiFile, checked
+from unfolded_ogamp.imaging.files.arrays import KEYS, LOSS_EXPONENTS, REQUIRED, CsiFile, checked
 from unfolded_ogamp.physics import Csi, Scene
 
 
@@ -46,7 +46,7 @@ def load_csi(path: str | Path) -> CsiFile:
         CsiFileError: with one line: what was expected, what was found.
     """
     try:
-        return checked(read_npz(path, KEYS))
+        return checked(read_npz(path, KEYS, REQUIRED))
     except ValueError as error:
         raise CsiFileError(f"{path}: {error}") from error
 
