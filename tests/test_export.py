@@ -21,7 +21,7 @@ from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import SceneMetrics
-from unfolded_ogamp.pretrained import PretrainedError, load_details
+from unfolded_ogamp.pretrained import CARD, SHIPPED, PretrainedError, load_details
 
 STATISTIC = {"mean": 0.00125, "median": 0.001, "low": 0.001, "high": 0.0015, "n": 8}
 
@@ -45,6 +45,11 @@ def test_estimates_are_the_same_to_the_last_bit(exported, dtype):
     for one, other in zip(after.scatterers, before.scatterers, strict=True):
         assert torch.equal(one.position, other.position)
     assert not torch.equal(untrained.prediction, before.prediction)
+
+
+def test_the_shipped_card_is_that_of_the_present_code():
+    card = model_card(load_pretrained(SHIPPED), load_details(SHIPPED))
+    assert (SHIPPED / CARD).read_text(encoding="utf-8") == card
 
 
 def test_loaded_network_keeps_no_gradients(exported):
