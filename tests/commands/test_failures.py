@@ -236,16 +236,30 @@ def test_no_number_that_is_not_finite_is_written(estimator, folder, tmp_path, ca
     assert list((tmp_path / "loud").iterdir()) == []
 
 
+def _heed_interrupts() -> None:
+    """A process in the background of a shell ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupted_command_is_one_line_and_130(tmp_path) -> None:
     command = [sys.executable, str(SCRIPTS / "simulate.py"), "scenario=toy", "n_scenes=1000000", "output=scenes"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "scenes/scene_0000.npz\n"
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=_heed_interrupts,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "scenes/scene_0000.npz\n"
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, error) == (130, "interrupted\n")
 
 
