@@ -197,7 +197,7 @@ SCORING = Scoring(
     shown=("success", "missed", "false", "position_efficiency", "phase_efficiency", "time"),
     on_card=(
         *("success", "missed", "false", "position_rmse", "position_efficiency", "phase_rmse", "phase_efficiency"),
-        *("chamfer", "time"),
+        "chamfer",
     ),
     regions={"position": "scatterer positions", "phase": "node phases"},
 )
