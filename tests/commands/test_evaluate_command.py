@@ -87,8 +87,8 @@ def test_results_do_not_depend_on_other_estimators_or_scenarios(network, tmp_pat
 
 
 REFUSED = {
-    "scenario": ("scenarios=[paper,moon]", "scenario: expected one of default, paper, toy, "),
-    "estimator": ("estimators=[moon]", "estimator: expected one of unfolded, "),
+    "scenario": ("scenarios=[paper,moon]", "scenarios: expected one of default, paper, toy, "),
+    "estimator": ("estimators=[moon]", "estimators: expected one of unfolded, "),
     "scenes": ("n_scenes=0", "n_scenes must be at least 1, got 0"),
     "batch": ("batch_size=few", "batch_size must be a whole number, got 'few'"),
     "device": ("device=moon", "device must be an existing device, got moon"),
