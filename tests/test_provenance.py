@@ -19,7 +19,14 @@ from unfolded_ogamp.provenance import hashes, provenance
 
 RUN = (
     *("experiment=smoke", "network.blocks=2", "data.batches_per_epoch=2", "data.validation_batches=1"),
-    *("run.epochs=1", "validation.n_tx=5", "validation.n_rx=5", "mixture=toy", "run.accelerator=cpu"),
+    *(
+        "run.epochs=1",
+        "validation.n_tx=10",
+        "validation.n_rx=10",
+        "validation.pixels=[6,6]",
+        "mixture=toy",
+        "run.accelerator=cpu",
+    ),
 )
 
 
