@@ -10,7 +10,7 @@ from torch import Tensor
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.physics import SPEED_OF_LIGHT, distances, unit_phasor
 
-LARGEST_ANGLE = 0.1  # [rad]; an average over plus and minus this loses less than 0.2 % of an echo
+LARGEST_ANGLE = 0.1  # [rad]; an average over plus and minus this loses at most 0.5 % of an echo
 
 
 def coherent(problem: Problem) -> Problem:
