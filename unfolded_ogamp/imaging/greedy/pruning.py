@@ -118,12 +118,12 @@ def prune(
     return state
 
 
-def all_weak(model: Model, problem: Problem, score: Tensor, weak: Tensor) -> Tensor:  # noqa: ARG001 (a `Select`)
+def all_weak(_model: Model, _problem: Problem, _score: Tensor, weak: Tensor) -> Tensor:
     """Select all weak sources."""
     return weak
 
 
-def weakest(model: Model, problem: Problem, score: Tensor, weak: Tensor) -> Tensor:  # noqa: ARG001 (a `Select`)
+def weakest(_model: Model, _problem: Problem, score: Tensor, weak: Tensor) -> Tensor:
     """Select the weakest source of every scene."""
     score = torch.where(weak, score, torch.inf)
     return weak & (score <= score.amin(1, keepdim=True))

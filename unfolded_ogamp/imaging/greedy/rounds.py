@@ -107,7 +107,7 @@ def converge_and_prune(state: GreedyState, problem: Problem, settings: GreedySet
     # the variance of an amplitude without other unknowns is half the noise variance
     least = 2 * detection.threshold(problem.grid.centre.shape[1], settings.detection.false_alarm)
 
-    def certainty(model: Model, around: Problem, scenes: Tensor) -> Tensor:  # noqa: ARG001 (a `Score`)
+    def certainty(model: Model, around: Problem, _scenes: Tensor) -> Tensor:
         variance = uncertainty(model, around).amplitude * noise_power(model, around)[:, None]
         return model.sources.reflectivity.abs().square() / variance.clamp(min=torch.finfo(variance.dtype).tiny) - least
 

@@ -116,7 +116,7 @@ class UnfoldedOGAMP(Network):
                 fewer = joint_step.step(fewer, part, free, settings.step.largest_move)
             return fewer
 
-        def score(model: Model, part: Problem, scenes: Tensor) -> Tensor:  # noqa: ARG001 (a `pruning.Score`)
+        def score(model: Model, part: Problem, _scenes: Tensor) -> Tensor:
             return self.log_odds(model, part)
 
         return pruning.prune(
