@@ -13,9 +13,12 @@ from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty, uncertainty
 from unfolded_ogamp.imaging.mismatch import diagnosis
 from unfolded_ogamp.imaging.model import Model
+from unfolded_ogamp.imaging.outcome import Outcome, sentences, warn
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.physics import link_phasor, relative_to_reference
 from unfolded_ogamp.records import concatenate
+
+GATE = 0.1  # largest error of the position of a found scatterer, in carrier wavelengths
 
 
 def from_parts(
@@ -29,7 +32,8 @@ def from_parts(
     finite: Tensor,
     history: History,
     noise: Tensor | None = None,
-    misfit: Tensor | None = None,
+    converged: Tensor | None = None,
+    diagnosis: list[tuple[str, ...]] | None = None,
 ) -> Estimate:
     """The estimate in the units of the CSI.
 
@@ -42,16 +46,16 @@ def from_parts(
         pixel_probability: [B, N].
         finite: see `Estimate`.
         history: in the units of the CSI.
-        noise: noise variance estimated from the residual [B]; by default the mean power of the residual.
-        misfit: scenes whose residual exceeds the noise, bool [B]; there, `noise` can raise the noise variance. By
-            default the given noise variance is reported.
+        noise: noise variance to report [B]; by default the given one, or the mean power of the residual if it is larger.
+        converged, diagnosis: see `Estimate`; by default, scenes converge whose residual is at most the noise plus
+            four standard deviations.
     """
     prediction = reference * link_phasor(tx_phase, rx_phase).conj() * problem.link
     residual = problem.mean_power(problem.csi - prediction)
-    shown = residual if noise is None else noise
-    if problem.noise_variance is not None:
-        raised = torch.maximum(shown, problem.noise_variance)
-        shown = problem.noise_variance if misfit is None else torch.where(misfit, raised, problem.noise_variance)
+    if noise is None:
+        noise = torch.maximum(residual, problem.noise_variance)
+    if converged is None:
+        converged = residual <= (1 + model_selection.MARGIN * problem.n_samples.rsqrt()) * problem.noise_variance
     power, n_frequencies = problem.unit.square(), problem.csi.shape[-1]
     tx_phase, rx_phase = relative_to_reference(tx_phase, rx_phase, problem.link[..., 0] > 0)
     tx_without_los, rx_without_los = problem.without_los
@@ -62,11 +66,14 @@ def from_parts(
         tx_phase_std=phase_std[0],
         rx_phase_std=phase_std[1],
         pixel_probability=pixel_probability,
-        noise_variance=shown * power,
+        noise_variance=noise * power,
+        noise_std=problem.noise_std * power,
         prediction=prediction * problem.unit[:, None, None, None],
         residual=residual * power,
         tx_without_los=tx_without_los,
         rx_without_los=rx_without_los,
+        converged=converged,
+        diagnosis=[()] * len(converged) if diagnosis is None else diagnosis,
         finite=finite,
         history=history,
     )
@@ -75,7 +82,7 @@ def from_parts(
 def from_model(
     model: Model,
     problem: Problem,
-    margin: float,
+    outcome: Outcome,
     dtype: torch.dtype,
     decide: Callable[[Model, Problem, Uncertainty], Tensor] | None = None,
 ) -> Estimate:
@@ -84,45 +91,48 @@ def from_model(
     Args:
         model: in double precision, corrections refitted.
         problem: geometry, CSI and units.
-        margin: number of standard deviations by which a residual consistent with the noise may exceed it.
+        outcome: of the search that found the model; its support has the slots of the model.
         dtype: real precision of the estimate.
         decide: probability that a source is a scatterer [B, S], from model, problem and uncertainty; by default
             `presence` of its echoes.
 
     Warns:
-        MismatchWarning: if the model does not fit the CSI; uncertainties then use the jackknife noise of the nodes.
+        MismatchWarning: if the model does not explain the CSI; uncertainties then use the jackknife noise of the nodes.
     """
-    # if the noise variance is unknown, the residual gives it
-    noise = model_selection.noise_power(model, problem)
-    ratio = torch.ones_like(noise) if problem.noise_variance is None else noise / problem.noise_variance
-    misfit = (ratio > 1) & ~model_selection.consistent(model, problem, margin)
-    diagnosis.warn_of_mismatch(model, ratio, misfit)
-    of_nodes = torch.zeros_like(model.sources.position[..., 0])
-    scenes = (model.correction.extended | misfit).nonzero()[:, 0]
-    if len(scenes) > 0:
-        of_nodes = of_nodes.index_copy(0, scenes, diagnosis.node_noise(model[scenes], problem[scenes]))
-    alone = noise if problem.noise_variance is None else torch.where(misfit, noise, problem.noise_variance)
-    level = torch.maximum(alone[:, None], of_nodes)
+    found = sentences(model, problem, outcome)
+    warn(found)
+    noise, level = noise_levels(model, problem, outcome)
     known = uncertainty(model, problem)
+    covariance = known.position * level[..., None, None]
     if decide is None:
         power = model_selection.strength(model, problem)
         probability = presence(power / level, problem.grid.centre.shape[1])
     else:
-        probability = decide(model, problem, known)
-
-    found = [_listed(model, problem, known, level, probability.to(level), scene) for scene in range(len(level))]
-    pixels = [pixel_presence(one.position, one.probability, problem.grid.centre[i]) for i, one in enumerate(found)]
-    scatterers = [_by_strength(one, dtype) for one in found]
-    sources = model.sources
+        probability = decide(model, problem, known).to(level)
+    share = torch.where(outcome.trapped[:, None], outcome.support, 1.0)
+    probability = probability * share * within(covariance, GATE * problem.array.wavelength)
+    listed = strongest(model, problem, outcome)
+    scatterers = [
+        Scatterers(
+            position=model.sources.position[scene, used],
+            covariance=mixed(covariance[scene, used], share[scene, used], problem.grid.centre[scene]),
+            reflectivity=model.sources.reflectivity[scene, used] * problem.reflectivity_scale[scene],
+            probability=probability[scene, used],
+        )
+        for scene, used in enumerate(listed)
+    ]
+    centres = problem.grid.centre
+    pixels = [pixel_presence(one.position, one.probability, centres[i]) for i, one in enumerate(scatterers)]
     residual = (model.cost / problem.n_samples * problem.unit.square())[:, None].to(dtype)
     # a phase that the CSI does not determine has an infinite deviation, even without noise
     tx_std, rx_std = (
-        (variance * noise[:, None]).nan_to_num(nan=torch.inf, posinf=torch.inf).sqrt()
+        torch.where(outcome.trapped[:, None], torch.inf, (variance * noise[:, None]).nan_to_num(nan=torch.inf).sqrt())
         for variance in (known.tx_phase, known.rx_phase)
     )
+    sources = model.sources
     return from_parts(
         problem.to(dtype=dtype),
-        scatterers,
+        [_by_strength(one, dtype) for one in scatterers],
         *(sources.tx_phase[..., None].to(dtype), sources.rx_phase[..., None].to(dtype)),
         phase_std=(tx_std.to(dtype), rx_std.to(dtype)),
         reference=model.channel.to(dtype.to_complex()),
@@ -130,21 +140,48 @@ def from_model(
         finite=torch.isfinite(model.cost),
         history=History(residual, torch.zeros_like(residual), sources.used.sum(1)[:, None]),
         noise=noise.to(dtype),
-        misfit=misfit,
+        converged=outcome.converged,
+        diagnosis=found,
     )
 
 
-def _listed(
-    model: Model, problem: Problem, known: Uncertainty, level: Tensor, probability: Tensor, scene: int
-) -> Scatterers:
-    """The sources of a scene in the units of the CSI; `level` is the noise variance for each source [B, S]."""
-    sources = model.sources
-    used = sources.used[scene]
-    return Scatterers(
-        position=sources.position[scene, used],
-        covariance=(known.position * level[..., None, None])[scene, used],
-        reflectivity=sources.reflectivity[scene, used] * problem.reflectivity_scale[scene],
-        probability=probability[scene, used],
+def noise_levels(model: Model, problem: Problem, outcome: Outcome) -> tuple[Tensor, Tensor]:
+    """Noise variance [B], and its level for every source [B, S], which jackknife noise of the nodes can raise."""
+    of_residual = model_selection.noise_power(model, problem)
+    noise = torch.where(outcome.consistent, problem.noise_variance, of_residual.maximum(problem.noise_variance))
+    of_nodes = torch.zeros_like(model.sources.position[..., 0])
+    scenes = (model.correction.extended | (~outcome.consistent & ~outcome.ratio.isinf())).nonzero()[:, 0]
+    if len(scenes) > 0:
+        of_nodes = of_nodes.index_copy(0, scenes, diagnosis.node_noise(model[scenes], problem[scenes]))
+    return noise, torch.maximum(noise[:, None], of_nodes)
+
+
+def strongest(model: Model, problem: Problem, outcome: Outcome) -> Tensor:
+    """Sources that are listed, bool [B, S]: all, but in trapped scenes as many as the rank of the links' matrix."""
+    power = torch.where(model.sources.used, model_selection.strength(model, problem), -torch.inf)
+    place = power.argsort(dim=1, descending=True).argsort(dim=1)
+    return model.sources.used & (~outcome.trapped[:, None] | (place < outcome.least_count[:, None]))
+
+
+def within(covariance: Tensor, radius: Tensor) -> Tensor:
+    """Probability that Gaussian errors of covariance [B, S, D, D] are shorter than `radius` [B]: [B, S].
+
+    The squared length has the mean tr C and the variance 2 tr C^2; a gamma distribution of the same moments is taken.
+    """
+    mean = covariance.diagonal(dim1=2, dim2=3).sum(2)
+    half_variance = covariance.square().sum((2, 3))
+    shape = mean.square() / (2 * half_variance)
+    scaled = radius.square()[:, None] * mean / (2 * half_variance)
+    known = torch.isfinite(mean) & (mean > 0)
+    share = torch.special.gammainc(torch.where(known, shape, 1.0), torch.where(known, scaled, 1.0))
+    return torch.where(known, share, (mean == 0).to(share))
+
+
+def mixed(covariance: Tensor, share: Tensor, centre: Tensor) -> Tensor:
+    """Covariance [S, D, D] if a position is uniform over the pixels [N, D] with probability 1 - share [S]."""
+    uniform = torch.diag((centre.amax(0) - centre.amin(0)).square() / 12)
+    return torch.where(
+        (share < 1)[:, None, None], share[:, None, None] * covariance + (1 - share)[:, None, None] * uniform, covariance
     )
 
 
@@ -192,10 +229,11 @@ def batched(estimates: Sequence[Estimate]) -> Estimate:
     joined = {
         field.name: torch.cat([getattr(estimate, field.name) for estimate in estimates])
         for field in fields(Estimate)
-        if field.name not in ("scatterers", "history")
+        if field.name not in ("scatterers", "diagnosis", "history")
     }
     return Estimate(
         scatterers=[scatterers for estimate in estimates for scatterers in estimate.scatterers],
+        diagnosis=[found for estimate in estimates for found in estimate.diagnosis],
         history=concatenate([estimate.history.map(lengthened) for estimate in estimates]),
         **joined,
     )

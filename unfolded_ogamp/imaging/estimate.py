@@ -59,12 +59,16 @@ class Estimate:
         tx_phase_std, rx_phase_std: standard deviation of the node phases [B, n_tx], [B, n_rx], [rad], without the mean
             of each side, which cannot be observed without a line of sight; inf if the CSI does not determine the phase.
         pixel_probability: probability that a pixel holds a scatterer [B, N].
-        noise_variance: noise variance of the CSI; estimated from the residual if it is unknown, or if the estimator
-            detects that the residual exceeds it [B].
+        noise_variance: noise variance of the CSI [B]: the given one; if none is given, from subcarriers or singular
+            values, else from the residual. It is raised where the residual exceeds it.
+        noise_std: standard error of the noise variance [B]; 0 if it was given.
         prediction: predicted noise-free CSI, complex [B, n_tx, n_rx, K].
         residual: mean |y - prediction|^2 over the existing links [B].
         tx_without_los, rx_without_los: nodes without a trusted line of sight in scenes where others have one,
             bool [B, n_tx], [B, n_rx]; their phases come from scattering alone.
+        converged: whether the residual is consistent with the noise, or, where the CSI does not show the noise
+            variance, whether independent starts agree, bool [B].
+        diagnosis: per scene, sentences on what does not fit; none if the model explains the CSI.
         finite: False if a non-finite state ended the run; the estimate is then the last finite one, bool [B].
         history: course of the estimation.
     """
@@ -76,10 +80,13 @@ class Estimate:
     rx_phase_std: Tensor
     pixel_probability: Tensor
     noise_variance: Tensor
+    noise_std: Tensor
     prediction: Tensor
     residual: Tensor
     tx_without_los: Tensor
     rx_without_los: Tensor
+    converged: Tensor
+    diagnosis: list[tuple[str, ...]]
     finite: Tensor
     history: History
 

@@ -23,7 +23,8 @@ class Problem(Record):
         los: line-of-sight part of the reference channel in problem units, [B, n_tx, n_rx, K], zero where there is none.
         trusted: 1.0 if the line of sight of a link may be used for synchronisation, else 0.0: [B, n_tx, n_rx, 1].
         link: 1.0 if the link is measured, else 0.0: [B, n_tx, n_rx, 1].
-        noise_variance: noise variance in problem units [B], or None if it is unknown.
+        noise_variance: noise variance in problem units [B]; 0 if it is unknown.
+        noise_std: standard error of the noise variance [B]; 0 if the noise variance is given or unknown.
         dictionary_scale: gain that is 1 in problem units [B].
         reflectivity_scale: reflectivity that is 1 in problem units [B].
     """
@@ -34,7 +35,8 @@ class Problem(Record):
     los: Tensor
     trusted: Tensor
     link: Tensor
-    noise_variance: Tensor | None
+    noise_variance: Tensor
+    noise_std: Tensor
     dictionary_scale: Tensor
     reflectivity_scale: Tensor
 
@@ -96,7 +98,7 @@ def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | N
         # at least a hundredth of the power: noise variance or line of sight can be larger than the power itself
         reflectivity = torch.maximum(power, 0.01 * total).div(expected_count).sqrt() / dictionary
         reflectivity = torch.where(reflectivity > 0, reflectivity, 1)
-    unit = dictionary * reflectivity
+    unit, unknown = dictionary * reflectivity, torch.zeros_like(dictionary)
     return Problem(
         array=array,
         grid=grid,
@@ -104,7 +106,8 @@ def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | N
         los=los * link / unit[:, None, None, None],
         trusted=(csi.los_trusted & csi.los & csi.link)[..., None].to(link.dtype),
         link=link,
-        noise_variance=None if csi.noise_variance is None else csi.noise_variance / unit.square(),
+        noise_variance=unknown if csi.noise_variance is None else csi.noise_variance / unit.square(),
+        noise_std=unknown,
         dictionary_scale=dictionary,
         reflectivity_scale=reflectivity,
     )

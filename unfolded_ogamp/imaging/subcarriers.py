@@ -26,32 +26,24 @@ def coherent(problem: Problem) -> Problem:
         return problem
     frequency = problem.array.frequency.unflatten(1, (-1, size))
     middle = frequency.mean(2)
-    path = _through_middle(problem)
-    # compensates the delay over the middle of the region, relative to the middle of the group
-    turns = (frequency - middle[..., None]).flatten(1)[:, None, None] * (path / SPEED_OF_LIGHT)[..., None]
-    advance = unit_phasor(turns).conj().resolve_conj()
+    advance = middle_advance(problem, (frequency - middle[..., None]).flatten(1))
 
     def average(csi: Tensor) -> Tensor:
         return (csi * advance).unflatten(3, (-1, size)).mean(4)
 
-    noise = problem.noise_variance
     return replace(
         problem,
         array=replace(problem.array, frequency=middle),
         csi=average(problem.csi),
         los=average(problem.los),
-        noise_variance=None if noise is None else noise / size,
+        noise_variance=problem.noise_variance / size,
+        noise_std=problem.noise_std / size,
     )
 
 
 def group_size(problem: Problem) -> int:
     """Largest divisor of K such that groups of this many subcarriers can be averaged in every scene of the batch."""
-    frequency, grid = problem.array.frequency, problem.grid
-    corner = (grid.centre - grid.centre.mean(1, keepdim=True)).norm(dim=2).amax(1) + grid.pixel
-    spread = 2 * corner / SPEED_OF_LIGHT  # of bistatic delays, to either side of the middle
-    line = distances(problem.array.tx, problem.array.rx) - _through_middle(problem)
-    with_los = (problem.los != 0).any(3)
-    spread = spread.maximum((line.abs() * with_los).amax((1, 2)) / SPEED_OF_LIGHT)
+    frequency, spread = problem.array.frequency, delay_spread(problem)
     n_frequencies = frequency.shape[1]
     for size in (n for n in range(n_frequencies, 1, -1) if n_frequencies % n == 0):
         groups = frequency.unflatten(1, (-1, size))
@@ -59,6 +51,25 @@ def group_size(problem: Problem) -> int:
         if bool((2 * torch.pi * reach * spread < LARGEST_ANGLE).all()):
             return size
     return 1
+
+
+def delay_spread(problem: Problem) -> Tensor:
+    """Largest delay of a path relative to that over the middle of the region, earlier or later: [B], [s]."""
+    grid = problem.grid
+    corner = (grid.centre - grid.centre.mean(1, keepdim=True)).norm(dim=2).amax(1) + grid.pixel
+    line = distances(problem.array.tx, problem.array.rx) - _through_middle(problem)
+    with_los = (problem.los != 0).any(3)
+    return (2 * corner).maximum((line.abs() * with_los).amax((1, 2))) / SPEED_OF_LIGHT
+
+
+def middle_advance(problem: Problem, offset: Tensor) -> Tensor:
+    """Phasor that compensates the delay over the middle of the region at frequency offsets [B, K] [Hz].
+
+    Returns:
+        complex [B, n_tx, n_rx, K].
+    """
+    delay = _through_middle(problem) / SPEED_OF_LIGHT
+    return unit_phasor(offset[:, None, None] * delay[..., None]).conj().resolve_conj()
 
 
 def _through_middle(problem: Problem) -> Tensor:

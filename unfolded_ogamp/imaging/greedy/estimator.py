@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging import assemble
+from unfolded_ogamp.imaging.diagnosis.noise import with_noise_variance
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.greedy import restarts, start
+from unfolded_ogamp.imaging.greedy.persistence import Budget, go_on
+from unfolded_ogamp.imaging.greedy.restarts import Searched
 from unfolded_ogamp.imaging.greedy.rounds import (
     GreedyState,
     align,
     init,
     place_scenes,
     refine,
-    with_equal_slots,
 )
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.likelihood.model_selection import better, consistent, criterion
+from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty
 from unfolded_ogamp.imaging.mismatch.correction import refit
 from unfolded_ogamp.imaging.mismatch.line_of_sight import fit_near_field
-from unfolded_ogamp.imaging.model import Correction, evaluate
+from unfolded_ogamp.imaging.model import Correction, Model, evaluate, trim_slots
 from unfolded_ogamp.imaging.phases import autofocus
 from unfolded_ogamp.imaging.phases.refinement import NodePhases, initial_phases
 from unfolded_ogamp.imaging.problem import Problem, pose
+from unfolded_ogamp.imaging.subcarriers import coherent
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.records import choose
@@ -38,10 +43,11 @@ SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer per s
 class GreedyEstimator:
     """Greedy estimation with restarts, always in double precision.
 
-    A scene ends when its residual is consistent with the noise, or when two starts agree.
+    A scene ends when its residual is consistent with the noise, when two starts agree, or when its budget is spent.
     """
 
     settings: GreedySettings = field(default_factory=GreedySettings)
+    budget: Budget = Budget()
 
     @torch.no_grad()
     def __call__(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate:
@@ -51,7 +57,7 @@ class GreedyEstimator:
             ValueError: if shapes do not match.
 
         Warns:
-            MismatchWarning: if the model does not fit the CSI.
+            MismatchWarning: if the model does not explain the CSI.
         """
         parts = [slice(first, first + SCENES_AT_ONCE) for first in range(0, len(csi.value), SCENES_AT_ONCE)]
         return assemble.batched([self._estimate(csi[part], array[part], grid[part]) for part in parts])
@@ -60,13 +66,21 @@ class GreedyEstimator:
         dtype, double = grid.centre.dtype, torch.float64
         csi, array, grid = csi.to(dtype=double), array.to(dtype=double), grid.to(dtype=double)
         # an expected count of one: it sets the units only, which lets the search grid use single precision
-        problem = pose(csi, array, grid, torch.ones_like(grid.pixel))
-        best = search(problem, initial_phases(problem), self.settings)
-        return assemble.from_model(refit(best.model, problem), problem, self.settings.restarts.margin, dtype)
+        full = with_noise_variance(pose(csi, array, grid, torch.ones_like(grid.pixel)))
+        problem = coherent(full)
+        found = search(problem, initial_phases(full), self.settings, self.budget)
+        return conclude(found, problem, full, self.settings, dtype)
 
 
-def search(problem: Problem, given: NodePhases, settings: GreedySettings) -> GreedyState:
-    """The best of several starts of every scene; the first uses the given node phases or those after autofocus."""
+def search(problem: Problem, given: NodePhases, settings: GreedySettings, budget: Budget) -> Searched:
+    """The best of several starts of every scene; the first uses the given node phases or those after autofocus.
+
+    Args:
+        problem: geometry and CSI, coherent subcarriers averaged, in double precision.
+        given: node phases [B, n, 1].
+        settings: settings of the greedy estimator.
+        budget: largest time of every scene.
+    """
     correction, given = fit_near_field(problem, given)
     search_grid = problem.search_grid(settings.detection.spacing)
     coarse = problem.search_grid(settings.restarts.autofocus.spacing)
@@ -84,10 +98,14 @@ def search(problem: Problem, given: NodePhases, settings: GreedySettings) -> Gre
     def run(part: Problem, around: SearchGrid, phases: NodePhases, begun: Correction) -> GreedyState:
         return start.run(part, around, phases, begun, settings)
 
-    return restarts.search(best, problem, search_grid, second, correction, run, settings.restarts)
+    found = restarts.search(best, problem, search_grid, second, correction, run, settings.restarts)
+    go_on(found, problem, search_grid, correction, settings, budget)
+    return found
 
 
-def fall_back(state: GreedyState, problem: Problem, given: NodePhases, settings: GreedySettings) -> GreedyState:
+def fall_back(
+    state: GreedyState, problem: Problem, given: NodePhases, settings: GreedySettings, budget: Budget
+) -> Searched:
     """Fallback: if the residual of a scene exceeds the noise, the greedy estimator continues from the state.
 
     If the residual still exceeds the noise, it starts anew without scatterers, and the result with the lower Bayesian
@@ -95,22 +113,45 @@ def fall_back(state: GreedyState, problem: Problem, given: NodePhases, settings:
 
     Args:
         state: result of another estimator on this problem.
-        problem: geometry and CSI on all subcarriers, in double precision.
-        given: node phases [B, n, 1] of the first start.
-        settings: settings of the greedy estimator.
+        problem, given, settings, budget: as in `search`.
     """
-    scenes = (~consistent(state.model, problem, settings.restarts.margin)).nonzero()[:, 0]
-    if len(scenes) == 0:
-        return state
-    part = problem[scenes]
-    resumed = start.resume(state[scenes], part, part.search_grid(settings.detection.spacing), settings)
-    state = place_scenes(resumed, scenes, state)
-    scenes = (~consistent(state.model, problem, settings.restarts.margin)).nonzero()[:, 0]
-    if len(scenes) == 0:
-        return state
-    part = problem[scenes]
-    resumed, anew = with_equal_slots(state[scenes], search(part, given[scenes], settings))
-    return place_scenes(choose(better(anew.model, resumed.model, part), anew, resumed), scenes, state)
+    scenes = (~consistent(state.model, problem)).nonzero()[:, 0]
+    if len(scenes) > 0:
+        part = problem[scenes]
+        resumed = start.resume(state[scenes], part, part.search_grid(settings.detection.spacing), settings)
+        state = place_scenes(resumed, scenes, state)
+    found = Searched.of(state, problem)
+    scenes = (~consistent(state.model, problem)).nonzero()[:, 0]
+    if len(scenes) > 0:
+        found.include(search(problem[scenes], given[scenes], settings, budget), scenes, problem)
+    return found
+
+
+def conclude(
+    found: Searched,
+    problem: Problem,
+    full: Problem,
+    settings: GreedySettings,
+    dtype: torch.dtype,
+    decide: Callable[[Model, Problem, Uncertainty], Tensor] | None = None,
+) -> Estimate:
+    """The estimate of a search, refined on all subcarriers.
+
+    Args:
+        found: the search on `problem`.
+        problem: with coherent subcarriers averaged.
+        full: with all subcarriers.
+        settings: settings of the greedy estimator.
+        dtype, decide: as in `assemble.from_model`.
+    """
+    model = trim_slots(found.best.model)
+    outcome = found.outcome(model, problem)
+    if full.csi.shape != problem.csi.shape:
+        kinds = model.correction
+        begun = replace(Correction.none(full), extended=kinds.extended, near_field=kinds.near_field)
+        state = joint_step.init(refit(evaluate(model.sources, full, begun), full))
+        model = refine(state, full, settings.step, settings.step.final_steps).model
+    return assemble.from_model(refit(model, full), full, outcome, dtype, decide)
 
 
 def first_start(

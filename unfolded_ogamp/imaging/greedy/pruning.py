@@ -49,9 +49,8 @@ def exact_uncertainty(model: Model, problem: Problem) -> Uncertainty:
 def evidence(model: Model, problem: Problem, known: Uncertainty) -> Evidence:
     """The evidence for every source, in the precision of the model; `known` is its `exact_uncertainty`."""
     sources = model.sources
-    noise = noise_power(model, problem)[:, None]
-    if problem.noise_variance is not None:  # many unknowns can fit part of the noise
-        noise = noise.maximum(problem.noise_variance[:, None])
+    # many unknowns can fit part of the noise
+    noise = noise_power(model, problem).maximum(problem.noise_variance)[:, None]
     power = sources.reflectivity.real.square() + sources.reflectivity.imag.square()
     tiny = torch.finfo(power.dtype).tiny
     variance = known.amplitude.to(power.dtype) * noise

@@ -4,27 +4,102 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.imaging.diagnosis.rank import least_count
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, place_scenes, with_equal_slots
 from unfolded_ogamp.imaging.greedy.settings import RestartSettings
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.model import Correction, Model
+from unfolded_ogamp.imaging.outcome import Outcome
 from unfolded_ogamp.imaging.phases import autofocus
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import distances, isolated_nodes, link_phase, link_phase_error
 from unfolded_ogamp.records import choose
 
+ENOUGH_AGREEMENTS = 2  # a fit on which only two starts agree can be a local minimum
 SAME_PLACE = 0.05  # largest distance of two equal scatterers of two starts, in wavelengths
 STARTS_IF_EXTENDED = 6  # with extended targets the residual stays above the noise, and more starts cost time only
+NEAR = 0.1  # distance within which another start confirms a source, in wavelengths
 NEGLIGIBLE = 0.01  # share of the scattered power on which two equal starts may differ
 
 Run = Callable[[Problem, SearchGrid, NodePhases, Correction], GreedyState]
 Second = Callable[[Tensor], tuple[NodePhases, Tensor]]
+
+
+@dataclass
+class Searched:
+    """The best start of every scene so far, and all starts that led to it.
+
+    Attributes:
+        best: the best start of every scene.
+        agreements: number of starts that agree with the best one and are independent of it, int64 [B].
+        starts: number of starts of every scene, int64 [B].
+        others: indices of scenes and the sources that a start found there, for all starts.
+    """
+
+    best: GreedyState
+    agreements: Tensor
+    starts: Tensor
+    others: list[tuple[Tensor, Sources]]
+
+    @classmethod
+    def of(cls, first: GreedyState, problem: Problem) -> Self:
+        """A search after its first start."""
+        # if every node has a trusted line of sight, all phases are known and another start finds the same
+        known = ~isolated_nodes(problem.trusted[..., 0] > 0).any(1)
+        scenes = torch.arange(len(known), device=known.device)
+        return cls(first, ENOUGH_AGREEMENTS * known, torch.ones_like(scenes), [(scenes, first.model.sources)])
+
+    @property
+    def agreed(self) -> Tensor:
+        """Scenes in which enough independent starts agree, bool [B]."""
+        return self.agreements >= ENOUGH_AGREEMENTS
+
+    def left(self, problem: Problem) -> Tensor:
+        """Indices of the scenes that need further starts."""
+        enough = self.agreed | (self.best.model.correction.extended & (self.starts >= STARTS_IF_EXTENDED))
+        return (~enough & ~model_selection.consistent(self.best.model, problem)).nonzero()[:, 0]
+
+    def add(self, ended: GreedyState, scenes: Tensor, independent: Tensor, problem: Problem) -> None:
+        """Add starts of the scenes with the indices `scenes` [B'], independent of the best ones or not, bool [B']."""
+        self.best, same = better(self.best, ended, scenes, problem)
+        self.agreements = self.agreements.index_add(0, scenes, (same[scenes] & independent).to(self.agreements))
+        self.starts = self.starts.index_add(0, scenes, torch.ones_like(scenes))
+        self.others.append((scenes, ended.model.sources))
+
+    def include(self, part: Searched, scenes: Tensor, problem: Problem) -> None:
+        """Include a search of the scenes with the indices `scenes` [B'] alone."""
+        self.best, _ = better(self.best, part.best, scenes, problem)
+        self.agreements = self.agreements.index_copy(0, scenes, self.agreements[scenes].maximum(part.agreements))
+        self.starts = self.starts.index_add(0, scenes, part.starts)
+        self.others += [(scenes[inner], sources) for inner, sources in part.others]
+
+    def support(self, model: Model, problem: Problem) -> Tensor:
+        """Share of the starts that found a source of the model, beside the one that gave it: [B, S].
+
+        One start more counts as a failure, so that the share stays below one.
+        """
+        count = torch.zeros_like(model.sources.position[..., 0])
+        radius = NEAR * problem.array.wavelength
+        for scenes, sources in self.others:
+            distance = distances(model.sources.position[scenes], sources.position)
+            near = (distance < radius[scenes, None, None]) & sources.used[:, None]
+            count = count.index_add(0, scenes, near.any(2).to(count))
+        return ((count - 1) / self.starts[:, None]).clamp(min=0)
+
+    def outcome(self, model: Model, problem: Problem) -> Outcome:
+        """The outcome of the search for a model with the sources of the best starts."""
+        return Outcome.of(
+            model, problem, self.agreed, self.starts, least_count(problem), self.support(model, problem)
+        )
 
 
 def search(
@@ -35,8 +110,8 @@ def search(
     correction: Correction,
     run: Run,
     settings: RestartSettings,
-) -> GreedyState:
-    """The best of several starts of every scene.
+) -> Searched:
+    """Several starts of every scene, up to `settings.together`.
 
     A scene ends when its residual is consistent with the noise, or when two independent starts agree. The latter ends
     scenes of unknown noise variance and scenes that the model does not fit. After the second start, starts alternate
@@ -49,31 +124,35 @@ def search(
             differ from those of the first start, bool [B'].
         correction: near-field correction of the line of sight, the same in every start.
         run: runs one start from node phases.
-        settings: number of starts, and margin of consistency.
+        settings: number of starts.
     """
-    best = first
-    # if every node has a trusted line of sight, all phases are known and another start finds the same
-    agreed = ~isolated_nodes(problem.trusted[..., 0] > 0).any(1)
+    found = Searched.of(first, problem)
     generator = torch.Generator().manual_seed(settings.seed)
-    for start in range(1, settings.starts):
-        enough = agreed | (best.model.correction.extended & (start >= STARTS_IF_EXTENDED))
-        consistent = model_selection.consistent(best.model, problem, settings.margin)
-        scenes = (~enough & ~consistent).nonzero()[:, 0]
+    for start in range(1, settings.together):
+        scenes = found.left(problem)
         if len(scenes) == 0:
             break
         part = problem[scenes]
-        independent = torch.ones_like(agreed)
         if start == 1:
-            phases, independent[scenes] = second(scenes)
-        elif start % 2 == 0:  # not independent: near the best phases it often ends in the same local minimum
-            phases = near_phases(best.model[scenes], settings.jitter, generator)
-            independent = torch.zeros_like(agreed)
+            phases, independent = second(scenes)
         else:
-            phases = focused_phases(part, random_phases(part, generator), settings)
-        ended = run(part, search_grid[scenes], phases, correction[scenes])
-        best, same = better(best, ended, scenes, problem)
-        agreed = agreed | (same & independent)
-    return best
+            phases, independent = next_phases(start, found.best.model[scenes], part, generator, settings)
+        found.add(run(part, search_grid[scenes], phases, correction[scenes]), scenes, independent, problem)
+    return found
+
+
+def next_phases(
+    start: int, best: Model, problem: Problem, generator: torch.Generator, settings: RestartSettings
+) -> tuple[NodePhases, Tensor]:
+    """Node phases of start number `start`: near those of the best model, or random and autofocused, in turn.
+
+    Returns:
+        The phases, and whether the start is independent of the best model, bool [B].
+    """
+    independent = torch.ones_like(best.cost, dtype=torch.bool)
+    if start % 2 == 0:  # not independent: near the best phases it often ends in the same local minimum
+        return near_phases(best, settings.jitter, generator), ~independent
+    return focused_phases(problem, random_phases(problem, generator), settings), independent
 
 
 @torch.no_grad()

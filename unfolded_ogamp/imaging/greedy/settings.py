@@ -54,8 +54,8 @@ class RestartSettings(Settings):
     """When an estimator restarts, and from which node phases.
 
     Attributes:
-        starts: largest number of starts.
-        margin: number of standard deviations by which a residual consistent with the noise may exceed it.
+        starts: largest number of starts; a batch of proposals of a blind search counts as one.
+        together: number of starts that the scenes of a batch make together; after them, each scene goes on alone.
         focus_gain: if autofocus raises the sharpness by more than this factor, the first start uses the focused phases
             and the second start the given ones; otherwise the other way round.
         jitter: standard deviation [rad] of the noise added to the best node phases so far. Later starts alternate
@@ -64,8 +64,8 @@ class RestartSettings(Settings):
         autofocus: settings of autofocus.
     """
 
-    starts: Annotated[int, at_least(1)] = 20
-    margin: Annotated[float, positive] = 4.0
+    starts: Annotated[int, at_least(1)] = 40
+    together: Annotated[int, at_least(1)] = 2
     focus_gain: Annotated[float, positive, unbounded] = 1.5
     jitter: Annotated[float, positive] = 0.3
     seed: Annotated[int, at_least(0)] = 0

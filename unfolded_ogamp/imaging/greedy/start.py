@@ -69,7 +69,7 @@ def try_extended_targets(state: GreedyState, problem: Problem, trial: Tensor, se
     every = replace(points.model.correction, extended=torch.ones_like(clustered))
     alone = joint_step.init(evaluate(remove(points.model.sources, companion), problem, every))
     alone = refine(alone, problem, settings.step, settings.step.final_steps)
-    exceeds = ~consistent(points.model, problem, settings.restarts.margin)
+    exceeds = ~consistent(points.model, problem)
     extended = better(alone.model, points.model, problem) | (clustered & exceeds)
     chosen = choose(extended, alone, points.joint)
     chosen = replace(chosen, model=trim_slots(chosen.model))
@@ -81,7 +81,7 @@ def prune_by_jackknife(state: GreedyState, problem: Problem, settings: GreedySet
 
     This applies to scenes with extended targets and to scenes whose residual exceeds the noise.
     """
-    exceeds = ~consistent(state.model, problem, settings.restarts.margin)
+    exceeds = ~consistent(state.model, problem)
     scenes = (state.model.correction.extended | exceeds).nonzero()[:, 0]
     if len(scenes) == 0:
         return state
@@ -112,8 +112,6 @@ def prune_by_jackknife(state: GreedyState, problem: Problem, settings: GreedySet
 
 def power_above_noise(model: Model, problem: Problem) -> Tensor:
     """Power of the residual minus the expected power of the noise [B]; the whole residual if the noise is unknown."""
-    if problem.noise_variance is None:
-        return model.cost
     return (model.cost - problem.n_samples * problem.noise_variance).clamp(min=0)
 
 

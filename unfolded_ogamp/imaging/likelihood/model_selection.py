@@ -8,6 +8,8 @@ from torch import Tensor
 from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.problem import Problem
 
+MARGIN = 4.0  # standard deviations by which a residual consistent with the noise may exceed it
+
 
 def unknowns(model: Model, problem: Problem) -> Tensor:
     """Number of real unknowns [B]: positions, complex reflectivities, corrections, node phases without the gauge."""
@@ -25,18 +27,18 @@ def noise_power(model: Model, problem: Problem) -> Tensor:
 
 def excess(model: Model, problem: Problem) -> Tensor:
     """Excess of the residual over the noise [B], in standard deviations; inf if the noise variance is unknown."""
-    if problem.noise_variance is None:
-        return torch.full_like(model.cost, torch.inf)
-    ratio = noise_power(model, problem) / problem.noise_variance
-    return (ratio - 1) * problem.n_samples.sqrt()
+    relative = problem.noise_std / problem.noise_variance.clamp(min=torch.finfo(model.cost.dtype).tiny)
+    deviation = (problem.n_samples.reciprocal() + relative.square()).sqrt()
+    return (noise_power(model, problem) / problem.noise_variance - 1) / deviation
 
 
-def consistent(model: Model, problem: Problem, margin: float) -> Tensor:
-    """Scenes whose residual exceeds the noise by at most `margin` standard deviations; bool [B].
+def consistent(model: Model, problem: Problem) -> Tensor:
+    """Scenes whose residual exceeds the noise by at most `MARGIN` standard deviations; bool [B].
 
-    False in all scenes if the noise variance is unknown.
+    False in scenes of unknown noise variance, and in those with more unknowns than samples: enough scatterers fit any
+    CSI. Samples are independent only if coherent subcarriers are averaged, see `subcarriers`.
     """
-    return excess(model, problem) <= margin
+    return (excess(model, problem) <= MARGIN) & (unknowns(model, problem) <= problem.n_samples)
 
 
 def criterion(model: Model, problem: Problem) -> Tensor:

@@ -7,8 +7,6 @@ the same. The third test needs the noise variance: the residual exceeds it.
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 from torch import Tensor
 
@@ -18,34 +16,6 @@ from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.physics import distances
 
 LEAST_REST = 1e-6  # least share of the energy at the other nodes when one is left out
-
-
-class MismatchWarning(UserWarning):
-    """The CSI does not agree with point scatterers, the assumed line of sight and noise."""
-
-
-def warn_of_mismatch(model: Model, ratio: Tensor, misfit: Tensor) -> None:
-    """Warn in one line of the mismatches in a batch.
-
-    Args:
-        model: model with its corrections.
-        ratio: residual over noise variance [B].
-        misfit: scenes whose residual exceeds the noise, bool [B].
-    """
-    extended, near_field = model.correction.extended, model.correction.near_field
-    found = []
-    if extended.any():
-        found.append("targets are extended, and echoes next to one are counted as part of it")
-    if near_field.any():
-        found.append("the line of sight is not that of free space")
-    if misfit.any():
-        found.append(f"the residual is {float(ratio[misfit].max()):.2g} times the noise, and its variance is raised")
-    if found:
-        scenes = int((extended | near_field | misfit).sum())
-        where = "" if len(misfit) == 1 else f" in {scenes} of {len(misfit)} scenes"
-        warnings.warn(
-            f"points and noise do not explain the CSI{where}: {'; '.join(found)}", MismatchWarning, stacklevel=2
-        )
 
 
 def companions(sources: Sources, power: Tensor, radius: Tensor) -> Tensor:

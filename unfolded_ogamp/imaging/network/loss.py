@@ -182,7 +182,7 @@ def batch_loss(
     log_odds = network.log_odds(refined, problem)
     competition = competition_loss(log_odds, refined, scene, settings)
     # sources of a start in a local minimum have no correct label; such scenes restart
-    competition = competition * model_selection.consistent(refined, problem, restart.margin)
+    competition = competition * model_selection.consistent(refined, problem)
     loss = total_loss(blocks, settings) + settings.refinement * refinement + settings.competition * competition
     parts = {"refinement": refinement, "competition": competition}
     parts |= {name: getattr(blocks[-1], name) for name in ("phase", "position", "detection")}

@@ -10,16 +10,17 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from unfolded_ogamp.imaging import assemble
+from unfolded_ogamp.imaging.diagnosis.noise import with_noise_variance
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.greedy import pruning, restarts
-from unfolded_ogamp.imaging.greedy.estimator import fall_back
+from unfolded_ogamp.imaging.greedy.estimator import conclude, fall_back
+from unfolded_ogamp.imaging.greedy.persistence import Budget
+from unfolded_ogamp.imaging.greedy.restarts import Searched
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, free_phases
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState
 from unfolded_ogamp.imaging.likelihood.model_selection import consistent
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty
-from unfolded_ogamp.imaging.mismatch.correction import refit
 from unfolded_ogamp.imaging.model import Correction, Model, evaluate
 from unfolded_ogamp.imaging.network.blocks import Block, Refinement
 from unfolded_ogamp.imaging.network.competition import Competition
@@ -42,12 +43,14 @@ class Posed:
 
     Attributes:
         full: the problem on all subcarriers, in double precision.
-        problem: the problem after averaging of coherent subcarriers.
+        averaged: the problem after averaging of coherent subcarriers, in double precision.
+        problem: the same in the precision of the network.
         search_grid: positions that are searched for echoes.
         phases: initial node phases [B, n, 1].
     """
 
     full: Problem
+    averaged: Problem
     problem: Problem
     search_grid: SearchGrid
     phases: NodePhases
@@ -69,6 +72,7 @@ class UnfoldedOGAMP(Network):
         self.blocks = nn.ModuleList(Block(settings) for _ in range(settings.blocks))
         self.refinement = Refinement(settings)
         self.competition = Competition(settings.width) if settings.width else None
+        self.budget = Budget()
 
     def states(self, problem: Problem, search_grid: SearchGrid, phases: NodePhases) -> Iterator[ScreenedState]:
         """The state after each imaging block, from the given node phases."""
@@ -141,8 +145,10 @@ class UnfoldedOGAMP(Network):
         """Prepare the inputs, in the precision of `grid`."""
         dtype = grid.centre.dtype
         full = pose(csi, array, grid, torch.full_like(grid.pixel, EXPECTED_SCATTERERS)).to(dtype=torch.float64)
-        problem, phases = coherent(full).to(dtype=dtype), initial_phases(full).to(dtype=dtype)
-        return Posed(full, problem, problem.search_grid(self.settings.screening.spacing), phases)
+        full = with_noise_variance(full)
+        averaged, phases = coherent(full), initial_phases(full).to(dtype=dtype)
+        problem = averaged.to(dtype=dtype)
+        return Posed(full, averaged, problem, problem.search_grid(self.settings.screening.spacing), phases)
 
     def forward(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate:
         """Estimate scatterers and node phases of a batch of scenes.
@@ -165,26 +171,28 @@ class UnfoldedOGAMP(Network):
             return self.run(part, around, phases)
 
         first, none = self.run(problem, posed.search_grid, given), Correction.none(problem)
-        limited = replace(settings, starts=self.settings.starts)
-        best = restarts.search(first, problem, posed.search_grid, second, none, run, limited)
+        limited = replace(settings, together=self.settings.starts)
+        best = restarts.search(first, problem, posed.search_grid, second, none, run, limited).best
         return self.to_estimate(best, posed, grid.centre.dtype)
 
     def to_estimate(self, state: GreedyState, posed: Posed, dtype: torch.dtype) -> Estimate:
         """The estimate of a final state, on all subcarriers, after the fallback."""
-        settings, given, full = self.settings.greedy, posed.phases.to(dtype=torch.float64), posed.full
+        settings, given, problem = self.settings.greedy, posed.phases.to(dtype=torch.float64), posed.averaged
         sources = state.model.sources.to(dtype=torch.float64)
-        state = self._greedy_state(joint_step.init(evaluate(sources, full, Correction.none(full))))
+        state = self._greedy_state(joint_step.init(evaluate(sources, problem, Correction.none(problem))))
         if self.settings.fallback:
-            state = fall_back(state, full, given, settings)
+            found = fall_back(state, problem, given, settings, self.budget)
+        else:
+            found = Searched.of(state, problem)
 
-        def decide(model: Model, problem: Problem, known: Uncertainty) -> Tensor:
-            return self.log_odds(model.to(dtype=dtype), problem.to(dtype=dtype), known).sigmoid()
+        def decide(model: Model, full: Problem, known: Uncertainty) -> Tensor:
+            return self.log_odds(model.to(dtype=dtype), full.to(dtype=dtype), known).sigmoid()
 
-        return assemble.from_model(refit(state.model, full), full, settings.restarts.margin, dtype, decide)
+        return conclude(found, problem, posed.full, settings, dtype, decide)
 
     def _exceeding(self, state: GreedyState, problem: Problem) -> Tensor:
         """Indices of the scenes whose residual exceeds the noise."""
-        return (~consistent(state.model, problem, self.settings.greedy.restarts.margin)).nonzero()[:, 0]
+        return (~consistent(state.model, problem)).nonzero()[:, 0]
 
     @staticmethod
     def _greedy_state(state: JointState) -> GreedyState:

@@ -85,7 +85,7 @@ def step(
     """
     if not settings.known_noise:
         noise_variance = parameters.noise_share * problem.mean_power(observation - state.messages.prediction())
-    elif problem.noise_variance is not None:
+    elif bool((problem.noise_variance > 0).all()):
         noise_variance = problem.noise_variance
     else:
         raise ValueError("known_noise needs CSI with a noise variance, got CSI without one")

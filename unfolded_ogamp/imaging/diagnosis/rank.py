@@ -1,0 +1,56 @@
+"""The rank of the links' matrix: a lower bound of the number of scatterers, whatever the node phases.
+
+The echo of a scatterer is a matrix of rank one over Tx and Rx, and node phases are unitary diagonal matrices, which
+change no singular value. The largest singular value of noise alone is sigma (sqrt(n_tx) + sqrt(n_rx)), Geman, "A limit
+theorem for the norm of random matrices", 1980.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.imaging.phases.refinement import initial_phases, observe
+from unfolded_ogamp.imaging.problem import Problem
+
+EDGE = 1.05  # noise alone rarely exceeds its asymptotic limit by more
+
+
+def least_count(problem: Problem) -> Tensor:
+    """Least number of scatterers in every scene [B], int64; 0 in scenes of unknown noise variance.
+
+    Of several subcarriers the largest rank counts. Of a matrix with missing links, a part without gaps is taken. A line
+    of sight is subtracted with the node phases that fit it best.
+
+    Args:
+        problem: geometry and CSI; coherent subcarriers are averaged.
+    """
+    observed = observe(problem, initial_phases(problem)) * problem.link
+    return torch.stack([_rank(observed[scene], problem, scene) for scene in range(len(observed))])
+
+
+def _rank(observed: Tensor, problem: Problem, scene: int) -> Tensor:
+    """Rank of the measurement of one scene [n_tx, n_rx, K]."""
+    noise = problem.noise_variance[scene]
+    tx, rx = largest_block(problem.link[scene, ..., 0] > 0)
+    block = observed[tx][:, rx].movedim(-1, 0)
+    limit = EDGE * noise.sqrt() * (len(tx) ** 0.5 + len(rx) ** 0.5)
+    above = (torch.linalg.svdvals(block) > limit).sum(1).amax()
+    return torch.where(noise > 0, above, 0)
+
+
+def largest_block(link: Tensor) -> tuple[Tensor, Tensor]:
+    """Numbers of Tx and of Rx between which all links [n_tx, n_rx] (bool) are measured.
+
+    The node with the largest share of missing links is left out until none is missing; this finds a large block, not
+    always the largest.
+    """
+    tx, rx = (torch.arange(count, device=link.device) for count in link.shape)
+    while not link[tx][:, rx].all():
+        missing = (~link[tx][:, rx]).double()
+        of_tx, of_rx = missing.mean(1), missing.mean(0)
+        if of_tx.max() >= of_rx.max():
+            tx = tx[torch.arange(len(tx), device=tx.device) != of_tx.argmax()]
+        else:
+            rx = rx[torch.arange(len(rx), device=rx.device) != of_rx.argmax()]
+    return tx, rx

@@ -1,0 +1,131 @@
+"""Further starts of one scene at a time, until its residual is consistent with the noise or the time is over.
+
+Starts from random node phases often end in local minima if nodes are few. Two blind searches know better starts there;
+they take turns with further starts of the greedy estimator, some of which search around the region, too: echoes from
+outside of it are part of the model, and reported apart.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count, islice
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.imaging.blind import overshoot, separation
+from unfolded_ogamp.imaging.blind.overshoot import OvershootSettings
+from unfolded_ogamp.imaging.blind.separation import SeparationSettings
+from unfolded_ogamp.imaging.diagnosis.rank import least_count
+from unfolded_ogamp.imaging.greedy import start
+from unfolded_ogamp.imaging.greedy.restarts import Searched, next_phases
+from unfolded_ogamp.imaging.greedy.rounds import GreedyState, all_running
+from unfolded_ogamp.imaging.greedy.settings import GreedySettings
+from unfolded_ogamp.imaging.likelihood.model_selection import consistent, criterion, unknowns
+from unfolded_ogamp.imaging.model import Correction, Model, trim_slots
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.operators.search_grid import SearchGrid
+from unfolded_ogamp.physics import regular_grid
+
+BLIND_TURNS = 2  # proposals of the blind search between two starts of the greedy estimator
+MARGIN_SHARE = 0.25  # width of the margin around the region, as a share of its longest side
+WIDE_TURNS = 3  # every third turn searches the margin, too
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Largest time for one scene, and a report on its search.
+
+    Attributes:
+        seconds: time after which no further start begins, [s].
+        report: called with the number of starts and the time so far [s] of a scene.
+    """
+
+    seconds: float = 60.0
+    report: Callable[[int, float], None] | None = None
+
+
+def go_on(
+    found: Searched,
+    problem: Problem,
+    search_grid: SearchGrid,
+    correction: Correction,
+    settings: GreedySettings,
+    budget: Budget,
+) -> None:
+    """Further starts of every scene that needs them; `found` changes.
+
+    Args:
+        found: the search so far.
+        problem, search_grid: geometry and CSI, coherent subcarriers averaged, and the positions that are searched.
+        correction: near-field correction of the line of sight, the same in every start.
+        settings: settings of the greedy estimator.
+        budget: largest time of every scene.
+    """
+    for scene in found.left(problem).tolist():
+        index = torch.tensor([scene], device=problem.csi.device)
+        begun, around = time.monotonic(), problem[index]
+
+        def best(index: Tensor = index) -> Model:
+            return trim_slots(found.best.model[index])
+
+        for state, independent in attempts(around, search_grid[index], correction[index], best, settings):
+            found.add(state, index, torch.full_like(index, independent, dtype=torch.bool), problem)
+            elapsed = time.monotonic() - begun
+            if budget.report is not None:
+                budget.report(int(found.starts[scene]), elapsed)
+            over = elapsed > budget.seconds or int(found.starts[scene]) >= settings.restarts.starts
+            if over or scene not in found.left(problem):
+                break
+
+
+def attempts(
+    problem: Problem, search_grid: SearchGrid, correction: Correction, best: Callable[[], Model], settings: GreedySettings
+) -> Iterator[tuple[GreedyState, bool]]:
+    """Starts of one scene without end, and whether they are independent of the best one.
+
+    Separation comes first, because it is fast where it works. Overshooting and starts of the greedy estimator follow in
+    turn; every third of the latter searches a margin around the region, too.
+    """
+    generator = torch.Generator().manual_seed(settings.restarts.seed)
+    least = int(least_count(problem))
+    blind: Iterator[Model] = iter(())
+    if least > 0:
+        for proposals in separation.proposals(problem, least, generator, SeparationSettings()):
+            yield completed(proposals, problem, search_grid, settings), False
+        blind = overshoot.proposals(problem, least, generator, OvershootSettings())
+    wide = widened(problem)
+    around = wide.search_grid(settings.detection.spacing)
+    for turn in count(settings.restarts.together):
+        for proposals in islice(blind, BLIND_TURNS):
+            yield completed(proposals, problem, search_grid, settings), False
+        phases, independent = next_phases(turn, best(), problem, generator, settings.restarts)
+        if turn % WIDE_TURNS == 0:
+            yield start.run(wide, around, phases, correction, settings), False
+        else:
+            yield start.run(problem, search_grid, phases, correction, settings), bool(independent)
+
+
+def completed(proposals: Model, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
+    """The best of the proposals [R] for one scene; if its residual is consistent with the noise, pruned."""
+    repeated = problem.map(lambda tensor: tensor.expand(len(proposals.cost), *tensor.shape[1:]))
+    determined = unknowns(proposals, repeated) <= problem.n_samples
+    value = torch.where(determined, criterion(proposals, repeated), torch.inf)
+    chosen = trim_slots(proposals[value.argmin(keepdim=True)])
+    state = all_running(chosen)
+    if not bool(consistent(chosen, problem)):
+        return state
+    return start.resume(state, problem, search_grid, settings)
+
+
+def widened(problem: Problem) -> Problem:
+    """The problem with a margin of pixels around its region."""
+    grid = problem.grid
+    low, high = grid.centre[0].amin(0), grid.centre[0].amax(0)
+    pixel = float(grid.pixel[0])
+    margin = max(1, round(MARGIN_SHARE * (float((high - low).max()) / pixel + 1)))
+    counts = [round(float(extent) / pixel) + 1 + 2 * margin for extent in high - low]
+    wide = regular_grid(counts, pixel, ((low + high) / 2).tolist(), grid.centre.dtype)
+    return replace(problem, grid=wide.to(device=str(grid.centre.device)))

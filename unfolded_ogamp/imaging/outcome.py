@@ -1,0 +1,107 @@
+"""The outcome of a search: whether a model explains the CSI, and in words what does not fit."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.imaging.likelihood import model_selection
+from unfolded_ogamp.imaging.model import Model
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.records import Record
+
+
+class MismatchWarning(UserWarning):
+    """Point scatterers, the assumed line of sight and noise do not explain the CSI, or no fit has converged."""
+
+
+@dataclass(frozen=True)
+class Outcome(Record):
+    """The outcome of a search in every scene.
+
+    Attributes:
+        consistent: the residual is consistent with the noise, bool [B].
+        agreed: independent starts found the same scatterers, bool [B].
+        starts: number of starts, int64 [B].
+        ratio: noise power of the residual over the noise variance [B]; inf if that is unknown.
+        least_count: lower bound of the number of scatterers from the rank of the links' matrix, int64 [B].
+        support: share of the other starts that found a source, too [B, S]; 1 if the residual is consistent.
+    """
+
+    consistent: Tensor
+    agreed: Tensor
+    starts: Tensor
+    ratio: Tensor
+    least_count: Tensor
+    support: Tensor
+
+    @classmethod
+    def of(
+        cls, model: Model, problem: Problem, agreed: Tensor, starts: Tensor, least_count: Tensor, support: Tensor
+    ) -> Self:
+        """The outcome of a model of the problem with averaged subcarriers."""
+        consistent = model_selection.consistent(model, problem)
+        ratio = model_selection.noise_power(model, problem) / problem.noise_variance
+        return cls(
+            consistent=consistent,
+            agreed=agreed,
+            starts=starts,
+            ratio=ratio,
+            least_count=least_count,
+            support=torch.where(consistent[:, None], 1.0, support),
+        )
+
+    @property
+    def converged(self) -> Tensor:
+        """Scenes with a consistent residual, or with starts that agree where the noise variance is unknown; [B]."""
+        return self.consistent | (self.agreed & self.ratio.isinf())
+
+    @property
+    def misfit(self) -> Tensor:
+        """Scenes in which independent starts agree on a residual above the noise, bool [B]."""
+        return self.agreed & ~self.converged
+
+    @property
+    def trapped(self) -> Tensor:
+        """Scenes in which no start has a consistent residual, and no two starts agree, bool [B]."""
+        return ~self.agreed & ~self.consistent
+
+
+def sentences(model: Model, problem: Problem, outcome: Outcome) -> list[tuple[str, ...]]:
+    """What does not fit, scene by scene; nothing where the model explains the CSI."""
+    crowded = model_selection.unknowns(model, problem) > problem.n_samples
+    found: list[tuple[str, ...]] = []
+    for scene in range(len(model.cost)):
+        lines, ratio = [], float(outcome.ratio[scene])
+        residual = "of unknown noise variance" if ratio == float("inf") else f"residual {ratio:.2g} times the noise"
+        if outcome.misfit[scene]:
+            lines.append(
+                f"independent starts agree on a residual {ratio:.2g} times the noise, and its variance is raised"
+            )
+        if outcome.trapped[scene]:
+            starts = int(outcome.starts[scene])
+            lines.append(
+                f"not converged: trapped, or the CSI is outside the model ({starts} start{'s' * (starts != 1)}, "
+                f"{residual}); at most {int(outcome.least_count[scene])} scatterers are listed, none as certain"
+            )
+            if crowded[scene]:
+                lines.append("there are more unknowns than independent samples of the CSI")
+        if model.correction.extended[scene]:
+            lines.append("targets are extended, and echoes next to one are counted as part of it")
+        if model.correction.near_field[scene]:
+            lines.append("the line of sight is not that of free space")
+        found.append(tuple(lines))
+    return found
+
+
+def warn(found: list[tuple[str, ...]]) -> None:
+    """Warn in one line of what does not fit in a batch; the first scene with a sentence is quoted."""
+    scenes = [lines for lines in found if lines]
+    if scenes:
+        where = "" if len(found) == 1 else f" in {len(scenes)} of {len(found)} scenes"
+        message = f"points and noise do not explain the CSI{where}: {'; '.join(scenes[0])}"
+        warnings.warn(message, MismatchWarning, stacklevel=2)
