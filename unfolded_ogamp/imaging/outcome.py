@@ -40,9 +40,7 @@ class Outcome(Record):
     support: Tensor
 
     @classmethod
-    def of(
-        cls, model: Model, problem: Problem, agreed: Tensor, starts: Tensor, least_count: Tensor, support: Tensor
-    ) -> Self:
+    def of(cls, model: Model, problem: Problem, agreed: Tensor, starts: Tensor, support: Tensor) -> Self:
         """The outcome of a model of the problem with averaged subcarriers."""
         consistent = model_selection.consistent(model, problem)
         ratio = model_selection.noise_power(model, problem) / problem.noise_variance
@@ -51,7 +49,7 @@ class Outcome(Record):
             agreed=agreed,
             starts=starts,
             ratio=ratio,
-            least_count=least_count,
+            least_count=problem.least_count,
             support=torch.where(consistent[:, None], 1.0, support),
         )
 

@@ -25,6 +25,7 @@ class Problem(Record):
         link: 1.0 if the link is measured, else 0.0: [B, n_tx, n_rx, 1].
         noise_variance: noise variance in problem units [B]; 0 if it is unknown.
         noise_std: standard error of the noise variance [B]; 0 if the noise variance is given or unknown.
+        least_count: lower bound of the number of scatterers, from the rank of the links' matrix, int64 [B]; 0 if unknown.
         dictionary_scale: gain that is 1 in problem units [B].
         reflectivity_scale: reflectivity that is 1 in problem units [B].
     """
@@ -37,6 +38,7 @@ class Problem(Record):
     link: Tensor
     noise_variance: Tensor
     noise_std: Tensor
+    least_count: Tensor
     dictionary_scale: Tensor
     reflectivity_scale: Tensor
 
@@ -108,6 +110,7 @@ def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | N
         link=link,
         noise_variance=unknown if csi.noise_variance is None else csi.noise_variance / unit.square(),
         noise_std=unknown,
+        least_count=unknown.long(),
         dictionary_scale=dictionary,
         reflectivity_scale=reflectivity,
     )

@@ -7,6 +7,8 @@ theorem for the norm of random matrices", 1980.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -16,8 +18,8 @@ from unfolded_ogamp.imaging.problem import Problem
 EDGE = 1.05  # noise alone rarely exceeds its asymptotic limit by more
 
 
-def least_count(problem: Problem) -> Tensor:
-    """Least number of scatterers in every scene [B], int64; 0 in scenes of unknown noise variance.
+def with_least_count(problem: Problem) -> Problem:
+    """The problem with the least number of scatterers in every scene; 0 in scenes of unknown noise variance.
 
     Of several subcarriers the largest rank counts. Of a matrix with missing links, a part without gaps is taken. A line
     of sight is subtracted with the node phases that fit it best.
@@ -26,7 +28,8 @@ def least_count(problem: Problem) -> Tensor:
         problem: geometry and CSI; coherent subcarriers are averaged.
     """
     observed = observe(problem, initial_phases(problem)) * problem.link
-    return torch.stack([_rank(observed[scene], problem, scene) for scene in range(len(observed))])
+    ranks = [_rank(observed[scene], problem, scene) for scene in range(len(observed))]
+    return replace(problem, least_count=torch.stack(ranks))
 
 
 def _rank(observed: Tensor, problem: Problem, scene: int) -> Tensor:

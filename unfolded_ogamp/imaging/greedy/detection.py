@@ -16,10 +16,23 @@ from unfolded_ogamp.imaging.sources import Sources, trim
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import distances
 
+RESIDUAL_SHARE = 0.5  # of a residual above the noise, counted as noise in the detection of echoes
+
 
 def threshold(n_positions: int, false_alarm: float) -> float:
     """Matched-filter power over noise variance that noise exceeds at any of `n_positions` with this probability."""
     return math.log(n_positions / false_alarm)
+
+
+def level(model: Model, problem: Problem) -> Tensor:
+    """Noise variance that echoes have to exceed [B].
+
+    At wrong node phases the residual holds echoes, too, and weak sources are a way out of local minima. Hence a share
+    of the residual counts, if it exceeds the noise; the whole residual, if the noise variance is unknown.
+    """
+    residual = noise_power(model, problem)
+    known = problem.noise_variance > 0
+    return torch.where(known, torch.maximum(problem.noise_variance, RESIDUAL_SHARE * residual), residual)
 
 
 def add(model: Model, problem: Problem, search_grid: SearchGrid, settings: DetectionSettings, limit: Tensor) -> Sources:
@@ -35,7 +48,7 @@ def add(model: Model, problem: Problem, search_grid: SearchGrid, settings: Detec
         distance = distances(search_grid.position, sources.position).masked_fill(~sources.used[:, None], torch.inf)
         beside = distance.amin(2) < settings.extent * problem.array.wavelength[:, None]
         response = response.masked_fill(beside & extended[:, None], 0.0)
-    least = (search_grid.count / settings.false_alarm).log() * noise_power(model, problem)
+    least = (search_grid.count / settings.false_alarm).log() * level(model, problem)
     least = torch.maximum(least, settings.share * response.amax(1))
     # no more unknowns than samples
     room = ((problem.n_samples - unknowns(model, problem)) / (sources.position.shape[-1] + 2)).floor()
@@ -64,7 +77,7 @@ def merge_and_prune(model: Model, problem: Problem, settings: DetectionSettings)
     edge = problem.grid.pixel[:, None, None]
     low, high = problem.grid.centre.amin(1, keepdim=True) - edge, problem.grid.centre.amax(1, keepdim=True) + edge
     inside = ((sources.position > low) & (sources.position < high)).all(-1)
-    least = threshold(problem.grid.centre.shape[1], settings.false_alarm) * noise_power(model, problem)
+    least = threshold(problem.grid.centre.shape[1], settings.false_alarm) * level(model, problem)
     used = sources.used & (power > least[:, None]) & inside
 
     distance = distances(sources.position, sources.position)

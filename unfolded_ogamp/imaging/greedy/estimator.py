@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unfolded_ogamp.imaging import assemble
 from unfolded_ogamp.imaging.diagnosis.noise import with_noise_variance
+from unfolded_ogamp.imaging.diagnosis.rank import with_least_count
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.greedy import restarts, start
 from unfolded_ogamp.imaging.greedy.persistence import Budget, go_on
@@ -67,7 +68,7 @@ class GreedyEstimator:
         csi, array, grid = csi.to(dtype=double), array.to(dtype=double), grid.to(dtype=double)
         # an expected count of one: it sets the units only, which lets the search grid use single precision
         full = with_noise_variance(pose(csi, array, grid, torch.ones_like(grid.pixel)))
-        problem = coherent(full)
+        problem = with_least_count(coherent(full))
         found = search(problem, initial_phases(full), self.settings, self.budget)
         return conclude(found, problem, full, self.settings, dtype)
 

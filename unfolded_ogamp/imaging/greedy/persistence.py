@@ -18,7 +18,6 @@ from torch import Tensor
 from unfolded_ogamp.imaging.blind import overshoot, separation
 from unfolded_ogamp.imaging.blind.overshoot import OvershootSettings
 from unfolded_ogamp.imaging.blind.separation import SeparationSettings
-from unfolded_ogamp.imaging.diagnosis.rank import least_count
 from unfolded_ogamp.imaging.greedy import start
 from unfolded_ogamp.imaging.greedy.restarts import Searched, next_phases
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, all_running
@@ -90,7 +89,7 @@ def attempts(
     turn; every third of the latter searches a margin around the region, too.
     """
     generator = torch.Generator().manual_seed(settings.restarts.seed)
-    least = int(least_count(problem))
+    least = int(problem.least_count)
     blind: Iterator[Model] = iter(())
     if least > 0:
         for proposals in separation.proposals(problem, least, generator, SeparationSettings()):

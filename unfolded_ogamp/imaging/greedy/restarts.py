@@ -10,7 +10,6 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.diagnosis.rank import least_count
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, place_scenes, with_equal_slots
 from unfolded_ogamp.imaging.greedy.settings import RestartSettings
 from unfolded_ogamp.imaging.likelihood import model_selection
@@ -97,9 +96,7 @@ class Searched:
 
     def outcome(self, model: Model, problem: Problem) -> Outcome:
         """The outcome of the search for a model with the sources of the best starts."""
-        return Outcome.of(
-            model, problem, self.agreed, self.starts, least_count(problem), self.support(model, problem)
-        )
+        return Outcome.of(model, problem, self.agreed, self.starts, self.support(model, problem))
 
 
 def search(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -42,9 +44,13 @@ def consistent(model: Model, problem: Problem) -> Tensor:
 
 
 def criterion(model: Model, problem: Problem) -> Tensor:
-    """Bayesian information criterion (BIC) [B]; lower is better."""
+    """Extended Bayesian information criterion [B], Chen and Chen, 2008, with gamma = 1/2; lower is better.
+
+    Beside its unknowns, a source costs the logarithm of the number of pixels that it may lie in.
+    """
     count = 2 * problem.n_samples
-    return count * model.cost.log() + unknowns(model, problem) * count.log()
+    places = model.sources.used.sum(1) * math.log(problem.grid.centre.shape[1])
+    return count * model.cost.log() + unknowns(model, problem) * count.log() + places
 
 
 def better(new: Model, old: Model, problem: Problem) -> Tensor:

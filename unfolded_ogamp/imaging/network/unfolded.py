@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unfolded_ogamp.imaging.diagnosis.noise import with_noise_variance
+from unfolded_ogamp.imaging.diagnosis.rank import with_least_count
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.greedy import pruning, restarts
 from unfolded_ogamp.imaging.greedy.estimator import conclude, fall_back
@@ -146,7 +147,7 @@ class UnfoldedOGAMP(Network):
         dtype = grid.centre.dtype
         full = pose(csi, array, grid, torch.full_like(grid.pixel, EXPECTED_SCATTERERS)).to(dtype=torch.float64)
         full = with_noise_variance(full)
-        averaged, phases = coherent(full), initial_phases(full).to(dtype=dtype)
+        averaged, phases = with_least_count(coherent(full)), initial_phases(full).to(dtype=dtype)
         problem = averaged.to(dtype=dtype)
         return Posed(full, averaged, problem, problem.search_grid(self.settings.screening.spacing), phases)
 
