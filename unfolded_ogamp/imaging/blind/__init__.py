@@ -1,0 +1,1 @@
+"""Searches for scatterers at unknown node phases, without a line of sight."""

@@ -1,0 +1,173 @@
+"""From separated scatterers to positions within a wavelength: the phases of one scatterer calibrate the nodes.
+
+The amplitude fit gives positions to about a wavelength. In a window around its position, every point of one scatterer,
+the anchor, gives all node phases from its separated columns. At these phases, the columns of every other scatterer show
+its position in its own window. The best points are those at which all columns agree with their positions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.imaging.blind.amplitudes import Factors, Fit, covariance
+from unfolded_ogamp.physics import distances, phasor
+from unfolded_ogamp.records import Record
+
+RADIUS = 3.0  # of a window, in standard deviations
+LATTICE_VARIANCE = 0.1  # of a phase between neighbouring points of a window, [rad^2]
+PAIRS_AT_ONCE = 2**19  # pairs of points that fit into a processor's cache
+
+
+@dataclass(frozen=True)
+class Placed(Record):
+    """Positions and node phases that agree with the separated columns; Q is the number of placements.
+
+    Attributes:
+        position: [Q, S, D], [m].
+        tx_phase, rx_phase: [Q, n_tx], [Q, n_rx], [rad].
+        loss: negative logarithm of their likelihood, up to a constant [Q].
+    """
+
+    position: Tensor
+    tx_phase: Tensor
+    rx_phase: Tensor
+    loss: Tensor
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of the array in one fit.
+
+    Attributes:
+        nodes: [n, D], [m].
+        phase: phases of the separated columns [n, S], [rad].
+        variance: of these phases [n, S], [rad^2].
+    """
+
+    nodes: Tensor
+    phase: Tensor
+    variance: Tensor
+
+
+def place(fit: Fit, factors: Factors, wavenumber: Tensor, spacing: tuple[float, float], limit: int) -> Placed:
+    """The points of the anchor's window, each with the best points of the other scatterers.
+
+    Args:
+        fit: one amplitude fit, weighted by the noise; a batch of one.
+        factors: factors of the links' matrix.
+        wavenumber: of the matrix, a number [rad/m].
+        spacing: distance between the points of the anchor, and of the others, in wavelengths.
+        limit: largest number of points of a window.
+    """
+    spread, position = covariance(fit, factors)[0], fit.separation.position[0]
+    n_slots, wavelength = len(position), 2 * math.pi / float(wavenumber)
+    sides = sides_of(fit, factors)
+    anchor = int(torch.linalg.det(spread).argmin())
+    anchors, loss = window(position[anchor], spread[anchor], spacing[0] * wavelength, limit)
+    best = [anchors] * n_slots
+    for other in (slot for slot in range(n_slots) if slot != anchor):
+        points, far = window(position[other], spread[other], spacing[1] * wavelength, limit)
+        added, index = match(anchors, points, far, sides, wavenumber, (anchor, other))
+        loss, best[other] = loss + added, points[index]
+    tx, rx = (side.phase[:, anchor] + wavenumber * distances(side.nodes, anchors).mT for side in sides)
+    return Placed(torch.stack(best, dim=1), -tx, rx, loss)
+
+
+def sides_of(fit: Fit, factors: Factors) -> tuple[Side, Side]:
+    """Both sides of the array, with the phases of one fit."""
+    separation = fit.separation
+    columns = separation.columns(factors)
+    deviations = fit.tx_weight.reciprocal(), separation.strength.exp() / fit.rx_weight
+    tx, rx = (
+        Side(nodes[0], column[0].angle(), (deviation / column[0].abs()).square())
+        for (nodes, _), column, deviation in zip(factors.array.sides, columns, deviations, strict=True)
+    )
+    return tx, rx
+
+
+def window(centre: Tensor, spread: Tensor, spacing: float, limit: int) -> tuple[Tensor, Tensor]:
+    """Points of a lattice around a position, and half their squared distances in standard deviations.
+
+    Args:
+        centre: [D], [m].
+        spread: covariance [D, D], [m^2].
+        spacing: of the lattice, [m].
+        limit: largest number of points; those nearest in standard deviations are kept.
+
+    Returns:
+        [Q, D] [m], [Q].
+    """
+    dimension = len(centre)
+    # at least the neighbours, however well the amplitudes determine the position
+    spread = spread + (spacing / RADIUS) ** 2 * dimension * torch.eye(dimension).to(spread)
+    reach = (RADIUS * spread.diagonal().sqrt() / spacing).ceil().clamp(max=limit ** (1 / dimension)).int().tolist()
+    axes = [torch.arange(-count, count + 1).to(centre) * spacing for count in reach]
+    offset = torch.cartesian_prod(*axes)
+    far = (offset @ torch.linalg.inv(spread) * offset).sum(1)
+    far, order = far.sort()
+    order = order[far <= RADIUS**2][:limit]
+    return centre + offset[order], far[: len(order)] / 2
+
+
+def match(
+    anchors: Tensor, points: Tensor, far: Tensor, sides: tuple[Side, Side], wavenumber: Tensor, slots: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """The best point of another scatterer for each point of the anchor.
+
+    Args:
+        anchors, points: [Q, D], [Q', D], [m].
+        far: loss of every point by itself [Q'].
+        sides: both sides of the array.
+        wavenumber: a number [rad/m].
+        slots: numbers of the anchor and of the other scatterer.
+
+    Returns:
+        Losses [Q] and indices of the best points [Q].
+    """
+    factors, total = [], far.new_zeros(())
+    for side in sides:
+        anchor, other = (side.phase[:, slot] for slot in slots)
+        weight = (side.variance[:, slots].sum(1) + LATTICE_VARIANCE).reciprocal()
+        at_anchor = phasor(wavenumber * distances(side.nodes, anchors) + (anchor - other)[:, None]) * weight[:, None]
+        at_point = phasor(wavenumber * distances(side.nodes, points))
+        factors.append((_rows(at_anchor.conj()).mT, _columns(at_point)))
+        total = total + weight.sum()
+    chunk = max(1, PAIRS_AT_ONCE // len(points))
+    losses, indices = [], []
+    for part in range(0, len(anchors), chunk):
+        value = far.float()
+        for at_anchor, at_point in factors:
+            real, imaginary = (at_anchor[part : part + chunk] @ at_point).chunk(2, dim=1)
+            value = value - real.mul_(real).addcmul_(imaginary, imaginary).sqrt_()
+        loss, index = value.min(1)
+        losses.append(loss)
+        indices.append(index)
+    return total + torch.cat(losses).to(far), torch.cat(indices)
+
+
+def distinct(placed: Placed, count: int, apart: float) -> Placed:
+    """The `count` best placements, in order; no two with all scatterers within `apart` [m] of each other."""
+    left, chosen = placed.loss.clone(), []
+    for _ in range(min(count, len(left))):
+        loss, best = left.min(0)
+        if not torch.isfinite(loss):
+            break
+        chosen.append(best)
+        near = ((placed.position - placed.position[best]).norm(dim=2) < apart).all(1)
+        left[near] = torch.inf
+    return placed[torch.stack(chosen)]
+
+
+def _rows(value: Tensor) -> Tensor:
+    """Real, then imaginary parts of complex [n, Q], in single precision: [2 n, Q]."""
+    return torch.cat([value.real, value.imag]).float()
+
+
+def _columns(value: Tensor) -> Tensor:
+    """[2 n, 2 Q] such that the product with `_rows` gives the real, then the imaginary parts of the complex product."""
+    real, imaginary = value.real, value.imag
+    return torch.cat([torch.cat([real, -imaginary]), torch.cat([imaginary, real])], dim=1).float()
