@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hand_made import make_scene, truth_as_estimate, with_positions
+from hand_made import CONFIDENCE, make_scene, truth_as_estimate, with_positions
 
 from unfolded_ogamp.evaluation.compare import Row, compare, summarise
 from unfolded_ogamp.evaluation.statistics import wilson_interval
@@ -14,7 +14,7 @@ from unfolded_ogamp.imaging.score import SCORING, SceneMetrics
 from unfolded_ogamp.physics import measure
 
 PERFECT = SceneMetrics(
-    1, 1, 0, 0, True, 0.001, 1.0, 0.01, 1.0, 0.002, 1e-6, 0.001, -30.0, 1.0, 0.5, 0.9, 1.0, 0.5, 0.9, 1.0
+    1, 1, 0, 0, True, 0.001, 1.0, 0.01, 1.0, 0.002, 1e-6, 0.001, -30.0, 1.0, 0.5, 0.9, 1.0, 0.5, 0.9, 1.0, **CONFIDENCE
 )
 
 

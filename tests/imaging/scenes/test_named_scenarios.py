@@ -26,6 +26,9 @@ OVERRIDES = {
     "end_to_end": {"phase_model": "clocks", "los": True, "blocked_los": 0.3, "bandwidth": 100e6},
     "volume": {"pixels": (11, 11, 11), "node_radius": (1.0, 1.5), "sparsity": 0.01},
     "large": {"n_tx": 60, "n_rx": 60, "pixels": (250, 250), "sparsity": 0.001},
+    "blind_16": {"phase_model": "uniform", "n_tx": 16, "n_rx": 16},
+    "blind_snr_0": {"phase_model": "uniform", "snr_db": 0.0},
+    "few_nodes": {"n_tx": 12, "n_rx": 12},
 }
 
 PAPER = {
@@ -35,6 +38,7 @@ PAPER = {
     "pixels": (25, 25),
     "pixel": 0.2,
     "node_radius": (0.75, 1.25),
+    "room": None,
     "carrier_frequency": 1e9,
     "n_subcarriers": 2,
     "subcarrier_spacing": 120e3,
@@ -69,5 +73,6 @@ def test_scenario_is_known_by_its_name(name):
 
 
 def test_counts_of_scatterers():
-    counts = {name: SCENARIOS[name].n_scatterers for name in ("paper", "toy", "dense", "volume", "large")}
-    assert counts == {"paper": 19, "toy": 5, "dense": 31, "volume": 13, "large": 62}
+    expected = {"paper": 19, "toy": 5, "dense": 31, "volume": 13, "large": 62}
+    expected |= {"blind_16": 19, "blind_10": 6, "blind_8": 5, "blind_5": 3, "few_nodes": 19, "room": 3, "room_8": 3}
+    assert {name: SCENARIOS[name].n_scatterers for name in expected} == expected

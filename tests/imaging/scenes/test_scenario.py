@@ -28,6 +28,8 @@ from unfolded_ogamp.imaging.scenes.scenario import Scenario
         ({"pixels": (5, 0)}, "pixels must be 2 or 3 counts"),
         ({"node_radius": (0.5, 1.0)}, r"node_radius must be \(inner, outer\) with 0\.7071 < inner"),
         ({"node_radius": (1.2, 1.0)}, "node_radius must be"),
+        ({"room": (5.1, 5.0)}, r"room must have sides above those of the region, \(5\.0, 5\.0\) m, got \(5\.1, 5\.0\)"),
+        ({"room": (9.0, 9.0, 9.0)}, "room must have sides above"),
         ({"pixels": (5, 5, 5)}, r"node_radius must be \(inner, outer\) with 0\.866 < inner"),
         ({"phase_model": "perfect"}, "phase_model must be one of residual, uniform, blocked, clocks, got 'perfect'"),
         ({"blocked_los": 0.3}, r"blocked_los needs los, got blocked_los = 0\.3"),
@@ -92,7 +94,7 @@ def test_order_of_ranges_has_no_effect():
     ("fields", "message"),
     [
         ({"weight": 0.0}, "weight must be positive"),
-        ({"ranges": {"n_tx": (1, 2)}}, "ranges must name some of nodes, side, .* got 'n_tx'"),
+        ({"ranges": {"moon": (1, 2)}}, "ranges must name some of nodes, side, .* got 'moon'"),
         ({"ranges": {"snr_db": (20, 10)}}, r"range of snr_db must be \(lowest, highest\), got \(20, 10\)"),
         ({"ranges": {"snr_db": (20,)}}, "range of snr_db must be"),
         ({"ranges": {"nodes": (4.5, 10)}}, "range of nodes must be two integers"),
