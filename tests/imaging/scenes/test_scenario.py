@@ -80,6 +80,22 @@ def test_mixture_draws_within_its_ranges():
     assert {scenario.snr_db for scenario in volume} == {25.0}
 
 
+def test_ranges_of_counts_and_of_spacings():
+    ranges = {"n_tx": (4, 6), "n_rx": (3, 4), "n_subcarriers": (1, 3), "scatterers": (2, 5), "side": (4, 9)}
+    component = Component(Scenario(), ranges={**ranges, "subcarrier_spacing": (1e5, 1e7)})
+    generator = torch.Generator().manual_seed(1)
+    drawn = [component.draw_scenario(generator) for _ in range(1000)]
+    assert {(scenario.n_tx, scenario.n_rx) for scenario in drawn} == {(t, r) for t in (4, 5, 6) for r in (3, 4)}
+    assert {(scenario.n_scatterers, scenario.pixels[0]) for scenario in drawn} == {
+        (count, side) for count in (2, 3, 4, 5) for side in range(4, 10)
+    }
+    assert {scenario.n_subcarriers for scenario in drawn} == {1, 2, 3}
+    decades = torch.tensor([scenario.subcarrier_spacing for scenario in drawn]).log10()
+    assert 5 <= decades.min() < 5.02
+    assert 6.98 < decades.max() <= 7
+    assert decades.mean() == pytest.approx(6, abs=4 * 2 / (12 * len(drawn)) ** 0.5)
+
+
 def test_order_of_ranges_has_no_effect():
     ranges = {"snr_db": (0, 20), "side": (3, 9), "nodes": (4, 20)}
     forward = Component(Scenario(), ranges=ranges).draw_scenario(torch.Generator().manual_seed(5))
