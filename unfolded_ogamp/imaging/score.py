@@ -41,7 +41,7 @@ class SceneMetrics(Confidence):
             includes the phases and thus has no gauge. nan if the CSI has no power.
         residual: mean |y - prediction|^2 over the noise variance.
         position_inside_50, _90, _99: share of the matched true positions inside the confidence ellipse of that
-            probability [%] around the estimate; nan without matched pairs.
+            probability around the estimate; nan without matched pairs.
         phase_inside_50, _90, _99: the same share for node phases, gauge removed.
     """
 

@@ -13,13 +13,16 @@ from typing import Annotated, Any
 from rich.console import Console
 
 from unfolded_ogamp.catalogue import build_estimators
-from unfolded_ogamp.commands.evaluate import EvaluationSettings, drawn, run_evaluation
-from unfolded_ogamp.commands.running import set_threads, show
-from unfolded_ogamp.evaluation.compare import Row
+from unfolded_ogamp.commands.evaluate import EvaluationSettings, compare_estimators, drawn
+from unfolded_ogamp.commands.running import make_folder, set_threads, show
+from unfolded_ogamp.evaluation.compare import Row, summarise
+from unfolded_ogamp.evaluation.figures import reliability_figure
+from unfolded_ogamp.evaluation.report import write_results, write_rows
 from unfolded_ogamp.evaluation.statistics import Statistic, pooled_share, proportion_of, statistic_of
 from unfolded_ogamp.evaluation.tables import Column, markdown
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.imaging.score import SCORING
+from unfolded_ogamp.provenance import hashes
 from unfolded_ogamp.settings import at_least
 from unfolded_ogamp.system import System
 
@@ -63,16 +66,29 @@ class Options(EvaluationSettings):
 
 
 def run(system: System, options: Options, console: Console) -> None:
-    """Estimate the scenes; write the files of `evaluate`, and confidence.csv and confidence.md."""
+    """Estimate the scenes; write results.json and scenes.csv as `evaluate` does, and confidence.csv and confidence.md.
+
+    reliability.png has the coverage in the scenes where the estimators report that they have converged.
+    """
     set_threads(options.threads)
     sources = [system.evaluated(name) for name in options.scenarios]
     estimators = build_estimators(system, options.estimators)
     settings, output = options.evaluation, Path(options.output)
-    rows = run_evaluation(estimators, drawn(sources, settings), SCORING, settings, output, console)
+    make_folder(output)
+    rows = compare_estimators(estimators, drawn(sources, settings), SCORING, settings, console)
+    write_results(rows, output / "results.json", asdict(settings), hashes(estimators))
+    write_rows(rows, output / "scenes.csv")
     table = confidence_table(rows)
-    for name, text in (("confidence.csv", as_csv(table)), ("confidence.md", as_markdown(table))):
+    contents = {"confidence.csv": as_csv(table).encode(), "confidence.md": as_markdown(table).encode()}
+    converged = summarise([row for row in rows if row.metrics.converged])
+    if converged:
+        picture = io.BytesIO()
+        reliability_figure(converged, SCORING.regions).savefig(picture, format="png", dpi=100)
+        contents["reliability.png"] = picture.getvalue()
+    for name, content in contents.items():
         with written_at_once(output / name) as path:
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(content)
+    for name in ("results.json", "scenes.csv", *contents):
         show(console, output / name)
 
 
