@@ -45,7 +45,8 @@ FITTED = {"problem", "sources", "model", "estimate", "phases", "likelihood", "mi
 IMAGING: dict[str, set[str]] = {
     **{key: set() for key in ("estimate", "problem", "scenes")},
     **{key: {"problem"} for key in ("phases", "sources", "subcarriers")},
-    **{key: {"estimate"} for key in ("files", "measured", "score")},
+    **{key: {"estimate"} for key in ("files", "measured", "confidence")},
+    "score": {"estimate", "confidence"},
     "model": {"problem", "sources"},
     "likelihood": {"estimate", "problem", "sources", "model", "phases"},
     "mismatch": {"problem", "sources", "model", "phases", "likelihood"},

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 
 from unfolded_ogamp.commands.simulate import simulate
 from unfolded_ogamp.imaging.files.csi import load_csi
+from unfolded_ogamp.imaging.scenes.mixture import Component, Mixture
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.system import SYSTEM
 from unfolded_ogamp.records import concatenate
@@ -32,6 +35,17 @@ def test_they_are_the_scenes_of_the_test_split_that_are_written_to_files(tmp_pat
     files = [load_csi(path) for path in simulate(SYSTEM.the_files(), SCENARIO, 3, 3, tmp_path)]
     for index, file in enumerate(files):
         assert torch.equal(file.csi.value[0], csi.value[index])
+
+
+def test_batches_of_a_mixture_end_where_the_size_changes():
+    mixture = Mixture([Component(SCENARIO, ranges={"n_tx": (4, 5)})])
+    alone = [csi.value for _, csi in evaluation_scenes(mixture, 9, 1, seed=3)]
+    batches = [csi.value for _, csi in evaluation_scenes(mixture, 9, 9, seed=3)]
+    split = [value for batch in batches for value in batch.split(1)]
+    assert all(torch.equal(one, other) for one, other in zip(split, alone, strict=True))
+    lengths = [len(list(same)) for _, same in itertools.groupby(value.shape for value in alone)]
+    assert [len(batch) for batch in batches] == lengths
+    assert 1 < len(lengths) < 9
 
 
 def test_precision_is_single_unless_asked_for():

@@ -84,6 +84,18 @@ def first_tensor(record: Record) -> Tensor:
     raise ValueError("expected a record that holds a tensor, got none")
 
 
+def sizes(record: Record) -> list[torch.Size]:
+    """Sizes of all tensors of a record, without the batch dimension."""
+    found: list[torch.Size] = []
+
+    def visit(tensor: Tensor) -> Tensor:
+        found.append(tensor.shape[1:])
+        return tensor
+
+    record.map(visit)
+    return found
+
+
 def concatenate(records: Sequence[RecordType]) -> RecordType:
     """One batch of all scenes of records of the same kind and sizes, in order."""
     first = records[0]

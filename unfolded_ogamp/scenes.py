@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from unfolded_ogamp.records import Record, concatenate
+from unfolded_ogamp.records import Record, concatenate, sizes
 
 SPLITS = ("train", "validation", "test")
 Batch = tuple[Record, Record]  # scenes, and one measurement of each
@@ -132,10 +133,11 @@ def evaluation_scenes(
     """The first `n_scenes` scenes of the test split, in batches of which the last may be smaller.
 
     Each scene is drawn separately, so that it depends neither on the batch size nor on the number of scenes; `simulate`
-    writes the same scenes.
+    writes the same scenes. A batch of a mixture ends where the next scene has another size.
     """
     dataset = SceneDataset(source, batch_size=1, seed=seed, split="test", dtype=dtype)
     for first in range(0, n_scenes, batch_size):
         drawn = [dataset[0, index] for index in range(first, min(first + batch_size, n_scenes))]
-        scenes, measurements = zip(*drawn, strict=True)
-        yield concatenate(scenes), concatenate(measurements)
+        for _, same in itertools.groupby(drawn, lambda pair: (sizes(pair[0]), sizes(pair[1]))):
+            scenes, measurements = zip(*same, strict=True)
+            yield concatenate(scenes), concatenate(measurements)

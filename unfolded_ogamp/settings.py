@@ -12,6 +12,7 @@ fields belongs in a `__post_init__` that first calls this one.
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 import sys
@@ -69,7 +70,8 @@ class Settings:
     """
 
     def __post_init__(self) -> None:
-        for name, kind in _annotations(type(self)).items():
+        own: Any = type(self)
+        for name, kind in _annotations(own).items():
             object.__setattr__(self, name, _checked(kind, getattr(self, name), name))
 
 
@@ -97,7 +99,8 @@ def settings_from_dict(kind: type[SettingsType], values: object, name: str = "")
     prefix, parent = (f"{name}: ", f"{name}.") if name else ("", "")
     require(isinstance(values, Mapping), f"{prefix}expected an object, found {type(values).__name__}")
     assert isinstance(values, Mapping)
-    hints = _annotations(kind)
+    own: Any = kind
+    hints = _annotations(own)
     for key in values:
         require(key in hints, f"{prefix}expected only the keys {', '.join(hints)}, found {key!r}")
     converted: dict[str, Any] = {}
@@ -125,6 +128,7 @@ def defaults_of(kind: type) -> dict[str, Any]:
     return values
 
 
+@functools.cache
 def _annotations(kind: type) -> dict[str, Any]:
     """Annotations of the fields of a dataclass, in their order."""
     assert is_dataclass(kind)

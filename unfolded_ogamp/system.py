@@ -124,7 +124,8 @@ class System:
     Attributes:
         name: of its folder.
         scenarios: distributions of scenes, settings of one class, by their field `name`; the first is the default.
-        mixtures: mixtures of scenarios for training, by name; the first one is the default.
+        mixtures: mixtures of scenarios for training and evaluation, by their field `name`; the first one is the
+            default of training.
         estimators: builders of the classic estimators, by name; their parameters are the options of an entry.
         compared: entries of the estimators that are compared by default.
         scoring: metrics of estimates, and how they are reported.
@@ -155,6 +156,14 @@ class System:
             InputError: if there is none.
         """
         return _named(self.scenarios, name, key)
+
+    def evaluated(self, name: str) -> Any:
+        """A scenario or a mixture for evaluation; "default" is the first scenario.
+
+        Raises:
+            InputError: if there is none.
+        """
+        return _named({**self.scenarios, **self.mixtures}, name, "scenarios")
 
     def source(self, name: str) -> Any:
         """A mixture or a scenario for training; "default" is the first mixture.

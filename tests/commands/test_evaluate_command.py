@@ -13,10 +13,11 @@ from run_script import run_script
 from small_network import export_small_network
 
 from unfolded_ogamp.bounds.imaging import joint_bound
-from unfolded_ogamp.commands.evaluate import EvaluationSettings
+from unfolded_ogamp.commands.evaluate import EvaluationSettings, drawn, without_noise_variance
 from unfolded_ogamp.imaging.commands.demo import bound_on_average
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
+from unfolded_ogamp.imaging.scenes.named import MIXTURES
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import scene_metrics
 from unfolded_ogamp.scenes import evaluation_scenes
@@ -84,6 +85,38 @@ def test_results_do_not_depend_on_other_estimators_or_scenarios(network, tmp_pat
     )
     assert len(alone) == 2
     assert alone == together
+
+
+def test_noise_variance_that_estimators_do_not_know(tmp_path):
+    """Both kinds have the same scenes; the noise variance of the estimate comes from the residual in the second."""
+    settings = EvaluationSettings(n_scenes=2, batch_size=2, seed=5, device="cpu")
+    ((scene, known),) = drawn([TOY], settings)["toy"]
+    ((same, unknown),) = without_noise_variance(drawn([TOY], settings)["toy"])
+    assert torch.equal(same.position, scene.position)
+    assert torch.equal(unknown.value, known.value)
+    assert known.noise_variance is not None
+    assert unknown.noise_variance is None
+    arguments = ["estimators=[gamp]", "scenarios=[toy]", "n_scenes=2", "threads=1", f"output={tmp_path}"]
+    for option, kinds in {
+        "known": ["toy"],
+        "unknown": ["toy, noise variance unknown"],
+        "both": ["toy", "toy, noise variance unknown"],
+    }.items():
+        assert run_script("evaluate", *arguments, f"noise_variance={option}") == 0
+        rows = read_rows(tmp_path / "scenes.csv")
+        assert list(dict.fromkeys(row["scenario"] for row in rows)) == kinds
+    first, second = rows[0], rows[2]
+    assert first["genie"] == second["genie"]
+    assert first["n_true"] == second["n_true"]
+
+
+def test_a_mixture_is_evaluated_by_its_name(tmp_path):
+    arguments = ["estimators=[gamp]", "scenarios=[anything]", "n_scenes=3", "threads=1", "batch_size=3"]
+    assert run_script("evaluate", *arguments, f"output={tmp_path}") == 0
+    rows = read_rows(tmp_path / "scenes.csv")
+    expected = [scene.position.shape[1] for scene, _ in evaluation_scenes(MIXTURES["anything"], 3, 1, seed=0)]
+    assert [int(row["n_true"]) for row in rows] == expected
+    assert len(set(expected)) > 1
 
 
 REFUSED = {

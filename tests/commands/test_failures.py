@@ -94,12 +94,13 @@ WRONG = {
         *("adaptation.steps=0", "adaptation.learning_rate=0", "adaptation.moon=1", "scenario=end_to_end"),
     ],
     "check_csi": [f"input={{}}/{name}" for name in ("none.npz", "empty.npz", "text.npz", "empty", "big.npy")],
+    "confidence": [*EVALUATION, *THREADS, *OUTPUT, *ESTIMATORS, *SCENARIOS],
     "demo": [*SCENARIO, *EVALUATION, *NETWORK, "picture={}/scene.npz/below.png", "picture=null"],
     "estimate": [
         *(f"input={{}}/{name}" for name in ("none.npz", "empty.npz", "text.npz", "broken.npz", "empty")),
         *(*OUTPUT, *NETWORK, "estimator=moon", "estimator=[]", "adapt=-1", "adapt=x", "adapt=1.5", "input=null"),
     ],
-    "evaluate": [*EVALUATION, *THREADS, *OUTPUT, *ESTIMATORS, *SCENARIOS],
+    "evaluate": [*EVALUATION, *THREADS, *OUTPUT, *ESTIMATORS, *SCENARIOS, "noise_variance=1", "noise_variance=moon"],
     "export": [
         f"checkpoint={{}}/{name}"
         for name in ("none.ckpt", "empty.ckpt", "text.npz", "foreign.ckpt", "cut.ckpt", "empty")

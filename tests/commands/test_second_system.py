@@ -76,6 +76,13 @@ def test_default_estimators_and_figures(tmp_path):
     assert {scenario: list(found) for scenario, found in results.items()} == {"ring": ["gauss_newton"]}
 
 
+def test_noise_variance_of_a_system_without_one(tmp_path, capfd):
+    arguments = ["system=toy", "noise_variance=unknown", "n_scenes=1", f"output={tmp_path}"]
+    assert run_script("evaluate", *arguments) == 2
+    expected = "noise_variance: expected known, as measurements of this system have none\n"
+    assert capfd.readouterr().err == expected
+
+
 def test_training_moves_the_learned_steps_and_the_export_is_what_was_trained(trained):
     network, details = load_checkpoint(trained / "checkpoints" / "last.ckpt")
     assert isinstance(network, ToyNetwork)

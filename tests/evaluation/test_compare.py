@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hand_made import make_scene, truth_as_estimate, with_positions
+from hand_made import CONFIDENCE, make_scene, truth_as_estimate, with_positions
 
 from unfolded_ogamp.evaluation.compare import Row, compare, summarise
-from unfolded_ogamp.evaluation.statistics import wilson_interval
+from unfolded_ogamp.evaluation.statistics import pooled_share, wilson_interval
 from unfolded_ogamp.imaging.score import SCORING, SceneMetrics
 from unfolded_ogamp.physics import measure
 
 PERFECT = SceneMetrics(
-    1, 1, 0, 0, True, 0.001, 1.0, 0.01, 1.0, 0.002, 1e-6, 0.001, -30.0, 1.0, 0.5, 0.9, 1.0, 0.5, 0.9, 1.0
+    1, 1, 0, 0, True, 0.001, 1.0, 0.01, 1.0, 0.002, 1e-6, 0.001, -30.0, 1.0, 0.5, 0.9, 1.0, 0.5, 0.9, 1.0, **CONFIDENCE
 )
 
 
@@ -107,6 +107,19 @@ def test_bootstrap_interval_of_many_normal_values_is_the_normal_one():
 def test_wilson_interval_textbook_values(successes, n, low, high):
     """0 and 10 of 10: 3.8415 / 13.8415; 15/148 and 81/263: Newcombe (1998), method 3."""
     assert wilson_interval(successes, n) == pytest.approx((low, high), abs=6e-5)
+
+
+def test_pooled_share_counts_items_and_resamples_scenes():
+    """Scenes of 10 items that are all false or all true: the interval is that of scenes, not of items."""
+    share = pooled_share([10] * 20 + [0] * 80, [10] * 100)
+    assert (share.mean, share.n) == (0.2, 1000)
+    assert (share.low, share.high) == pytest.approx((0.2 - 1.96 * 0.04, 0.2 + 1.96 * 0.04), abs=0.012)
+    # scenes count by their items, and one without items counts nothing
+    assert pooled_share([1, 0, 0], [1, 9, 0]).mean == pytest.approx(0.1)
+    # equal outcomes have the interval of independent items
+    share = pooled_share([0.0] * 10, [1.0] * 10)
+    assert (share.low, share.high) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert pooled_share([], []).n == pooled_share([0], [0]).n == 0
 
 
 def test_success_has_an_interval_with_width():

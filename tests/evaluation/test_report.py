@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hand_made import CONFIDENCE
 from rich.console import Console
 
 from unfolded_ogamp import provenance
@@ -19,7 +20,27 @@ from unfolded_ogamp.evaluation.report import results_tables, write_results, writ
 from unfolded_ogamp.imaging.score import COLUMNS, SCORING, SceneMetrics
 
 METRICS_OF_A = SceneMetrics(
-    3, 4, 0, 1, False, 0.00125, 1.1, 0.0301, 1.2, 0.0025, 4e-6, 0.11, -31.5, 1.0, 0.5, 1.0, 1.0, 0.4, 0.9, 1.0
+    3,
+    4,
+    0,
+    1,
+    False,
+    0.00125,
+    1.1,
+    0.0301,
+    1.2,
+    0.0025,
+    4e-6,
+    0.11,
+    -31.5,
+    1.0,
+    0.5,
+    1.0,
+    1.0,
+    0.4,
+    0.9,
+    1.0,
+    **CONFIDENCE,
 )
 METRICS_OF_B = replace(METRICS_OF_A, n_estimated=0, missed=3, false=0, position_rmse=math.nan)
 ROWS = [Row("toy", s, name, m, 0.25, 2, 1) for s in range(3) for name, m in (("a", METRICS_OF_A), ("b", METRICS_OF_B))]

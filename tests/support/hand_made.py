@@ -1,10 +1,11 @@
 """Scenes and estimates made by hand: the truth, or the truth moved by a known amount; and a bound by plain algebra."""
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
 
+from unfolded_ogamp.imaging.confidence import Confidence
 from unfolded_ogamp.imaging.estimate import Estimate, History, Scatterers
 from unfolded_ogamp.physics import (
     NodeArray,
@@ -14,6 +15,21 @@ from unfolded_ogamp.physics import (
     noise_free_csi,
     noise_variance_at,
     regular_grid,
+)
+
+# Part of the metrics of a scene: two confident scatterers, both true.
+CONFIDENCE = asdict(
+    Confidence(
+        converged=True,
+        diagnosed=False,
+        confident=2,
+        confident_false=0,
+        silently_wrong=False,
+        silently_wrong_in_reach=False,
+        genie=1.0,
+        determination=3.0,
+        phase_spread=0.5,
+    )
 )
 
 

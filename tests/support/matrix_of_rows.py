@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from hand_made import CONFIDENCE
+
 from unfolded_ogamp.evaluation.compare import Row
 from unfolded_ogamp.imaging.score import SceneMetrics
 
@@ -26,6 +28,6 @@ def matrix_of_rows() -> list[Row]:
 def _metrics(success: bool, over_bound: float, far_off: bool) -> SceneMetrics:
     position, rest = (
         (0.001, (10 if far_off else 1) * over_bound),
-        (0.1, 1.0, 0.002, 4e-6, 0.1, -30.0, 1.0, *6 * (50.0,)),
+        (0.1, 1.0, 0.002, 4e-6, 0.1, -30.0, 1.0, *6 * (0.5,)),
     )
-    return SceneMetrics(3, 3, int(not success), int(not success), success, *position, *rest)
+    return SceneMetrics(3, 3, int(not success), int(not success), success, *position, *rest, **CONFIDENCE)

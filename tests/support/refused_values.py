@@ -77,7 +77,7 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
         **dict.fromkeys(("phase", "position", "detection", "false_alarm", "refinement", "competition"), NOT_NEGATIVE),
     },
     "MatchedFilter": {"spacing": POSITIVE, "threshold": POSITIVE},
-    "Mixture": {"components": ((),)},
+    "Mixture": {"components": ((),), "name": FREE},
     "NetworkSettings": {
         **dict.fromkeys(("layers", "additions", "joint_layers", "final_layers", "starts"), COUNT),
         **dict.fromkeys(("detection_passes", "prunings", "width"), COUNT_OR_NONE),
@@ -113,6 +113,7 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
         **dict.fromkeys(("n_tx", "n_rx", "n_subcarriers"), COUNT),
         "pixels": ((5,), (5, 0), (5, 5, 5, 5)),
         "node_radius": ((1.2, 1.0), (0.5, 1.0)),
+        "room": ((5.0, 6.0), (6.0,)),
         **dict.fromkeys(("pixel", "carrier_frequency", "subcarrier_spacing"), POSITIVE),
         **dict.fromkeys(("reflectivity_std", "reflectivity_spread", "phase_std"), NOT_NEGATIVE),
         **dict.fromkeys(("sparsity", "blocked_share"), PROBABILITY),

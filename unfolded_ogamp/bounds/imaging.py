@@ -36,6 +36,8 @@ class Bound:
             [rad]. A node has one phase on all frequencies (erratum 7), so that this is over the frequencies as well.
         position_std_known_phase, position_rms_known_phase: the first two with all node phases known.
         phase_rms_known_image: the third with all positions and reflectivities known.
+        image_covariance: joint bound on the covariance of all coordinates, those of the first scatterer first, [m], and
+            of all amplitudes |x| [S (D + 1), S (D + 1)].
     """
 
     position_std: Tensor
@@ -44,6 +46,7 @@ class Bound:
     position_std_known_phase: Tensor
     position_rms_known_phase: float
     phase_rms_known_image: float
+    image_covariance: Tensor
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,7 @@ def bound_from_information(scene: Scene, index: int, fisher: Tensor, gauge: Tens
         position_std_known_phase=std_known_phase,
         position_rms_known_phase=_position_rms(std_known_phase),
         phase_rms_known_image=_link_phase_rms(known_image, one.link[0]),
+        image_covariance=_image_covariance(joint, one.reflectivity[0], n_position),
     )
 
 
@@ -197,6 +201,19 @@ def gauge_directions(scene: Scene, index: int) -> Tensor:
 def _position_rms(std: Tensor) -> float:
     """Root mean square distance that belongs to the standard deviations [S, D] of the coordinates."""
     return float(std.square().sum(-1).mean().sqrt())
+
+
+def _image_covariance(joint: Tensor, reflectivity: Tensor, n_position: int) -> Tensor:
+    """Covariance of coordinates and amplitudes from that of all unknowns; the phase of x is no part of it."""
+    if not joint.isfinite().all():
+        return torch.full((n_position + len(reflectivity),) * 2, math.inf, dtype=joint.dtype)
+    # a scatterer without amplitude moves it along the real axis
+    direction = torch.polar(torch.ones_like(reflectivity.real), reflectivity.angle())
+    change = torch.zeros(n_position + len(reflectivity), len(joint), dtype=joint.dtype)
+    change[:n_position, :n_position] = torch.eye(n_position)
+    change[n_position:, n_position : n_position + len(direction)] = direction.real.diag()
+    change[n_position:, n_position + len(direction) : n_position + 2 * len(direction)] = direction.imag.diag()
+    return change @ joint @ change.mT
 
 
 def _link_phase_rms(covariance: Tensor, link: Tensor) -> float:

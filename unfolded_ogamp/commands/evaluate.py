@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from rich.console import Console
 
 from unfolded_ogamp.catalogue import build_estimators
 from unfolded_ogamp.commands.running import make_folder, progress_bar, set_threads, show
+from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.evaluation.compare import Estimator, Row, compare, summarise
 from unfolded_ogamp.evaluation.figures import reliability_figure
 from unfolded_ogamp.evaluation.report import results_tables, write_results, write_rows
@@ -23,6 +24,7 @@ from unfolded_ogamp.settings import Check, Settings, at_least
 from unfolded_ogamp.system import System
 
 Batches = Iterable[Batch]
+UNKNOWN = "noise variance unknown"
 
 
 def _is_there(device: str) -> bool:
@@ -64,6 +66,7 @@ class Options(EvaluationSettings):
 
     estimators: Sequence[Any] | None
     scenarios: Sequence[str]
+    noise_variance: Literal["known", "unknown", "both"]
     threads: Annotated[int, at_least(1)] | None
     output: str
 
@@ -71,19 +74,36 @@ class Options(EvaluationSettings):
 def run(system: System, options: Options, console: Console) -> None:
     """Compare estimators of a system on its scenarios."""
     set_threads(options.threads)
-    scenarios = [system.scenario(name, "scenarios") for name in options.scenarios]
+    sources = [system.evaluated(name) for name in options.scenarios]
     estimators = build_estimators(system, system.compared if options.estimators is None else options.estimators)
     settings = options.evaluation
-    scenes = drawn(scenarios, settings)
+    scenes: dict[str, Batches] = {}
+    if options.noise_variance != "unknown":
+        scenes |= drawn(sources, settings)
+    if options.noise_variance != "known":
+        hidden = {name: without_noise_variance(batches) for name, batches in drawn(sources, settings).items()}
+        scenes |= {f"{name}, {UNKNOWN}": batches for name, batches in hidden.items()}
     run_evaluation(estimators, scenes, system.scoring, settings, Path(options.output), console)
 
 
-def drawn(scenarios: Sequence[Any], settings: EvaluationSettings) -> dict[str, Batches]:
-    """The scenes of every scenario, by name of the scenario."""
+def drawn(sources: Sequence[Any], settings: EvaluationSettings) -> dict[str, Batches]:
+    """The scenes of every scenario or mixture, by its name."""
     return {
-        scenario.name: evaluation_scenes(scenario, settings.n_scenes, settings.batch_size, settings.seed)
-        for scenario in scenarios
+        source.name: evaluation_scenes(source, settings.n_scenes, settings.batch_size, settings.seed)
+        for source in sources
     }
+
+
+def without_noise_variance(batches: Batches) -> Iterator[Batch]:
+    """The same scenes, measured with a noise variance that estimators do not know.
+
+    Raises:
+        InputError: if the measurements of the system have none.
+    """
+    for scene, measurement in batches:
+        if not hasattr(measurement, "noise_variance"):
+            raise InputError("noise_variance: expected known, as measurements of this system have none")
+        yield scene, replace(measurement, noise_variance=None)  # type: ignore[type-var]
 
 
 def run_evaluation(

@@ -59,6 +59,25 @@ def proportion_of(outcomes: Sequence[float]) -> Statistic:
     return Statistic(statistic.mean, statistic.median, low, high, statistic.n)
 
 
+def pooled_share(counts: Sequence[float], totals: Sequence[float]) -> Statistic:
+    """Share of items pooled over scenes, from the counted items and all items of each scene; n is the number of items.
+
+    Items of one scene are not independent. The interval is the percentile bootstrap over scenes, widened to the Wilson
+    interval of independent items, as a bootstrap of equal outcomes has no width. The median is nan.
+    """
+    count, total = (np.asarray(values, dtype=np.float64) for values in (counts, totals))
+    n = round(float(total.sum()))
+    if n == 0:
+        return Statistic(math.nan, math.nan, math.nan, math.nan, 0)
+    generator = np.random.default_rng(BOOTSTRAP_SEED)
+    drawn = generator.integers(len(total), size=(RESAMPLES, len(total)))
+    drawn_total = total[drawn].sum(1)
+    shares = count[drawn].sum(1)[drawn_total > 0] / drawn_total[drawn_total > 0]
+    low, high = np.quantile(shares, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    least, most = wilson_interval(round(float(count.sum())), n)
+    return Statistic(float(count.sum()) / n, math.nan, min(float(low), least), max(float(high), most), n)
+
+
 def region_level(error: Tensor, covariance: Tensor) -> Tensor:
     """Probability of the smallest Gaussian confidence ellipse around the estimate that contains the true value [P].
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -14,13 +14,14 @@ from unfolded_ogamp.evaluation import statistics
 from unfolded_ogamp.evaluation.point_sets import MATCH_GATE, chamfer_distance, gospa_distance, match, pairwise_distance
 from unfolded_ogamp.evaluation.scoring import Scoring
 from unfolded_ogamp.evaluation.tables import Column
+from unfolded_ogamp.imaging.confidence import Confidence, confidence
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.physics import PixelGrid, Scene, link_phase, link_phase_error, noise_free_csi, phasor
 
 
 @dataclass(frozen=True)
-class SceneMetrics:
-    """Metrics of one estimate of one scene.
+class SceneMetrics(Confidence):
+    """Metrics of one estimate of one scene, beside those of `Confidence`.
 
     Attributes:
         n_true, n_estimated: number of true and of estimated scatterers.
@@ -40,7 +41,7 @@ class SceneMetrics:
             includes the phases and thus has no gauge. nan if the CSI has no power.
         residual: mean |y - prediction|^2 over the noise variance.
         position_inside_50, _90, _99: share of the matched true positions inside the confidence ellipse of that
-            probability [%] around the estimate; nan without matched pairs.
+            probability around the estimate; nan without matched pairs.
         phase_inside_50, _90, _99: the same share for node phases, gauge removed.
     """
 
@@ -132,7 +133,7 @@ def scene_metrics(scene: Scene, estimate: Estimate, index: int, bound: Bound) ->
         gospa=gospa_distance(distance, wavelength / 2),
         channel_nmse_db=float(10 * (error / power).log10()) if power > 0 else math.nan,
         residual=_ratio(float(estimate.residual[index].detach()), float(one.noise_variance)),
-        **inside,
+        **{**inside, **asdict(confidence(one, estimate, index, bound, true, estimated))},
     )
 
 
@@ -177,6 +178,7 @@ def _ratio(error: float, bound: float) -> float:
 
 COLUMNS: Mapping[str, Column] = {
     "success": Column("success", "%", 100.0, 1),
+    "genie": Column("success of the genie", "%", 100.0, 1),
     "missed": Column("missed", "", 1.0, 2),
     "false": Column("false", "", 1.0, 2),
     "position_rmse": Column("position error", "mm", 1e3, 2),

@@ -7,6 +7,7 @@ from unfolded_ogamp.physics.geometry import (
     PixelGrid,
     distances,
     draw_nodes,
+    draw_nodes_in_room,
     regular_grid,
     unit_vectors,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "components",
     "distances",
     "draw_nodes",
+    "draw_nodes_in_room",
     "draw_residual_phases",
     "draw_time_offsets",
     "draw_uniform_phases",

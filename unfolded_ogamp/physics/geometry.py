@@ -108,3 +108,28 @@ def draw_nodes(
     direction = direction / direction.norm(dim=-1, keepdim=True)
     radius = torch.rand(batch, n_nodes, 1, dtype=torch.float64, generator=generator)
     return direction * (inner + (outer - inner) * radius)
+
+
+def draw_nodes_in_room(
+    n_nodes: int, room: Sequence[float], region: Sequence[float], batch: int, generator: torch.Generator
+) -> Tensor:
+    """Draw nodes uniformly in a room, outside the region in its middle.
+
+    Args:
+        n_nodes: number of nodes.
+        room: sides of the room along the D coordinates, [m].
+        region: sides of the region, [m]; no node lies in it.
+        batch: number of scenes.
+        generator: source of randomness.
+
+    Returns:
+        Positions [batch, n_nodes, D] in float64, [m]; the middle of the room is at zero.
+    """
+    sides, half = torch.tensor(room, dtype=torch.float64), torch.tensor(region, dtype=torch.float64) / 2
+    position = torch.zeros(batch, n_nodes, len(sides), dtype=torch.float64)
+    inside = torch.ones(batch, n_nodes, dtype=torch.bool)
+    while inside.any():
+        share = torch.rand(int(inside.sum()), len(sides), dtype=torch.float64, generator=generator)
+        position[inside] = (share - 0.5) * sides
+        inside = (position.abs() <= half).all(-1)
+    return position

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from hand_made import CONFIDENCE
 from omegaconf import OmegaConf
 from places import CONF
 from run_script import run_script
@@ -22,6 +23,7 @@ from unfolded_ogamp.settings import SettingsError
 
 RANGES = OmegaConf.load(CONF / "tune.yaml").ranges
 METRICS = SceneMetrics(
+    **CONFIDENCE,
     n_true=3,
     n_estimated=3,
     missed=0,

@@ -62,6 +62,21 @@ def test_nodes_and_subcarriers(generator):
     assert scene.array.carrier_frequency[7] == 1e9
 
 
+@pytest.mark.parametrize(("pixels", "room"), [((20, 10), (6.0, 4.0)), ((10, 5, 5), (3.0, 2.0, 4.0))])
+def test_nodes_in_a_room_are_uniform_outside_the_region(pixels, room, generator):
+    scene = draw_scene(Scenario(n_tx=20, n_rx=20, pixels=pixels, room=room, sparsity=0.0), 100, generator)
+    nodes = torch.cat([scene.array.tx, scene.array.rx], 1).flatten(0, 1)
+    walls, region = torch.tensor(room).double(), 0.2 * torch.tensor(pixels).double()
+    assert (nodes.abs() <= walls / 2).all()
+    assert (nodes.abs() > region / 2).any(-1).all()
+    volume = walls.prod() - region.prod()
+    assert (nodes.mean(0).abs() < 4 * walls / math.sqrt(12 * len(nodes)) * 1.3).all()
+    # the part of the room beyond the region along the first coordinate holds its share of the nodes
+    expected = float((walls[0] - region[0]) * walls[1:].prod() / volume)
+    share = float((nodes[:, 0].abs() > region[0] / 2).double().mean())
+    assert share == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / len(nodes)))
+
+
 def test_residual_phase_is_the_same_on_all_subcarriers(generator):
     scene = draw_scene(Scenario(n_tx=2, n_rx=2, n_subcarriers=3, phase_std=0.5), 400, generator)
     assert torch.equal(scene.tx_phase[..., 0], scene.tx_phase[..., 2])

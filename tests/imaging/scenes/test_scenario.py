@@ -28,6 +28,8 @@ from unfolded_ogamp.imaging.scenes.scenario import Scenario
         ({"pixels": (5, 0)}, "pixels must be 2 or 3 counts"),
         ({"node_radius": (0.5, 1.0)}, r"node_radius must be \(inner, outer\) with 0\.7071 < inner"),
         ({"node_radius": (1.2, 1.0)}, "node_radius must be"),
+        ({"room": (5.1, 5.0)}, r"room must have sides above those of the region, \(5\.0, 5\.0\) m, got \(5\.1, 5\.0\)"),
+        ({"room": (9.0, 9.0, 9.0)}, "room must have sides above"),
         ({"pixels": (5, 5, 5)}, r"node_radius must be \(inner, outer\) with 0\.866 < inner"),
         ({"phase_model": "perfect"}, "phase_model must be one of residual, uniform, blocked, clocks, got 'perfect'"),
         ({"blocked_los": 0.3}, r"blocked_los needs los, got blocked_los = 0\.3"),
@@ -78,6 +80,22 @@ def test_mixture_draws_within_its_ranges():
     assert {scenario.snr_db for scenario in volume} == {25.0}
 
 
+def test_ranges_of_counts_and_of_spacings():
+    ranges = {"n_tx": (4, 6), "n_rx": (3, 4), "n_subcarriers": (1, 3), "scatterers": (2, 5), "side": (4, 9)}
+    component = Component(Scenario(), ranges={**ranges, "subcarrier_spacing": (1e5, 1e7)})
+    generator = torch.Generator().manual_seed(1)
+    drawn = [component.draw_scenario(generator) for _ in range(1000)]
+    assert {(scenario.n_tx, scenario.n_rx) for scenario in drawn} == {(t, r) for t in (4, 5, 6) for r in (3, 4)}
+    assert {(scenario.n_scatterers, scenario.pixels[0]) for scenario in drawn} == {
+        (count, side) for count in (2, 3, 4, 5) for side in range(4, 10)
+    }
+    assert {scenario.n_subcarriers for scenario in drawn} == {1, 2, 3}
+    decades = torch.tensor([scenario.subcarrier_spacing for scenario in drawn]).log10()
+    assert 5 <= decades.min() < 5.02
+    assert 6.98 < decades.max() <= 7
+    assert decades.mean() == pytest.approx(6, abs=4 * 2 / (12 * len(drawn)) ** 0.5)
+
+
 def test_order_of_ranges_has_no_effect():
     ranges = {"snr_db": (0, 20), "side": (3, 9), "nodes": (4, 20)}
     forward = Component(Scenario(), ranges=ranges).draw_scenario(torch.Generator().manual_seed(5))
@@ -92,7 +110,7 @@ def test_order_of_ranges_has_no_effect():
     ("fields", "message"),
     [
         ({"weight": 0.0}, "weight must be positive"),
-        ({"ranges": {"n_tx": (1, 2)}}, "ranges must name some of nodes, side, .* got 'n_tx'"),
+        ({"ranges": {"moon": (1, 2)}}, "ranges must name some of nodes, side, .* got 'moon'"),
         ({"ranges": {"snr_db": (20, 10)}}, r"range of snr_db must be \(lowest, highest\), got \(20, 10\)"),
         ({"ranges": {"snr_db": (20,)}}, "range of snr_db must be"),
         ({"ranges": {"nodes": (4.5, 10)}}, "range of nodes must be two integers"),

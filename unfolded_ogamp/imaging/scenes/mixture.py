@@ -1,8 +1,9 @@
-"""Mixtures of scenarios, for the training of networks that generalise over sizes and conditions."""
+"""Mixtures of scenarios over sizes and conditions: networks are trained on them, and estimators are tested on them."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated
@@ -13,7 +14,7 @@ from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.physics import Csi, Scene
 from unfolded_ogamp.settings import Check, Settings, positive, require
 
-COUNT_RANGES = ("nodes", "side")
+COUNT_RANGES = ("nodes", "side", "n_tx", "n_rx", "n_subcarriers", "scatterers")
 VALUE_RANGES = (
     "sparsity",
     "snr_db",
@@ -22,7 +23,9 @@ VALUE_RANGES = (
     "missing_links",
     "blocked_share",
     "reflectivity_spread",
+    "subcarrier_spacing",
 )
+LOGARITHMIC = ("subcarrier_spacing",)  # drawn log-uniformly
 
 not_empty = Check("hold at least one component", lambda components: len(components) > 0)
 
@@ -34,9 +37,10 @@ class Component(Settings):
     Attributes:
         scenario: values of the other fields.
         weight: relative frequency of the component.
-        ranges: (lowest, highest) value of the fields that are drawn uniformly. "nodes" is n_tx = n_rx and "side" the
-            number of pixels along every axis, both inclusive; "sparsity", "snr_db", "phase_std", "pixel",
-            "missing_links", "blocked_share" and "reflectivity_spread" are fields of a Scenario.
+        ranges: (lowest, highest) value of the fields that are drawn uniformly. Counts, both limits inclusive: "nodes"
+            is n_tx = n_rx, "side" the number of pixels along every axis, "scatterers" the number of scatterers; "n_tx",
+            "n_rx" and "n_subcarriers" are fields of a Scenario, as "sparsity", "snr_db", "phase_std", "pixel",
+            "missing_links", "blocked_share", "reflectivity_spread" and, log-uniform, "subcarrier_spacing" are.
     """
 
     scenario: Scenario
@@ -66,24 +70,36 @@ class Component(Settings):
             if name in COUNT_RANGES:
                 values[name] = int(torch.randint(int(low), int(high) + 1, (), generator=generator))
             else:
-                share = torch.rand((), dtype=torch.float64, generator=generator)
-                values[name] = low + (high - low) * float(share)
+                share = float(torch.rand((), dtype=torch.float64, generator=generator))
+                ratio = math.log(high / low) if name in LOGARITHMIC else None
+                values[name] = low + (high - low) * share if ratio is None else low * math.exp(ratio * share)
         return self._with(values)
 
     def _with(self, values: dict[str, float]) -> Scenario:
-        fields: dict[str, object] = {name: value for name, value in values.items() if name in VALUE_RANGES}
+        fields: dict[str, object] = {
+            name: value for name, value in values.items() if name not in ("nodes", "side", "scatterers")
+        }
         if "nodes" in values:
             fields["n_tx"] = fields["n_rx"] = values["nodes"]
         if "side" in values:
             fields["pixels"] = (values["side"],) * self.scenario.dimension
-        return replace(self.scenario, **fields)  # type: ignore[arg-type]
+        scenario = replace(self.scenario, **fields)  # type: ignore[arg-type]
+        if "scatterers" not in values:
+            return scenario
+        return replace(scenario, sparsity=values["scatterers"] / math.prod(scenario.pixels))
 
 
 @dataclass(frozen=True)
 class Mixture(Settings):
-    """A weighted mixture; one component is drawn per batch, so that all scenes of a batch have the same size."""
+    """A weighted mixture; one component is drawn per batch, so that all scenes of a batch have the same size.
+
+    Attributes:
+        components: what is mixed.
+        name: name in results.
+    """
 
     components: Annotated[Sequence[Component], not_empty]
+    name: str = "mixture"
 
     def draw(self, batch: int, generator: torch.Generator) -> tuple[Scene, Csi]:
         """Draw a scenario, then `batch` of its scenes with one noisy measurement each, in float64."""

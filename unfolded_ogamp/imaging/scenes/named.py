@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from unfolded_ogamp.imaging.scenes.mixture import Component, Mixture
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
+
+# 5 x 3 m in the middle of a room of 10 x 6 m, at 3.5 GHz, without synchronisation; 4 subcarriers are nearly redundant.
+ROOM = Scenario(
+    "room",
+    n_tx=12,
+    n_rx=12,
+    pixels=(88, 53),
+    pixel=0.057,
+    room=(10.0, 6.0),
+    carrier_frequency=3.5e9,
+    n_subcarriers=4,
+    subcarrier_spacing=1e6,
+    sparsity=3 / (88 * 53),
+    reflectivity_spread=6.0,
+    snr_db=20.0,
+    phase_model="uniform",
+)
 
 SCENARIOS = {
     scenario.name: scenario
@@ -26,6 +44,15 @@ SCENARIOS = {
         Scenario("end_to_end", phase_model="clocks", los=True, blocked_los=0.3, bandwidth=100e6),
         Scenario("volume", pixels=(11, 11, 11), node_radius=(1.0, 1.5), sparsity=0.01),
         Scenario("large", n_tx=60, n_rx=60, pixels=(250, 250), sparsity=0.001),
+        # fewer nodes or more noise than `blind`, with 19, 6, 5, 3 and 19 scatterers
+        Scenario("blind_16", n_tx=16, n_rx=16, phase_model="uniform"),
+        Scenario("blind_10", n_tx=10, n_rx=10, sparsity=0.01, phase_model="uniform"),
+        Scenario("blind_8", n_tx=8, n_rx=8, sparsity=0.008, phase_model="uniform"),
+        Scenario("blind_5", n_tx=5, n_rx=5, sparsity=0.005, phase_model="uniform"),
+        Scenario("blind_snr_0", snr_db=0.0, phase_model="uniform"),
+        Scenario("few_nodes", n_tx=12, n_rx=12),
+        ROOM,
+        replace(ROOM, name="room_8", n_tx=8, n_rx=8),
     )
 }
 
@@ -95,6 +122,36 @@ SIZES = Mixture(
                 "phase_std": (0.3, 1.0),
             },
         ),
-    ]
+    ],
+    name="sizes",
 )
-MIXTURES = {"sizes": SIZES}
+
+# Rooms with 2 to 5 targets.
+ROOMS = Mixture([Component(ROOM, ranges={"scatterers": (2, 5)})], name="rooms")
+
+# Few nodes and few scatterers in regions of 3 to 60 wavelengths, whether the CSI determines them or not; a third of the
+# scenes is synchronised, a third has residual phases, and a third uniform ones.
+ANYTHING = Mixture(
+    [
+        Component(
+            replace(scenario, reflectivity_spread=6.0),
+            ranges={
+                "n_tx": (4, 16),
+                "n_rx": (4, 16),
+                "scatterers": (1, 12),
+                "side": side,
+                "snr_db": (0.0, 30.0),
+                "n_subcarriers": (1, 4),
+                "subcarrier_spacing": (100e3, 20e6),
+            },
+        )
+        for scenario in (
+            Scenario("synchronised", phase_std=0.0),
+            Scenario("residual"),
+            Scenario("unsynchronised", phase_model="uniform"),
+        )
+        for side in ((5, 20), (21, 90))
+    ],
+    name="anything",
+)
+MIXTURES = {mixture.name: mixture for mixture in (SIZES, ROOMS, ANYTHING)}

@@ -17,6 +17,7 @@ from unfolded_ogamp.physics import (
     Scene,
     clock_phase,
     draw_nodes,
+    draw_nodes_in_room,
     draw_residual_phases,
     draw_time_offsets,
     draw_uniform_phases,
@@ -72,8 +73,12 @@ def draw_scene(scenario: Scenario, batch: int, generator: torch.Generator) -> Sc
 
 def draw_array(scenario: Scenario, batch: int, generator: torch.Generator) -> NodeArray:
     """Draw the nodes; the subcarriers start at the carrier, or form a band around it."""
-    inner, outer = (scenario.side * radius for radius in scenario.node_radius)
-    nodes = draw_nodes(scenario.n_tx + scenario.n_rx, scenario.dimension, inner, outer, batch, generator)
+    n_nodes = scenario.n_tx + scenario.n_rx
+    if scenario.room is None:
+        inner, outer = (scenario.side * radius for radius in scenario.node_radius)
+        nodes = draw_nodes(n_nodes, scenario.dimension, inner, outer, batch, generator)
+    else:
+        nodes = draw_nodes_in_room(n_nodes, scenario.room, scenario.region, batch, generator)
     carrier = torch.full((batch,), scenario.carrier_frequency, dtype=torch.float64)
     below = 0 if scenario.bandwidth is None else scenario.n_band // 2
     offset = scenario.subcarrier_spacing * (torch.arange(scenario.n_band, dtype=torch.float64) - below)

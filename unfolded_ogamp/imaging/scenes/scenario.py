@@ -26,6 +26,8 @@ class Scenario(Settings):
         pixel: side of a pixel, [m].
         node_radius: smallest and largest distance of a node from the centre of the region of interest, in multiples of
             its longest side; nodes stay outside the region.
+        room: sides of a room with the region in its middle, [m]: nodes are uniformly distributed in the room outside
+            the region, whatever `node_radius`. None draws them around the region.
         carrier_frequency: frequency of the first subcarrier and of the path loss (3), [Hz].
         n_subcarriers: number of subcarriers K.
         subcarrier_spacing: [Hz].
@@ -55,6 +57,7 @@ class Scenario(Settings):
     pixels: Annotated[tuple[int, ...], counts] = (25, 25)
     pixel: Annotated[float, positive] = 0.2
     node_radius: tuple[float, float] = (0.75, 1.25)
+    room: tuple[float, ...] | None = None
     carrier_frequency: Annotated[float, positive] = 1e9
     n_subcarriers: Annotated[int, at_least(1)] = 2
     subcarrier_spacing: Annotated[float, positive] = 120e3
@@ -78,6 +81,10 @@ class Scenario(Settings):
         inner, outer = self.node_radius
         outside = corner < inner <= outer
         require(outside, f"node_radius must be (inner, outer) with {corner:.4g} < inner <= outer, got {(inner, outer)}")
+        larger = self.room is None or (
+            len(self.room) == self.dimension and all(a > b for a, b in zip(self.room, self.region, strict=True))
+        )
+        require(larger, f"room must have sides above those of the region, {self.region} m, got {self.room}")
         n_links, least = self.n_tx * self.n_rx, self.n_tx + self.n_rx - 1
         require(
             n_links - self.n_missing_links >= least,
@@ -102,9 +109,14 @@ class Scenario(Settings):
         return len(self.pixels)
 
     @property
+    def region(self) -> tuple[float, ...]:
+        """Sides of the region of interest, [m]."""
+        return tuple(count * self.pixel for count in self.pixels)
+
+    @property
     def side(self) -> float:
         """Longest side of the region of interest, [m]."""
-        return max(self.pixels) * self.pixel
+        return max(self.region)
 
     @property
     def n_scatterers(self) -> int:
