@@ -92,7 +92,7 @@ def attempts(
     least = int(problem.least_count)
     blind: Iterator[Model] = iter(())
     if least > 0:
-        for proposals in separation.proposals(problem, least, generator, SeparationSettings()):
+        for proposals in separation.proposals(problem, least, generator, SeparationSettings(spare=8)):
             yield completed(proposals, problem, search_grid, settings), False
         blind = overshoot.proposals(problem, least, generator, OvershootSettings())
     wide = widened(problem)

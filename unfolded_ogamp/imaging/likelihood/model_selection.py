@@ -49,7 +49,7 @@ def criterion(model: Model, problem: Problem) -> Tensor:
     Beside its unknowns, a source costs the logarithm of the number of pixels that it may lie in.
     """
     count = 2 * problem.n_samples
-    places = model.sources.used.sum(1) * math.log(problem.grid.centre.shape[1])
+    places = model.sources.used.sum(1) * 2 * math.log(problem.grid.centre.shape[1])
     return count * model.cost.log() + unknowns(model, problem) * count.log() + places
 
 
