@@ -1,0 +1,1 @@
+"""Searches for scatterers and node phases together, for few nodes without any synchronisation."""
