@@ -53,6 +53,7 @@ IMAGING: dict[str, set[str]] = {
     "assemble": FITTED - {"assemble"},
     "ogamp": FITTED,
     "greedy": FITTED,
+    "blind": {"estimate", "problem", "sources", "model", "phases", "likelihood"},
     "baselines": FITTED | {"ogamp"},
     "network": FITTED | {"subcarriers", "ogamp", "greedy"},
     "catalogue": {"estimate", "ogamp", "greedy", "baselines", "network"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -42,6 +43,18 @@ def fine_positions(pixels: PixelGrid, wavelength: Tensor, spacing: float) -> Ten
 def per_axis(pixels: PixelGrid, wavelength: Tensor, spacing: float) -> Tensor:
     """Number of positions along a coordinate of a pixel [B]."""
     return (pixels.pixel / wavelength / spacing - 1e-6).ceil().clamp(min=1)
+
+
+class Images(Protocol):
+    """Images on the positions of a search grid."""
+
+    def back_project(self, residual: Tensor) -> Tensor:
+        """Normalised images a^H r / |a| of [B, n_tx, n_rx, K]: complex [B, Q]."""
+        ...
+
+    def channel(self, image: Tensor) -> Tensor:
+        """The adjoint of `back_project`: [B, Q] -> [B, n_tx, n_rx, K]."""
+        ...
 
 
 @dataclass(frozen=True)

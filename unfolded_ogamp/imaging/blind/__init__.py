@@ -1,1 +1,1 @@
-"""Searches for scatterers at unknown node phases, without a line of sight."""
+"""Blind searches: scatterers and node phases of networks of few nodes, without any synchronisation."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from unfolded_ogamp.imaging.phases import refinement
 from unfolded_ogamp.imaging.phases.refinement import NodePhases, SynchronisationSettings
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.operators.search_grid import SearchGrid
+from unfolded_ogamp.operators.search_grid import Images
 from unfolded_ogamp.physics import link_phasor
 from unfolded_ogamp.records import choose
 from unfolded_ogamp.settings import Settings, at_least, positive, within
@@ -60,7 +60,7 @@ def sharpness(image: Tensor) -> Tensor:
 
 
 def focus(
-    problem: Problem, phases: NodePhases, search_grid: SearchGrid, settings: AutofocusSettings
+    problem: Problem, phases: NodePhases, search_grid: Images, settings: AutofocusSettings
 ) -> tuple[NodePhases, Tensor]:
     """Node phases of a sharper image, and the factor by which the sharpness grows [B]; 1 without scattered links.
 
@@ -81,7 +81,7 @@ def focus(
     return choose(gain >= 1, phases, start), gain.clamp(min=1)
 
 
-def image_of(problem: Problem, phases: NodePhases, search_grid: SearchGrid) -> Tensor:
+def image_of(problem: Problem, phases: NodePhases, search_grid: Images) -> Tensor:
     """Normalised image [B, Q] of the CSI at given phases, from the links without a line of sight."""
     return search_grid.back_project(problem.csi * link_phasor(phases.tx, phases.rx) * scattered(problem))
 
@@ -91,7 +91,7 @@ def scattered(problem: Problem) -> Tensor:
     return problem.link * (problem.los.abs().amax(-1, keepdim=True) == 0)
 
 
-def step(problem: Problem, phases: NodePhases, search_grid: SearchGrid, settings: AutofocusSettings) -> NodePhases:
+def step(problem: Problem, phases: NodePhases, search_grid: Images, settings: AutofocusSettings) -> NodePhases:
     """Fit node phases to the gradient of the sharpness, plus the line of sight where there is one.
 
     The gradient has an arbitrary scale; it is scaled to the CSI by least squares.

@@ -1,0 +1,74 @@
+"""Growth of models source by source, joint steps, and removal of the least certain sources, for a batch at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from unfolded_ogamp.imaging.blind.settings import OvershootSettings
+from unfolded_ogamp.imaging.likelihood import joint_step
+from unfolded_ogamp.imaging.likelihood.uncertainty import uncertainty
+from unfolded_ogamp.imaging.model import Correction, Model, evaluate, remove_sources, trim_slots
+from unfolded_ogamp.imaging.phases.refinement import NodePhases
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.operators.written_grid import WrittenGrid
+
+
+def without_sources(problem: Problem, phases: NodePhases) -> Model:
+    """The model without sources, at node phases [B, n, 1]."""
+    batch, dimension = len(problem.csi), problem.grid.centre.shape[-1]
+    position, reflectivity = problem.grid.centre.new_zeros(batch, 0, dimension), problem.csi.new_zeros(batch, 0)
+    used = torch.zeros(batch, 0, dtype=torch.bool, device=problem.csi.device)
+    sources = Sources(position, reflectivity, used, phases.tx[..., 0], phases.rx[..., 0])
+    return evaluate(sources, problem, Correction.none(problem))
+
+
+def grow(model: Model, problem: Problem, images: WrittenGrid, count: int, settings: OvershootSettings) -> Model:
+    """Models with `count` sources: each new one is at the peak of the residual's image, and joint steps follow it."""
+    while model.sources.used.shape[1] < count:
+        grown = evaluate(with_peak(model, images), problem, model.correction)
+        phases_free = grown.sources.used.shape[1] >= settings.phase_count
+        model = fit(grown, problem, settings.steps, settings.largest_move, phases_free)
+    return model
+
+
+def with_peak(model: Model, images: WrittenGrid) -> Sources:
+    """The sources of models without unused slots, and a new one at the peak of the residual's image."""
+    sources = model.sources
+    image = images.back_project(model.residual)
+    index = (image.real.square() + image.imag.square()).argmax(1)
+    height = image.gather(1, index[:, None]) * images.energy[index, None].rsqrt()
+    position = images.position[index, None].to(sources.position)
+    return replace(
+        sources,
+        position=torch.cat([sources.position, position], dim=1),
+        reflectivity=torch.cat([sources.reflectivity, height.to(sources.reflectivity)], dim=1),
+        used=torch.nn.functional.pad(sources.used, (0, 1), value=True),
+    )
+
+
+def fit(model: Model, problem: Problem, steps: int, largest_move: float, phases_free: bool = True) -> Model:
+    """The model after joint steps; node phases move only if `phases_free`."""
+    state = joint_step.init(model)
+    free = torch.full_like(model.cost, phases_free, dtype=torch.bool)
+    for _ in range(steps):
+        state = joint_step.step(state, problem, free, largest_move)
+    return state.model
+
+
+def without_least_certain(model: Model, problem: Problem, count: int) -> Model:
+    """The models without their `count` least certain sources; nothing is fitted between two removals.
+
+    The certainty is |x|^2 over its variance with all other unknowns free. Two sources in place of one scatterer are
+    both strong, but neither is certain beside the other.
+    """
+    for _ in range(count):
+        amplitude = uncertainty(model, problem).amplitude
+        power = model.sources.reflectivity.real.square() + model.sources.reflectivity.imag.square()
+        certainty = power / amplitude.clamp(min=torch.finfo(power.dtype).tiny)
+        weakest = torch.where(model.sources.used, certainty, torch.inf).argmin(1, keepdim=True)
+        removed = torch.zeros_like(model.sources.used).scatter(1, weakest, True)
+        model = trim_slots(remove_sources(model, removed, problem))
+    return model

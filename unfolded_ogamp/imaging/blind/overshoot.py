@@ -1,0 +1,130 @@
+"""Overshoot and swap: fits of one scene from many random node phases at once, for few nodes without synchronisation.
+
+From wrong node phases a greedy fit ends in a trap, where one more source always lowers the residual. A model of more
+sources than there are scatterers leaves many traps: the sources in excess let the others move to their places, and are
+the least certain ones afterwards. Most of the time of a step is overhead, so a large batch of starts takes hardly
+longer than a small one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+
+from unfolded_ogamp.imaging.blind.growth import fit, grow, without_least_certain, without_sources
+from unfolded_ogamp.imaging.blind.settings import OvershootSettings
+from unfolded_ogamp.imaging.likelihood import model_selection
+from unfolded_ogamp.imaging.model import Model
+from unfolded_ogamp.imaging.phases import autofocus, refinement
+from unfolded_ogamp.imaging.phases.refinement import NodePhases
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.inference.node_phases import fit_phases
+from unfolded_ogamp.operators.written_grid import WrittenGrid
+from unfolded_ogamp.physics import link_phasor
+from unfolded_ogamp.records import concatenate
+
+
+@torch.no_grad()
+def proposals(
+    problem: Problem,
+    count: int,
+    generator: torch.Generator,
+    settings: OvershootSettings,
+    given: NodePhases | None = None,
+) -> Iterator[Model]:
+    """Fits of one scene, batch after batch without end, each batch with its lowest cost first.
+
+    A batch grows from random node phases. In the following cycles the better part of its models loses its least certain
+    sources and grows again. No model has as many real unknowns as there are complex samples; if this forbids even one
+    source, there are no fits.
+
+    Args:
+        problem: one scene (a batch of one) in double precision.
+        count: rank of the links' matrix, a lower bound of the number of scatterers.
+        generator: random numbers of the starts.
+        settings: settings of the search.
+        given: node phases [1, n, 1] near which to start, [rad]; None for uniform random phases.
+
+    Raises:
+        MemoryLimitError: if there is no memory for the search grid.
+    """
+    low, top = model_sizes(problem, count, settings)
+    if top < 1:
+        return
+    images, coarse = (
+        WrittenGrid.of(problem.search_grid(spacing), problem.link)
+        for spacing in (settings.spacing, settings.autofocus.spacing)
+    )
+    every = copies(problem, settings.starts)
+    while True:
+        phases = start_phases(problem, coarse, generator, settings, given)
+        model = grow(without_sources(every, phases), every, images, top, settings)
+        for cycle in range(settings.cycles + 1):
+            model = model[model.cost.argsort()[: max(1, round(settings.kept * len(model.cost)))]]
+            around = copies(problem, len(model.cost))
+            model = fit(model, around, settings.final_steps, settings.largest_move)
+            yield model[model.cost.argsort()]
+            if cycle < settings.cycles:
+                model = without_least_certain(model, around, top - max(low - settings.swapped, 0))
+                model = fit(model, around, settings.steps, settings.largest_move)
+                model = grow(model, around, images, top, settings)
+
+
+def model_sizes(problem: Problem, count: int, settings: OvershootSettings) -> tuple[int, int]:
+    """Numbers of sources: that expected for a rank of `count`, and that of an overshoot; at most as many as allowed.
+
+    The rank cannot exceed the number of nodes, and is then far below the number of scatterers.
+    """
+    empty = without_sources(problem, NodePhases.zero(problem.link, 1))
+    spare = float(problem.n_samples - model_selection.unknowns(empty, problem))
+    most = math.ceil(spare / (problem.grid.centre.shape[-1] + 2)) - 1
+    n_nodes = min(problem.link.shape[1:3])
+    low, top = count, count + settings.extra
+    if count > settings.saturation * n_nodes:
+        top = max(top, round(settings.per_node * n_nodes))
+        low = (low + top) // 2
+    return min(low, most), min(top, most)
+
+
+def copies(problem: Problem, count: int) -> Problem:
+    """One scene as a batch of `count` equal scenes, without copies of its tensors."""
+    return problem.map(lambda tensor: tensor.expand(count, *tensor.shape[1:]))
+
+
+def start_phases(
+    problem: Problem,
+    coarse: WrittenGrid,
+    generator: torch.Generator,
+    settings: OvershootSettings,
+    given: NodePhases | None,
+) -> NodePhases:
+    """Random node phases of a batch of starts [R, n, 1], fitted to the trusted lines of sight, some after autofocus."""
+    tx, rx = (
+        random_phases(problem.link.new_zeros(settings.starts, n_nodes, 1), around, generator, settings.jitter)
+        for n_nodes, around in zip(
+            problem.link.shape[1:3], (None, None) if given is None else (given.tx, given.rx), strict=True
+        )
+    )
+    if bool((problem.trusted > 0).any()):
+        product = refinement.correlation(problem.csi, problem.los, problem.trusted) * link_phasor(tx, rx)
+        trusted = (problem.trusted[..., 0] > 0).expand(settings.starts, -1, -1)
+        change = fit_phases(product.sum(-1), trusted)[..., None]
+        tx, rx = tx + change[:, : tx.shape[1]], rx + change[:, tx.shape[1] :]
+    phases = NodePhases.at_rest(tx, rx)
+    n_focused = round(settings.focused * settings.starts)
+    if n_focused == 0:
+        return phases
+    part = copies(problem, n_focused)
+    focused, _ = autofocus.focus(part, phases[slice(0, n_focused)], coarse, settings.autofocus)
+    return concatenate([focused, phases[slice(n_focused, settings.starts)]])
+
+
+def random_phases(
+    zero: torch.Tensor, around: torch.Tensor | None, generator: torch.Generator, jitter: float
+) -> torch.Tensor:
+    """Phases of the shape of `zero`, uniform or near those given, [rad]."""
+    if around is None:
+        return zero + 2 * math.pi * torch.rand(zero.shape, generator=generator, dtype=zero.dtype).to(zero)
+    return around + jitter * torch.randn(zero.shape, generator=generator, dtype=zero.dtype).to(zero)
