@@ -15,7 +15,7 @@ from unfolded_ogamp.imaging.greedy import detection, pruning
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings, StepSettings
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState
-from unfolded_ogamp.imaging.likelihood.model_selection import noise_power, strength
+from unfolded_ogamp.imaging.likelihood.model_selection import noise_power, price_of_source, strength
 from unfolded_ogamp.imaging.likelihood.uncertainty import uncertainty
 from unfolded_ogamp.imaging.mismatch import correction, diagnosis
 from unfolded_ogamp.imaging.model import Correction, Model, evaluate, pad_slots, remove_sources, trim_slots
@@ -104,12 +104,12 @@ def converge_and_prune(state: GreedyState, problem: Problem, settings: GreedySet
     Two sources in place of one scatterer are both strong, but neither amplitude is certain beside the other. That shows
     only after convergence.
     """
-    # the variance of an amplitude without other unknowns is half the noise variance
-    least = 2 * detection.threshold(problem.grid.centre.shape[1], settings.detection.false_alarm)
 
     def certainty(model: Model, around: Problem, _scenes: Tensor) -> Tensor:
-        variance = uncertainty(model, around).amplitude * noise_power(model, around)[:, None]
-        return model.sources.reflectivity.abs().square() / variance.clamp(min=torch.finfo(variance.dtype).tiny) - least
+        noise = noise_power(model, around).maximum(around.noise_variance)
+        variance = uncertainty(model, around).amplitude * noise[:, None]
+        wald = model.sources.reflectivity.abs().square() / variance.clamp(min=torch.finfo(variance.dtype).tiny)
+        return wald - price_of_source(around)[:, None]
 
     def refit(fewer: JointState, around: Problem) -> JointState:
         return refine(fewer, around, settings.step, settings.step.final_steps)

@@ -44,13 +44,22 @@ def consistent(model: Model, problem: Problem) -> Tensor:
 
 
 def criterion(model: Model, problem: Problem) -> Tensor:
-    """Extended Bayesian information criterion [B], Chen and Chen, 2008, with gamma = 1/2; lower is better.
+    """Extended Bayesian information criterion [B], Chen and Chen, 2008, with gamma = 1; lower is better.
 
-    Beside its unknowns, a source costs the logarithm of the number of pixels that it may lie in.
+    The noise variance is that of the residual, but at least the known one: many unknowns can fit part of the noise.
     """
-    count = 2 * problem.n_samples
-    places = model.sources.used.sum(1) * 2 * math.log(problem.grid.centre.shape[1])
-    return count * model.cost.log() + unknowns(model, problem) * count.log() + places
+    samples, dimension = problem.n_samples, problem.grid.centre.shape[2]
+    variance = torch.maximum(model.cost / samples, problem.noise_variance)
+    count = model.sources.used.sum(1)
+    others = unknowns(model, problem) - count * (dimension + 2)
+    prices = count * price_of_source(problem) + others * (2 * samples).log()
+    return 2 * samples * variance.log() + 2 * model.cost / variance + prices
+
+
+def price_of_source(problem: Problem) -> Tensor:
+    """What a source adds to the criterion [B]: its unknowns, and the choice of the pixel that it lies in."""
+    n_pixels, dimension = problem.grid.centre.shape[1:]
+    return (dimension + 2) * (2 * problem.n_samples).log() + 2 * math.log(n_pixels)
 
 
 def better(new: Model, old: Model, problem: Problem) -> Tensor:
