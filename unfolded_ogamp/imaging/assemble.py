@@ -12,7 +12,7 @@ from unfolded_ogamp.imaging.estimate import Estimate, History, Scatterers
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty, uncertainty
 from unfolded_ogamp.imaging.mismatch import diagnosis
-from unfolded_ogamp.imaging.model import Model
+from unfolded_ogamp.imaging.model import Model, power
 from unfolded_ogamp.imaging.outcome import Outcome, sentences, warn
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.physics import link_phasor, relative_to_reference
@@ -56,7 +56,7 @@ def from_parts(
         noise = torch.maximum(residual, problem.noise_variance)
     if converged is None:
         converged = residual <= (1 + model_selection.MARGIN * problem.n_samples.rsqrt()) * problem.noise_variance
-    power, n_frequencies = problem.unit.square(), problem.csi.shape[-1]
+    unit, n_frequencies = problem.unit.square(), problem.csi.shape[-1]
     tx_phase, rx_phase = relative_to_reference(tx_phase, rx_phase, problem.link[..., 0] > 0)
     tx_without_los, rx_without_los = problem.without_los
     return Estimate(
@@ -66,10 +66,10 @@ def from_parts(
         tx_phase_std=phase_std[0],
         rx_phase_std=phase_std[1],
         pixel_probability=pixel_probability,
-        noise_variance=noise * power,
-        noise_std=problem.noise_std * power,
+        noise_variance=noise * unit,
+        noise_std=problem.noise_std * unit,
         prediction=prediction * problem.unit[:, None, None, None],
-        residual=residual * power,
+        residual=residual * unit,
         tx_without_los=tx_without_los,
         rx_without_los=rx_without_los,
         converged=converged,
@@ -105,11 +105,12 @@ def from_model(
     known = uncertainty(model, problem)
     covariance = known.position * level[..., None, None]
     if decide is None:
-        power = model_selection.strength(model, problem)
-        probability = presence(power / level, problem.grid.centre.shape[1])
+        strength = model_selection.strength(model, problem)
+        probability = presence(strength / level, problem.grid.centre.shape[1])
     else:
         probability = decide(model, problem, known).to(level)
     share = torch.where(outcome.trapped[:, None], outcome.support, 1.0)
+    share = torch.where(outcome.consistent[:, None], share, share * explained(model, problem)[:, None])
     probability = probability * share * within(covariance, GATE * problem.array.wavelength)
     listed = strongest(model, problem, outcome)
     scatterers = [
@@ -145,6 +146,12 @@ def from_model(
     )
 
 
+def explained(model: Model, problem: Problem) -> Tensor:
+    """Share of the scattered power that the sources explain [B], 0 to 1; the rest, if not noise, can invent sources."""
+    scattered = power(model.residual + (model.channel - problem.los) * problem.link)
+    return (1 - model.cost / scattered).clamp(0, 1)
+
+
 def noise_levels(model: Model, problem: Problem, outcome: Outcome) -> tuple[Tensor, Tensor]:
     """Noise variance [B], and its level for every source [B, S], which jackknife noise of the nodes can raise."""
     of_residual = model_selection.noise_power(model, problem)
@@ -158,8 +165,8 @@ def noise_levels(model: Model, problem: Problem, outcome: Outcome) -> tuple[Tens
 
 def strongest(model: Model, problem: Problem, outcome: Outcome) -> Tensor:
     """Sources that are listed, bool [B, S]: all, but in trapped scenes as many as the rank of the links' matrix."""
-    power = torch.where(model.sources.used, model_selection.strength(model, problem), -torch.inf)
-    place = power.argsort(dim=1, descending=True).argsort(dim=1)
+    strength = torch.where(model.sources.used, model_selection.strength(model, problem), -torch.inf)
+    place = strength.argsort(dim=1, descending=True).argsort(dim=1)
     return model.sources.used & (~outcome.trapped[:, None] | (place < outcome.least_count[:, None]))
 
 

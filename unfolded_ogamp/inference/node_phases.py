@@ -28,6 +28,11 @@ def align(correlation: Tensor, tx: Tensor, rx: Tensor, iterations: int) -> tuple
     return tx, rx
 
 
+def likelihood(correlation: Tensor, tx: Tensor, rx: Tensor) -> Tensor:
+    """Re sum u_i W_ij conj(v_j) [B, 1, K] of unit phasors of the nodes, see `align`."""
+    return (correlation * tx[:, :, None] * rx[:, None].conj()).real.sum((1, 2))[:, None]
+
+
 def normalized(value: Tensor) -> Tensor:
     """Phasors of the direction of `value` [B, n, K]; almost zero where it is negligible beside the largest one."""
     power = value.real.square() + value.imag.square()

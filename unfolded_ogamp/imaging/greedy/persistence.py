@@ -93,13 +93,13 @@ def attempts(
     blind: Iterator[Model] = iter(())
     if least > 0:
         for proposals in separation.proposals(problem, least, generator, SeparationSettings(spare=8)):
-            yield completed(proposals, problem, search_grid, settings), False
+            yield completed(proposals, problem, search_grid, settings), True
         blind = overshoot.proposals(problem, least, generator, OvershootSettings())
     wide = widened(problem)
     around = wide.search_grid(settings.detection.spacing)
     for turn in count(settings.restarts.together):
         for proposals in islice(blind, BLIND_TURNS):
-            yield completed(proposals, problem, search_grid, settings), False
+            yield completed(proposals, problem, search_grid, settings), True
         phases, independent = next_phases(turn, best(), problem, generator, settings.restarts)
         if turn % WIDE_TURNS == 0:
             yield start.run(wide, around, phases, correction, settings), False

@@ -31,7 +31,9 @@ def excess(model: Model, problem: Problem) -> Tensor:
     """Excess of the residual over the noise [B], in standard deviations; inf if the noise variance is unknown."""
     relative = problem.noise_std / problem.noise_variance.clamp(min=torch.finfo(model.cost.dtype).tiny)
     deviation = (problem.n_samples.reciprocal() + relative.square()).sqrt()
-    return (noise_power(model, problem) / problem.noise_variance - 1) / deviation
+    ratio = noise_power(model, problem) / problem.noise_variance
+    # the ratio of two estimates is skewed, its logarithm is not
+    return torch.where(relative > 0, ratio.log(), ratio - 1) / deviation
 
 
 def consistent(model: Model, problem: Problem) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.inference.node_phases import align, fisher_scoring, normalized, subcarrier_offsets
-from unfolded_ogamp.physics import laplacian, link_phasor, wrap
+from unfolded_ogamp.inference.node_phases import align, fisher_scoring, likelihood, normalized, propagate, subcarrier_offsets
+from unfolded_ogamp.physics import laplacian, link_phasor, reference_nodes, wrap
 from unfolded_ogamp.records import Record
 from unfolded_ogamp.settings import Settings, at_least, require, within
 
@@ -173,11 +173,19 @@ def initial_phases(problem: Problem, node_phase: PhaseModel = "common") -> NodeP
 
 
 def align_phases(correlation: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
-    """Node phases [B, n_tx, K], [B, n_rx, K] [rad] by `align` from zero, without the mean phase of all nodes.
+    """Node phases [B, n_tx, K], [B, n_rx, K] [rad] by `align`, without the mean phase of all nodes.
 
-    The mean phase has no effect on the CSI, but could cause wrapping.
+    The mean phase has no effect on the CSI, but could cause wrapping. Alternation from zero can wind the phases around
+    a ring of nodes whose links see only the opposite side; phasors that propagate over the links from one node do not.
+    The start that ends with the higher likelihood counts.
     """
-    tx, rx = align(correlation, torch.ones_like(correlation[:, :, 0]), torch.ones_like(correlation[:, 0]), iterations)
+    start = reference_nodes((correlation != 0).any(3))[..., None].to(correlation).expand(-1, -1, correlation.shape[3])
+    near = (torch.ones_like(correlation[:, :, 0]), torch.ones_like(correlation[:, 0]))
+    (tx, rx), (far_tx, far_rx) = (
+        align(correlation, *begin, iterations) for begin in (near, propagate(correlation, start))
+    )
+    higher = likelihood(correlation, far_tx, far_rx) > likelihood(correlation, tx, rx)
+    tx, rx = torch.where(higher, far_tx, tx), torch.where(higher, far_rx, rx)
     common = normalized(tx.sum(1, keepdim=True) + rx.sum(1, keepdim=True)).conj()
     return (tx * common).angle(), (rx * common).angle()
 
