@@ -8,16 +8,19 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.imaging.ambiguity import split
 from unfolded_ogamp.imaging.estimate import Estimate, History, Scatterers
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty, uncertainty
 from unfolded_ogamp.imaging.mismatch import diagnosis
 from unfolded_ogamp.imaging.model import Model, power
-from unfolded_ogamp.imaging.outcome import Outcome, sentences, warn
+from unfolded_ogamp.imaging.outcome import Outcome, listing_sentences, sentences, warn
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.physics import link_phasor, relative_to_reference
 from unfolded_ogamp.records import concatenate
 
+LISTS = ("scatterers", "outside", "diagnosis")  # of an estimate, one entry per scene
+MOST_CERTAIN = 0.95  # largest probability of a scatterer if the residual exceeds the noise
 GATE = 0.1  # largest error of the position of a found scatterer, in carrier wavelengths
 
 
@@ -32,6 +35,7 @@ def from_parts(
     finite: Tensor,
     history: History,
     noise: Tensor | None = None,
+    outside: list[Scatterers] | None = None,
     converged: Tensor | None = None,
     diagnosis: list[tuple[str, ...]] | None = None,
 ) -> Estimate:
@@ -39,7 +43,7 @@ def from_parts(
 
     Args:
         problem: geometry, CSI and units.
-        scatterers: of every scene, in the units of the CSI.
+        scatterers, outside: of every scene, in the units of the CSI; nothing outside by default.
         tx_phase, rx_phase: node phases [B, n_tx, K'], [B, n_rx, K'], K' = 1 if all frequencies share a phase.
         phase_std: standard deviations of Tx and Rx phases [B, n_tx], [B, n_rx], see `Estimate`.
         reference: channel without phases, line of sight included, complex [B, n_tx, n_rx, K].
@@ -61,6 +65,7 @@ def from_parts(
     tx_without_los, rx_without_los = problem.without_los
     return Estimate(
         scatterers=scatterers,
+        outside=[one[:0] for one in scatterers] if outside is None else outside,
         tx_phase=tx_phase.expand(-1, -1, n_frequencies),
         rx_phase=rx_phase.expand(-1, -1, n_frequencies),
         tx_phase_std=phase_std[0],
@@ -99,8 +104,6 @@ def from_model(
     Warns:
         MismatchWarning: if the model does not explain the CSI; uncertainties then use the jackknife noise of the nodes.
     """
-    found = sentences(model, problem, outcome)
-    warn(found)
     noise, level = noise_levels(model, problem, outcome)
     known = uncertainty(model, problem)
     covariance = known.position * level[..., None, None]
@@ -110,18 +113,26 @@ def from_model(
     else:
         probability = decide(model, problem, known).to(level)
     share = torch.where(outcome.trapped[:, None], outcome.support, 1.0)
-    share = torch.where(outcome.consistent[:, None], share, share * explained(model, problem)[:, None])
-    probability = probability * share * within(covariance, GATE * problem.array.wavelength)
+    fitted = MOST_CERTAIN * explained(model, problem)
+    share = torch.where(outcome.consistent[:, None], share, share * fitted[:, None])
+    located = within(covariance, GATE * problem.array.wavelength)
+    probability = probability * share * located
     listed = strongest(model, problem, outcome)
-    scatterers = [
-        Scatterers(
+    vague = listed & (located < 0.5) & outcome.converged[:, None]
+    scatterers, outside, found = [], [], sentences(model, problem, outcome)
+    for scene, used in enumerate(listed):
+        every = Scatterers(
             position=model.sources.position[scene, used],
             covariance=mixed(covariance[scene, used], share[scene, used], problem.grid.centre[scene]),
             reflectivity=model.sources.reflectivity[scene, used] * problem.reflectivity_scale[scene],
             probability=probability[scene, used],
         )
-        for scene, used in enumerate(listed)
-    ]
+        one = slice(scene, scene + 1)
+        within_region, beyond, ambiguous = split(every, problem.array[one], problem.grid[one])
+        scatterers.append(within_region)
+        outside.append(beyond)
+        found[scene] += listing_sentences(int(vague[scene].sum()), len(beyond.position), ambiguous)
+    warn(found)
     centres = problem.grid.centre
     pixels = [pixel_presence(one.position, one.probability, centres[i]) for i, one in enumerate(scatterers)]
     residual = (model.cost / problem.n_samples * problem.unit.square())[:, None].to(dtype)
@@ -134,6 +145,7 @@ def from_model(
     return from_parts(
         problem.to(dtype=dtype),
         [_by_strength(one, dtype) for one in scatterers],
+        outside=[_by_strength(one, dtype) for one in outside],
         *(sources.tx_phase[..., None].to(dtype), sources.rx_phase[..., None].to(dtype)),
         phase_std=(tx_std.to(dtype), rx_std.to(dtype)),
         reference=model.channel.to(dtype.to_complex()),
@@ -236,11 +248,10 @@ def batched(estimates: Sequence[Estimate]) -> Estimate:
     joined = {
         field.name: torch.cat([getattr(estimate, field.name) for estimate in estimates])
         for field in fields(Estimate)
-        if field.name not in ("scatterers", "diagnosis", "history")
+        if field.name not in LISTS and field.name != "history"
     }
     return Estimate(
-        scatterers=[scatterers for estimate in estimates for scatterers in estimate.scatterers],
-        diagnosis=[found for estimate in estimates for found in estimate.diagnosis],
+        **{name: [entry for estimate in estimates for entry in getattr(estimate, name)] for name in LISTS},
         history=concatenate([estimate.history.map(lengthened) for estimate in estimates]),
         **joined,
     )

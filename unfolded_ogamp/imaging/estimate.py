@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
@@ -27,6 +28,14 @@ class Scatterers:
     covariance: Tensor
     reflectivity: Tensor
     probability: Tensor
+
+    def __getitem__(self, chosen: Tensor) -> Scatterers:
+        """The scatterers of a mask, bool [S], or of indices, in their order."""
+        return Scatterers(*(getattr(self, each.name)[chosen] for each in fields(self)))
+
+    def and_those_of(self, other: Scatterers) -> Scatterers:
+        """These scatterers and those of another list."""
+        return Scatterers(*(torch.cat([getattr(one, each.name) for one in (self, other)]) for each in fields(self)))
 
     @property
     def position_std(self) -> Tensor:
@@ -54,7 +63,8 @@ class Estimate:
     """Estimate for a batch of B scenes.
 
     Attributes:
-        scatterers: one list of scatterers per scene.
+        scatterers: one list of scatterers per scene, those in the region of interest.
+        outside: one list per scene of echoes from outside the region, which the model needs.
         tx_phase, rx_phase: node phases [B, n_tx, K], [B, n_rx, K], [rad], relative to the node with most links (7).
         tx_phase_std, rx_phase_std: standard deviation of the node phases [B, n_tx], [B, n_rx], [rad], without the mean
             of each side, which cannot be observed without a line of sight; inf if the CSI does not determine the phase.
@@ -74,6 +84,7 @@ class Estimate:
     """
 
     scatterers: list[Scatterers]
+    outside: list[Scatterers]
     tx_phase: Tensor
     rx_phase: Tensor
     tx_phase_std: Tensor

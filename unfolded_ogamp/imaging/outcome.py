@@ -78,7 +78,8 @@ def sentences(model: Model, problem: Problem, outcome: Outcome) -> list[tuple[st
         residual = "of unknown noise variance" if ratio == float("inf") else f"residual {ratio:.2g} times the noise"
         if outcome.misfit[scene]:
             lines.append(
-                f"independent starts agree on a residual {ratio:.2g} times the noise, and its variance is raised"
+                f"points and noise do not explain the CSI: starts agree on a residual {ratio:.2g} times the noise, "
+                "and its variance is raised"
             )
         if outcome.trapped[scene]:
             starts = int(outcome.starts[scene])
@@ -96,10 +97,27 @@ def sentences(model: Model, problem: Problem, outcome: Outcome) -> list[tuple[st
     return found
 
 
+def listing_sentences(n_vague: int, n_outside: int, n_ambiguous: int) -> tuple[str, ...]:
+    """Sentences on scatterers of uncertain position, on echoes from outside the region, and on mirror images in it."""
+    lines = []
+    if n_vague:
+        lines.append(
+            f"the CSI does not locate {n_vague} scatterer{'s' * (n_vague > 1)} to a tenth of a wavelength: too few "
+            "nodes, samples or scatterers to tell positions from node phases"
+        )
+    if n_outside:
+        lines.append(f"{n_outside} echo{'es' * (n_outside > 1)} from outside the region, listed apart")
+    if n_ambiguous:
+        lines.append(
+            f"all nodes lie on a line or in a plane: {n_ambiguous} scatterer{'s' * (n_ambiguous > 1)} and their mirror "
+            "images have the same echo, and both are listed; a smaller roi decides"
+        )
+    return tuple(lines)
+
+
 def warn(found: list[tuple[str, ...]]) -> None:
     """Warn in one line of what does not fit in a batch; the first scene with a sentence is quoted."""
     scenes = [lines for lines in found if lines]
     if scenes:
-        where = "" if len(found) == 1 else f" in {len(scenes)} of {len(found)} scenes"
-        message = f"points and noise do not explain the CSI{where}: {'; '.join(scenes[0])}"
-        warnings.warn(message, MismatchWarning, stacklevel=2)
+        where = "" if len(found) == 1 else f" (and in {len(scenes) - 1} more of {len(found)} scenes)"
+        warnings.warn("; ".join(scenes[0]) + where, MismatchWarning, stacklevel=2)

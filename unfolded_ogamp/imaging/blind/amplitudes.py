@@ -103,9 +103,7 @@ def random_start(factors: Factors, n_fits: int, generator: torch.Generator) -> F
     mixing = torch.linalg.qr(torch.complex(*parts).to(factors.tx))[0]
     tx, rx = Separation(mixing, position, torch.zeros_like(share[..., 0])).columns(factors)
     tx_loss, rx_loss = losses(factors.array, position)
-    tx_scale, rx_scale = (
-        (side.abs() / loss).mean(1) for side, loss in ((tx, tx_loss), (rx, rx_loss))
-    )
+    tx_scale, rx_scale = ((side.abs() / loss).mean(1) for side, loss in ((tx, tx_loss), (rx, rx_loss)))
     separation = Separation(mixing / tx_scale[:, None], position, (tx_scale * rx_scale).log())
     weights = (loss.square().mean((1, 2)).rsqrt()[:, None].expand(-1, n_slots) for loss in (tx_loss, rx_loss))
     return weighted(separation, factors, *weights)
@@ -120,9 +118,7 @@ def weighted(separation: Separation, factors: Factors, tx_weight: Tensor, rx_wei
 def by_noise(separation: Separation, factors: Factors, noise_variance: Tensor) -> Fit:
     """A fit whose weights are the reciprocal standard deviations of |A| and |B|, for a noise variance [1]."""
     tx, rx = separation.columns(factors)
-    tx_weight, rx_weight = (
-        (noise_variance[:, None] / 2 * _inverse_gram(other)).rsqrt() for other in (rx, tx)
-    )
+    tx_weight, rx_weight = ((noise_variance[:, None] / 2 * _inverse_gram(other)).rsqrt() for other in (rx, tx))
     return weighted(separation, factors, tx_weight, rx_weight * separation.strength.exp())
 
 

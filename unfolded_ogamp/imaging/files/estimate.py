@@ -10,7 +10,11 @@ tx_phase, rx_phase: node phases [n_tx, K], [n_rx, K] [rad].
 tx_phase_std, rx_phase_std: their standard deviations [n_tx], [n_rx] [rad], at most that of a uniform phase.
 tx_without_los, rx_without_los: nodes without a line of sight where others have one, bool [n_tx], [n_rx]; their phases
     follow from scattering alone.
-noise_variance: estimated variance of the deviation from the model.
+outside_position [S', D] [m], outside_reflectivity complex [S']: of echoes from outside the region of interest.
+noise_variance: noise variance, given, estimated, or raised where the residual exceeds it.
+noise_std: standard error of an estimated noise variance; 0 if it was given.
+converged: whether the residual is consistent with the noise; if the noise is unknown, whether starts agree.
+diagnosis: sentences on what does not fit, as an array of texts.
 residual: mean |y - model|^2 over the measured links.
 finite: false if a non-finite state ended the run early; the estimate is then the last finite one.
 Texts, empty if unknown: estimator, settings (as JSON, with the seed of its restarts), weights_sha256 (of
@@ -58,11 +62,16 @@ def save_estimate(
         "rx_phase_std": estimate.rx_phase_std[index].clamp(max=UNIFORM_PHASE),
         "tx_without_los": estimate.tx_without_los[index],
         "rx_without_los": estimate.rx_without_los[index],
+        "outside_position": estimate.outside[index].position,
+        "outside_reflectivity": estimate.outside[index].reflectivity,
         "noise_variance": estimate.noise_variance[index],
+        "noise_std": estimate.noise_std[index],
+        "converged": estimate.converged[index],
         "residual": estimate.residual[index],
         "finite": estimate.finite[index],
     }
     arrays = {key: tensor.detach().cpu().numpy() for key, tensor in tensors.items()}
+    arrays["diagnosis"] = np.array(estimate.diagnosis[index], dtype=str)
     write_npz(path, arrays | {key: np.array(text) for key, text in origin.items()})
 
 

@@ -81,7 +81,11 @@ def go_on(
 
 
 def attempts(
-    problem: Problem, search_grid: SearchGrid, correction: Correction, best: Callable[[], Model], settings: GreedySettings
+    problem: Problem,
+    search_grid: SearchGrid,
+    correction: Correction,
+    best: Callable[[], Model],
+    settings: GreedySettings,
 ) -> Iterator[tuple[GreedyState, bool]]:
     """Starts of one scene without end, and whether they are independent of the best one.
 

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.inference.node_phases import align, fisher_scoring, likelihood, normalized, propagate, subcarrier_offsets
+from unfolded_ogamp.inference.node_phases import (
+    align,
+    fisher_scoring,
+    likelihood,
+    normalized,
+    propagate,
+    subcarrier_offsets,
+)
 from unfolded_ogamp.physics import laplacian, link_phasor, reference_nodes, wrap
 from unfolded_ogamp.records import Record
 from unfolded_ogamp.settings import Settings, at_least, require, within

@@ -1,0 +1,81 @@
+"""Ambiguous positions: mirror images about a line or a plane that holds all nodes, and echoes outside the region.
+
+A point and its mirror image about a line (2-D) or a plane (3-D) through all nodes have the same distances to them, and
+thus the same echo. Only the region of interest can tell one from the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.imaging.estimate import Scatterers
+from unfolded_ogamp.physics import NodeArray, PixelGrid
+from unfolded_ogamp.records import Record
+
+FLAT = 1e-3  # largest distance of the nodes from their common line or plane, in carrier wavelengths
+
+
+@dataclass(frozen=True)
+class Mirror(Record):
+    """A line or plane through all nodes.
+
+    Attributes:
+        middle: a point on it [D], [m].
+        normal: its unit normal [D].
+    """
+
+    middle: Tensor
+    normal: Tensor
+
+    def image(self, position: Tensor) -> Tensor:
+        """Mirror images of positions [..., D] [m]."""
+        return position - 2 * ((position - self.middle) @ self.normal)[..., None] * self.normal
+
+    def reflected(self, covariance: Tensor) -> Tensor:
+        """Covariances [..., D, D] [m^2] of mirror images."""
+        turn = torch.eye(len(self.normal)).to(self.normal) - 2 * self.normal[:, None] * self.normal
+        return turn @ covariance @ turn
+
+
+def mirror(array: NodeArray) -> Mirror | None:
+    """The line or plane that holds all nodes of an array, a batch of one; None if there is none."""
+    nodes = torch.cat([array.tx[0], array.rx[0]])
+    middle = nodes.mean(0)
+    normal = torch.linalg.svd(nodes - middle, full_matrices=True).Vh[-1]
+    flat = bool((((nodes - middle) @ normal).abs() <= FLAT * array.wavelength[0]).all())
+    return Mirror(middle, normal) if flat else None
+
+
+def inside(position: Tensor, grid: PixelGrid) -> Tensor:
+    """Positions [S, D] [m] in the region of a grid, a batch of one, or at most half a pixel outside of it; bool [S]."""
+    pixel = grid.pixel[0]
+    low, high = grid.centre[0].amin(0) - pixel, grid.centre[0].amax(0) + pixel
+    return ((position > low) & (position < high)).all(-1)
+
+
+def split(found: Scatterers, array: NodeArray, grid: PixelGrid) -> tuple[Scatterers, Scatterers, int]:
+    """The scatterers in the region, the echoes from outside of it, and the number of ambiguous scatterers.
+
+    If the nodes lie on a line or plane, a scatterer outside the region with its mirror image inside counts as that image.
+    If both are inside, both are listed, each with half the probability.
+
+    Args:
+        found: all scatterers of a scene.
+        array, grid: a batch of one.
+    """
+    within, plane = inside(found.position, grid), mirror(array)
+    if plane is None:
+        return found[within], found[~within], 0
+    image = replace(found, position=plane.image(found.position), covariance=plane.reflected(found.covariance))
+    image_within = inside(image.position, grid)
+    both = within & image_within
+    probability = torch.where(both, found.probability / 2, found.probability)
+    found, image = replace(found, probability=probability), replace(image, probability=probability)
+    return (
+        found[within].and_those_of(image[image_within]),
+        found[~within & ~image_within],
+        int(both.sum()),
+    )
