@@ -12,6 +12,7 @@ tx_without_los, rx_without_los: nodes without a line of sight where others have 
     follow from scattering alone.
 noise_variance: estimated variance of the deviation from the model.
 residual: mean |y - model|^2 over the measured links.
+diagnosis: findings about the CSI before the fit, one line each, texts [n]; left out if it was not examined.
 finite: false if a non-finite state ended the run early; the estimate is then the last finite one.
 Texts, empty if unknown: estimator, settings (as JSON, with the seed of its restarts), weights_sha256 (of
     the checkpoint), adapt (gradient steps), python, torch, numpy, unfolded_ogamp (versions), platform, commit.
@@ -20,7 +21,7 @@ Texts, empty if unknown: estimator, settings (as JSON, with the seed of its rest
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +36,16 @@ UNIFORM_PHASE = math.pi / math.sqrt(3)  # standard deviation of a uniform phase 
 
 
 def save_estimate(
-    path: str | Path, estimate: Estimate, grid: PixelGrid, origin: Mapping[str, str], index: int = 0
+    path: str | Path,
+    estimate: Estimate,
+    grid: PixelGrid,
+    origin: Mapping[str, str],
+    index: int = 0,
+    diagnosis: Sequence[str] | None = None,
 ) -> None:
-    """Write the estimate of scene `index` of a batch, with the texts of `origin`; readers never find a part of it.
+    """Write the estimate of scene `index` of a batch, with the texts of `origin` and the lines of the `diagnosis`.
+
+    Readers never find a part of it.
 
     Raises:
         InputError: if the estimate is not finite.
@@ -63,6 +71,8 @@ def save_estimate(
         "finite": estimate.finite[index],
     }
     arrays = {key: tensor.detach().cpu().numpy() for key, tensor in tensors.items()}
+    if diagnosis is not None:
+        arrays["diagnosis"] = np.array(diagnosis, dtype=str)
     write_npz(path, arrays | {key: np.array(text) for key, text in origin.items()})
 
 
