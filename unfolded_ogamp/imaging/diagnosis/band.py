@@ -28,6 +28,7 @@ from unfolded_ogamp.physics import SPEED_OF_LIGHT, Csi, NodeArray, PixelGrid
 EXCESS = 3.0  # power outside over the noise from which it has to be explained
 LEAST_SHARE, UNKNOWN_NOISE_SHARE = 1e-4, 1e-3  # of the power of the CSI that has to be explained, noise known or not
 RATIO = 4.0  # by which an explanation has to lower the power outside
+LARGEST_POWER = 10.0  # of a link, over the median
 ALIKE = 2.0  # ratio of the powers outside of explanations that are alike
 
 
@@ -51,8 +52,9 @@ def examine_band(csi: Csi, array: NodeArray, grid: PixelGrid, kept: Kept) -> tup
     findings, band = [], Band(kept)
     measure = _Misfit(csi, array, grid, kept)
     found = measure.inconsistent()
+    late = measure.delays()
     orders = {name: measure.of(measure.value[:, order]) for name, order in orders_of(measure.n_subcarriers).items()}
-    if bool(found.any()) and measure.without(found) * ALIKE < min(orders.values(), default=math.inf):
+    if bool(found.any()) and ALIKE * measure.without(found) < min(*orders.values(), late[1]):
         which = subcarrier_names(found)
         fall = 10 * math.log10(measure.own / measure.without(found))
         evidence = f"{which} {'do' if int(found.sum()) > 1 else 'does'} not continue the others over frequency: "
@@ -73,7 +75,7 @@ def examine_band(csi: Csi, array: NodeArray, grid: PixelGrid, kept: Kept) -> tup
         if alike[0] in orders and len(alike) == 1 and bool(band.kept.subcarrier.all()):
             band = replace(band, order=orders_of(measure.n_subcarriers)[alike[0]])
         return findings, band
-    apart = _clocks(measure, csi)
+    apart = _clocks(measure, csi, measure.delays())
     return [*findings, *apart], replace(band, clocks_apart=bool(apart))
 
 
@@ -99,7 +101,7 @@ class _Misfit:
         self.n_subcarriers = len(self.frequency)
         self.link, self.kept = kept.link, kept
         self.window = delay_window(replace(csi, link=kept.link[None]), array, grid)
-        self.value = csi.value[0][kept.link][:, kept.subcarrier]
+        self.value = evened(csi.value[0][kept.link][:, kept.subcarrier])
         self.noise = csi.noise_variance
         share = forbidden_share(self.value, self.noise)
         self.projection = forbidden(self.frequency, self.window.width, share)
@@ -132,12 +134,29 @@ class _Misfit:
             chosen[self.kept.subcarrier] = inconsistent_subcarriers(self.centred(self.value), self.projection, RATIO)
         return chosen
 
+    def delays(self) -> tuple[Tensor, float]:
+        """Delays of the links [links] [s] that are those of nodes, and the power outside with them."""
+        value = self.centred(self.value)
+        delay = node_delays(value, self.frequency, self.link)
+        if delay is None:
+            return torch.zeros(len(value)), math.inf
+        tx, rx = delay.split(list(self.link.shape))
+        late = (tx[:, None] - rx)[self.link]
+        return late, power_outside(centred(value, self.frequency, late), self.projection)
+
     def without(self, found: Tensor) -> float:
         """Power outside without subcarriers [K] of the file."""
         left = ~found[self.kept.subcarrier]
         share = forbidden_share(self.value[:, left], self.noise)
         projection = forbidden(self.frequency[left], self.window.width, share)
         return power_outside(self.centred(self.value)[:, left], projection)
+
+
+def evened(value: Tensor) -> Tensor:
+    """CSI [links, K] with strong links scaled down, so that a few do not decide; noise is never scaled up."""
+    power = value.abs().square().mean(1)
+    largest = LARGEST_POWER * power.median()
+    return value * (largest / power.clamp(min=1e-300)).clamp(max=1).sqrt()[:, None]
 
 
 def _order_finding(measure: _Misfit, alike: list[str], best: float) -> Finding:
@@ -153,14 +172,9 @@ def _order_finding(measure: _Misfit, alike: list[str], best: float) -> Finding:
     return Finding("order of subcarriers", evidence, "Sorted for this estimate", Severity.DECISIVE)
 
 
-def _clocks(measure: _Misfit, csi: Csi) -> list[Finding]:
+def _clocks(measure: _Misfit, csi: Csi, delays: tuple[Tensor, float]) -> list[Finding]:
     """The finding that every node has a delay of its own, if that explains the band and no geometry does."""
-    delay = node_delays(measure.centred(measure.value), measure.frequency, measure.link)
-    if delay is None:
-        return []
-    tx, rx = delay.split(list(measure.link.shape))
-    late = (tx[:, None] - rx)[measure.link]
-    left = power_outside(centred(measure.centred(measure.value), measure.frequency, late), measure.projection)
+    late, left = delays
     if not measure.own > RATIO * left or float(late.max() - late.min()) < measure.window.width / 2:
         return []
     first, last = SPEED_OF_LIGHT * float(late.min()), SPEED_OF_LIGHT * float(late.max())

@@ -45,6 +45,18 @@ class Kept:
         return replace(self, link=self.link & ~tx[:, None] & ~rx)
 
 
+def without_links(csi: Csi, outlier: Tensor) -> Csi:
+    """CSI without links [n_tx, n_rx]."""
+    kept = csi.link & ~outlier
+    return replace(
+        csi,
+        value=torch.where(kept[..., None], csi.value, 0),
+        link=kept,
+        los=csi.los & kept,
+        los_trusted=csi.los_trusted & kept,
+    )
+
+
 def dead_parts(csi: Csi, kept: Kept) -> tuple[list[Finding], Kept]:
     """Subcarriers, nodes and links that are exactly zero or constant, and what is kept without them.
 

@@ -14,12 +14,19 @@ from torch import Tensor
 from unfolded_ogamp.coarse.clocks import CoarseSettings, NodeClocks, synchronise
 from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.imaging.diagnosis.band import examine_band
-from unfolded_ogamp.imaging.diagnosis.dead import Kept, dead_parts
+from unfolded_ogamp.imaging.diagnosis.dead import Kept, dead_parts, without_links
 from unfolded_ogamp.imaging.diagnosis.finding import Finding, Severity
-from unfolded_ogamp.imaging.diagnosis.geometry import few_samples, joined_part, mirror_image, symmetric_array
+from unfolded_ogamp.imaging.diagnosis.geometry import (
+    few_samples,
+    flat_normal,
+    joined_part,
+    mirror_image,
+    symmetric_array,
+)
 from unfolded_ogamp.imaging.diagnosis.line_of_sight import hidden_line_of_sight, other_order
+from unfolded_ogamp.imaging.diagnosis.links import turned_links
 from unfolded_ogamp.imaging.diagnosis.nodes import changed_nodes
-from unfolded_ogamp.imaging.diagnosis.outliers import outlying_power
+from unfolded_ogamp.imaging.diagnosis.outliers import outlying_links, outlying_power
 from unfolded_ogamp.imaging.diagnosis.units import unit_findings
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, link_phasor, wrap
@@ -73,26 +80,49 @@ def examine(csi: Csi, array: NodeArray, grid: PixelGrid, synchronised: bool = Fa
     found, kept = outlying_power(csi, array, grid, kept)
     in_band, band = examine_band(csi, array, grid, kept)
     findings += [*found, *in_band]
-    parted, link = joined_part(band.kept.link)
-    findings += parted
-    csi, array = shortened(csi, array, link, band.kept.subcarrier, band.order)
+    csi, array = shortened(csi, array, band.kept.link, band.kept.subcarrier, band.order)
 
     numbers, clocks = band.kept.subcarrier.nonzero()[:, 0], None
     if synchronised:
         csi, array, clocks = coarsely_synchronised(csi, array)
         numbers = numbers[middle_of_band(len(numbers))]
         findings = [done(finding) if finding.name == "clocks are apart" else finding for finding in findings]
-    comparable = clocks is not None or not band.clocks_apart
-    if comparable and not any(finding.severity == Severity.DECISIVE and not finding.cure for finding in findings):
-        hidden, csi = hidden_line_of_sight(csi, array)
-        ordered, _ = other_order(csi, array)
-        findings += [*hidden, *ordered]
-        if not hidden and not ordered:
-            changed, csi, array = changed_nodes(csi, array)
-            findings += changed
+    if clocks is not None or not any(
+        finding.severity == Severity.DECISIVE and not finding.cure for finding in findings
+    ):
+        found, csi, array = examine_phases(csi, array, grid, comparable=clocks is not None or not band.clocks_apart)
+        findings += found
+    parted, separate = joined_part(csi.link[0])
+    csi = without_links(csi, separate)
+    findings += parted
     findings = [*unit_findings(array), *findings]
     findings += [*mirror_image(array, grid), *symmetric_array(array), *few_samples(csi, array, grid)]
     return Examined(csi, array, grid, tuple(findings), clocks, frequency, numbers)
+
+
+def examine_phases(
+    csi: Csi, array: NodeArray, grid: PixelGrid, comparable: bool
+) -> tuple[list[Finding], Csi, NodeArray]:
+    """Findings on lines of sight, links and nodes, and the inputs that respect them.
+
+    Args:
+        csi, array, grid: a batch of one.
+        comparable: whether the phases of a node are the same on all subcarriers.
+    """
+    if not comparable:
+        return [], csi, array
+    findings: list[Finding] = []
+    if not bool(csi.los.any()):
+        findings, csi = outlying_links(csi, array)
+        # on a line, direct paths and echoes turn the phases alike
+        hidden, csi = hidden_line_of_sight(csi, array) if flat_normal(array) is None else ([], csi)
+        return [*findings, *hidden], csi, array
+    if ordered := other_order(csi, array):
+        return ordered, csi, array
+    changed, csi, array = changed_nodes(csi, array)
+    turned, csi = turned_links(csi, array, grid)
+    strong, csi = outlying_links(csi, array)
+    return [*changed, *turned, *strong], csi, array
 
 
 def shortened(

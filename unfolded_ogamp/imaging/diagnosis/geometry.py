@@ -16,18 +16,26 @@ MOST_TRIALS = 4_000_000  # distances that are compared in a test for symmetry
 FEW = 6  # scatterers from which the number that the CSI supports is not mentioned
 
 
+def flat_normal(array: NodeArray) -> Tensor | None:
+    """The normal [D] of the line (2-D) or plane (3-D) that holds all nodes; None if none does. A batch of one."""
+    nodes = torch.cat([array.tx, array.rx], dim=1)[0]
+    _, level, axes = torch.linalg.svd(nodes - nodes.mean(0), full_matrices=len(nodes) < nodes.shape[1])
+    if len(level) < nodes.shape[1] or float(level[-1]) > FLAT * float(array.wavelength) * len(nodes) ** 0.5:
+        return None
+    normal: Tensor = axes[-1]
+    return normal
+
+
 def mirror_image(array: NodeArray, grid: PixelGrid) -> list[Finding]:
     """The finding that nodes lie on a line (2-D) or in a plane (3-D) that cuts the region; a batch of one."""
-    nodes = torch.cat([array.tx, array.rx], dim=1)[0]
-    middle = nodes.mean(0)
-    _, level, axes = torch.linalg.svd(nodes - middle, full_matrices=len(nodes) < nodes.shape[1])
-    if len(level) < nodes.shape[1] or float(level[-1]) > FLAT * float(array.wavelength) * len(nodes) ** 0.5:
+    normal = flat_normal(array)
+    if normal is None:
         return []
-    side = (grid.centre[0] - middle) @ axes[-1]
+    side = (grid.centre[0] - torch.cat([array.tx, array.rx], dim=1)[0].mean(0)) @ normal
     half = float(grid.pixel[0]) / 2
     if float(side.max()) <= half or float(side.min()) >= -half:
         return []
-    shape = "on a line" if nodes.shape[1] == 2 else "in a plane"
+    shape = "on a line" if len(normal) == 2 else "in a plane"
     share = float(torch.minimum((side > 0).sum(), (side < 0).sum())) / len(side)
     evidence = (
         f"all nodes lie {shape}, and {100 * share:.0f} % of the region beyond it: a scatterer and its mirror image fit "
@@ -73,15 +81,15 @@ def _turn(length: Tensor, other: Tensor, limit: float, least: int) -> tuple[int,
 
 
 def joined_part(link: Tensor) -> tuple[list[Finding], Tensor]:
-    """The finding that what is left out separates nodes from the others, and the links of the largest part."""
+    """The finding that nodes are separate from the others after links are left out, and their links [n_tx, n_rx]."""
     part = main_part(link)
     separate = ~part & torch.cat([link.any(1), link.any(0)])
     if not bool(separate.any()):
-        return [], link
+        return [], torch.zeros_like(link)
     names = listed(node_names(separate, len(link)))
     evidence = f"no chain of links joins {names} to the other nodes after what is left out"
     tx, rx = part.split(list(link.shape))
-    return [Finding("parts", evidence, f"Left out: {names}", Severity.DOUBT)], link & tx[:, None] & rx
+    return [Finding("parts", evidence, f"Left out: {names}", Severity.DOUBT)], link & ~(tx[:, None] & rx)
 
 
 def few_samples(csi: Csi, array: NodeArray, grid: PixelGrid) -> list[Finding]:

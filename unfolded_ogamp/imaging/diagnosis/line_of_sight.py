@@ -18,13 +18,17 @@ from unfolded_ogamp.inference.node_phases import fit_phases
 from unfolded_ogamp.physics import Csi, NodeArray, los_channel, phasor
 
 SHUFFLES = 8
-MARGIN = 0.12  # of a mean cosine above that at shuffled positions; 0.06 is the largest of 212 scenes without a line
+LARGEST_WEIGHT = 3.0  # of a link, over the median
+MARGIN = 0.11  # of a mean cosine above that at shuffled positions; 0.085 is the largest of 331 scenes without a line
 GAIN = 0.2  # of the mean cosine, by which another order of the nodes has to fit better
 ALIKE = 0.05  # difference of mean cosines that are alike
 LEAST_LINKS = 2.0  # per node
 BLOCKED = 1.0  # log-likelihood
 MOST = 0.85  # share of links with a line of sight from which all have one
 ROUNDS = 4
+MAD = 1.4826  # standard deviation over the median absolute deviation, of Gaussian numbers
+LARGEST_SPREAD, LARGEST_LEVEL = 0.65, 0.5  # of the logarithm of amplitudes that follow free space
+LEAST_LOSS, LEAST_NODES = 0.3, 6  # of the mean cosine to the predicted one; nodes on the smaller side
 LARGEST_MISFIT = 3.0  # level of the CSI relative to free space that a file may have
 
 
@@ -46,12 +50,19 @@ class PhaseFit:
 
 def fit_node_phases(value: Tensor, reference: Tensor, link: Tensor) -> PhaseFit:
     """Node phases that align CSI [n_tx, n_rx, K] with lines of sight [n_tx, n_rx, K] on links [n_tx, n_rx]."""
+    weight = link_weights(value, reference, link)
     ratio = relative(value, reference)
-    phases = fit_phases((torch.sgn(ratio) * link)[None], link[None])[0]
+    phases = fit_phases((torch.sgn(ratio) * weight)[None], link[None])[0]
     tx, rx = phases.split(list(link.shape))
     ratio = ratio * phasor(tx[:, None] - rx)
-    total = torch.sgn(ratio[link]).mean()
+    total = (torch.sgn(ratio) * weight).sum() / weight.sum()
     return PhaseFit(ratio * torch.sgn(total).conj(), tx, rx, float(total.abs()))
+
+
+def link_weights(value: Tensor, reference: Tensor, link: Tensor) -> Tensor:
+    """Weights of links [n_tx, n_rx] by the amplitudes of CSI and line of sight; a few strong links do not decide."""
+    weight = (value.abs().mean(-1) * reference.abs().mean(-1)).sqrt() * link
+    return (weight / weight[link].median().clamp(min=torch.finfo(weight.dtype).tiny)).clamp(max=LARGEST_WEIGHT)
 
 
 def relative(value: Tensor, reference: Tensor) -> Tensor:
@@ -66,10 +77,11 @@ def by_chance(value: Tensor, reference: Tensor, link: Tensor) -> float:
     turns = []
     for _ in range(SHUFFLES):
         tx, rx = (torch.randperm(count, generator=generator) for count in link.shape)
-        turns.append(torch.sgn(relative(value, reference[tx][:, rx])) * link)
+        moved = reference[tx][:, rx]
+        turns.append(torch.sgn(relative(value, moved)) * link_weights(value, moved, link))
     turn = torch.stack(turns)
     tx, rx = fit_phases(turn, link.expand(SHUFFLES, -1, -1)).split(list(link.shape), dim=1)
-    return float((turn * phasor(tx[:, :, None] - rx[:, None])).sum((1, 2)).abs().max() / link.sum())
+    return float((turn * phasor(tx[:, :, None] - rx[:, None])).sum((1, 2)).abs().div(turn.abs().sum((1, 2))).max())
 
 
 def hidden_line_of_sight(csi: Csi, array: NodeArray) -> tuple[list[Finding], Csi]:
@@ -115,22 +127,24 @@ def marked_links(ratio: Tensor, amplitude: Tensor, link: Tensor) -> tuple[Tensor
     return (link if float(los.sum()) > MOST * float(link.sum()) else los), level
 
 
-def other_order(csi: Csi, array: NodeArray) -> tuple[list[Finding], bool]:
-    """The finding that trusted lines of sight fit in another convention, and whether they fit as they are."""
+def other_order(csi: Csi, array: NodeArray) -> list[Finding]:
+    """The finding that trusted lines of sight fit in another convention, or that phases of links are random."""
     link = csi.los_trusted[0] & csi.los[0] & csi.link[0]
     if float(link.sum()) < LEAST_LINKS * sum(link.shape):
-        return [], False
+        return []
     value, reference = csi.value[0], csi.los_channel[0]
-    own = fit_node_phases(value, reference, link).cosine
+    fit = fit_node_phases(value, reference, link)
+    own = fit.cosine
+    if own + GAIN > 1:
+        return []
     chance = by_chance(value, los_channel(array)[0], link)
     levels = {
         name: fit_node_phases(changed, reference, link & kept).cosine
         for name, (changed, kept) in conventions(value, link).items()
     }
-    fits = own > chance + MARGIN
     best = max(levels.values())
     if best < own + GAIN or best < chance + MARGIN:
-        return [], fits
+        return random_phases(fit, chance, link)
     alike = [name for name, level in levels.items() if level > best - ALIKE]
     evidence = (
         f"the lines of sight fit with a mean cosine of {own:.2f} as the file is, and of {best:.2f} if "
@@ -138,8 +152,28 @@ def other_order(csi: Csi, array: NodeArray) -> tuple[list[Finding], bool]:
     )
     if len(alike) > 1:
         evidence += ": the array is symmetric, and the CSI does not decide between them"
-        return [Finding("order of nodes", evidence, "", Severity.DECISIVE)], fits
-    return [Finding("order of nodes", evidence, "Change the file accordingly", Severity.DECISIVE)], fits
+        return [Finding("order of nodes", evidence, "", Severity.DECISIVE)]
+    return [Finding("order of nodes", evidence, "Change the file accordingly", Severity.DECISIVE)]
+
+
+def random_phases(fit: PhaseFit, chance: float, link: Tensor) -> list[Finding]:
+    """The finding that amplitudes follow free space and phases do not.
+
+    Scattering changes the logarithm of the amplitude of a line of sight as much as its phase. The spread of amplitudes
+    therefore predicts the mean cosine of phases that are right.
+    """
+    level = fit.ratio[link].abs().clamp(min=1e-300).log()
+    spread = MAD * float((level - level.median()).abs().median())
+    predicted = math.exp(-(spread**2) / 2)
+    follows = spread < LARGEST_SPREAD and abs(float(level.median())) < LARGEST_LEVEL
+    if not follows or min(link.shape) < LEAST_NODES or fit.cosine > min(chance + MARGIN / 2, predicted - LEAST_LOSS):
+        return []
+    evidence = (
+        f"amplitudes agree with the lines of sight to {8.7 * spread:.1f} dB, which predicts a mean cosine of their phases "
+        f"of {predicted:.2f}, but node phases align them to {fit.cosine:.2f} only, as by chance ({chance:.2f})"
+    )
+    cure = "Most links have a phase of their own: measure all links within the coherence of the oscillators"
+    return [Finding("random phases", evidence, cure, Severity.DECISIVE)]
 
 
 def conventions(value: Tensor, link: Tensor) -> Mapping[str, tuple[Tensor, Tensor]]:

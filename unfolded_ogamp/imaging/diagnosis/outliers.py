@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.diagnosis.dead import Kept
+from unfolded_ogamp.imaging.diagnosis.dead import Kept, without_links
 from unfolded_ogamp.imaging.diagnosis.finding import (
     Finding,
     Severity,
@@ -33,9 +33,9 @@ POLISH = 5  # rounds of median polish (Tukey, 1977)
 
 
 def outlying_power(csi: Csi, array: NodeArray, grid: PixelGrid, kept: Kept) -> tuple[list[Finding], Kept]:
-    """Subcarriers, nodes and links of outlying power, and what is kept without them; a batch of one."""
+    """Subcarriers and nodes of outlying power, and what is kept without them; a batch of one."""
     findings = []
-    for test in (_subcarriers, _nodes, _links):
+    for test in (_subcarriers, _nodes):
         found, kept = test(csi, array, grid, kept)
         findings += found
     return findings, kept
@@ -76,7 +76,7 @@ def _nodes(csi: Csi, array: NodeArray, grid: PixelGrid, kept: Kept) -> tuple[lis
     far = torch.cat(
         [(side.abs() > NODE_LIMIT) & some & both for side, some, both in zip(deviation, peers, enough, strict=True)]
     )
-    far = far | _silent(csi, kept, link)
+    far = (far & ~_inside(array, grid)) | _silent(csi, kept, link)
     if not bool(far.any()) or int(far.sum()) * 2 > len(far):
         return [], kept
     names = listed(node_names(far, n_tx))
@@ -84,6 +84,12 @@ def _nodes(csi: Csi, array: NodeArray, grid: PixelGrid, kept: Kept) -> tuple[lis
     evidence = f"the power of {names} differs from that of the other nodes by {levels} dB"
     finding = Finding("outlying nodes", evidence, f"Left out: {names}", Severity.DOUBT)
     return [finding], kept.without_nodes(far)
+
+
+def _inside(array: NodeArray, grid: PixelGrid) -> Tensor:
+    """Nodes [n_tx + n_rx] inside the region, where a scatterer may be next to them."""
+    nodes, centre = torch.cat([array.tx, array.rx], dim=1)[0], grid.centre[0]
+    return ((nodes > centre.amin(0) - grid.pixel) & (nodes < centre.amax(0) + grid.pixel)).all(1)
 
 
 def _silent(csi: Csi, kept: Kept, link: Tensor) -> Tensor:
@@ -102,27 +108,23 @@ def _silent(csi: Csi, kept: Kept, link: Tensor) -> Tensor:
     return torch.cat(found)
 
 
-def _links(csi: Csi, array: NodeArray, _grid: PixelGrid, kept: Kept) -> tuple[list[Finding], Kept]:
-    found = torch.zeros_like(kept.link)
-    excess = torch.zeros(kept.link.shape, dtype=array.tx.dtype, device=array.tx.device)
+def outlying_links(csi: Csi, array: NodeArray) -> tuple[list[Finding], Csi]:
+    """The finding that links are far stronger than the others of their nodes, and the CSI without them."""
+    kept = Kept.all_of(csi)
+    levels = [link_level(csi, array, kept, subtract_los) for subtract_los in (False, True)]
+    excess = torch.full_like(levels[0], -math.inf)
     los = csi.los[0] & kept.link
     for part in (los, kept.link & ~los):
-        if (
-            int((part.sum(1) >= LEAST_PEERS).sum()) < LEAST_PEERS
-            or int((part.sum(0) >= LEAST_PEERS).sum()) < LEAST_PEERS
-        ):
-            continue
-        above = torch.minimum(
-            *(polished(link_level(csi, array, kept, subtract_los), part)[0] for subtract_los in (False, True))
-        )
-        far = part & (above > LINK_LIMIT)
-        found, excess = found | far, torch.where(far, above, excess)
+        peers = min(int((part.sum(axis) >= LEAST_PEERS).sum()) for axis in (0, 1))
+        if peers >= LEAST_PEERS:
+            above = torch.minimum(*(polished(level, part)[0] for level in levels))
+            excess = torch.where(part, above, excess)
+    found = excess > LINK_LIMIT
     if not bool(found.any()):
-        return [], kept
+        return [], csi
     evidence = f"{int(found.sum())} of {int(kept.link.sum())} links are up to {float(excess.max()):.0f} dB stronger"
     evidence += f" than the others of their nodes: {listed(link_names(found))}"
-    finding = Finding("outlying links", evidence, "Left out: these links", Severity.DOUBT)
-    return [finding], replace(kept, link=kept.link & ~found)
+    return [Finding("outlying links", evidence, "Left out: these links", Severity.DOUBT)], without_links(csi, found)
 
 
 def link_level(csi: Csi, array: NodeArray, kept: Kept, subtract_los: bool) -> Tensor:
