@@ -1,6 +1,7 @@
 """CSI with the troubles of measurements, one put into a random scene of the model at a time.
 
-Every trouble draws a scene of its own: 8 to 20 nodes a side, 2-D or 3-D, 3 to 8 scatterers, 15 to 30 dB, uniform phases.
+Every trouble draws a scene of its own: 8 to 20 nodes a side, 2-D or 3-D, 3 to 8 scatterers, 15 to 30 dB, uniform
+phases.
 """
 
 from __future__ import annotations
@@ -183,11 +184,8 @@ def quarter_turns(generator: Generator) -> Faulty:
     """15 % of the links are turned by one to three quarters; lines of sight are trusted."""
     scene, csi = drawn(generator, los=True)
     turned = torch.rand(csi.link.shape, generator=generator) < 0.15
-    quarters = torch.randint(1, 4, csi.link.shape, generator=generator) * turned
-    value = (
-        csi.value
-        * torch.polar(torch.ones(quarters.shape, dtype=torch.float64), math.pi / 2 * quarters.double())[..., None]
-    )
+    angle = math.pi / 2 * torch.randint(1, 4, csi.link.shape, generator=generator).double() * turned
+    value = csi.value * torch.polar(torch.ones_like(angle), angle)[..., None]
     return faulty(scene, csi, value, tuple(f"Tx {i} to Rx {j}" for _, i, j in turned.nonzero().tolist()))
 
 

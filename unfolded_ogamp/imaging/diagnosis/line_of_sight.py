@@ -169,8 +169,8 @@ def random_phases(fit: PhaseFit, chance: float, link: Tensor) -> list[Finding]:
     if not follows or min(link.shape) < LEAST_NODES or fit.cosine > min(chance + MARGIN / 2, predicted - LEAST_LOSS):
         return []
     evidence = (
-        f"amplitudes agree with the lines of sight to {8.7 * spread:.1f} dB, which predicts a mean cosine of their phases "
-        f"of {predicted:.2f}, but node phases align them to {fit.cosine:.2f} only, as by chance ({chance:.2f})"
+        f"amplitudes agree with the lines of sight to {8.7 * spread:.1f} dB, which predicts a mean cosine of phases of "
+        f"{predicted:.2f}, but node phases align them to {fit.cosine:.2f} only, as by chance ({chance:.2f})"
     )
     cure = "Most links have a phase of their own: measure all links within the coherence of the oscillators"
     return [Finding("random phases", evidence, cure, Severity.DECISIVE)]

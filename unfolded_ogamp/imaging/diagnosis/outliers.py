@@ -24,7 +24,7 @@ from unfolded_ogamp.imaging.diagnosis.finding import (
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, distances, los_channel
 
 LEAST_NODES = 4  # of a side, for a median over its nodes
-LEAST_PEERS = 6  # nodes of both sides, for outlying links
+LEAST_PEERS = 6  # links of a node, for a judgement of its power, and of both nodes of a link
 NODE_LIMIT, LINK_LIMIT, SUBCARRIER_LIMIT = 20.0, 26.0, 15.0  # [dB] above or below the others
 SILENT, LEAST_SNR = 1.5, 12.0  # power of a node over the noise, and level of the others above the noise [dB]
 CONSTANT = 0.9  # power of the mean over links, relative to the mean power, of a constant on all links
@@ -71,7 +71,7 @@ def _nodes(csi: Csi, array: NodeArray, grid: PixelGrid, kept: Kept) -> tuple[lis
         if not bool(with_los.any()):  # echoes from anywhere in the region
             effect = effect - DECIBEL * distances(nodes, grid.centre)[0].square().reciprocal().mean(1).log()
         deviation.append(effect - effect.nanmedian())
-    peers = (link.sum(1) >= 3, link.sum(0) >= 3)
+    peers = (link.sum(1) >= LEAST_PEERS, link.sum(0) >= LEAST_PEERS)
     enough = [count >= LEAST_NODES for count in (n_tx, n_rx)]
     far = torch.cat(
         [(side.abs() > NODE_LIMIT) & some & both for side, some, both in zip(deviation, peers, enough, strict=True)]
