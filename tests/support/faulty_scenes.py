@@ -239,7 +239,7 @@ FAULTS: dict[str, tuple[Callable[[Generator], Faulty], str]] = {
     "null subcarriers": (null_subcarriers, "null subcarriers"),
     "FFT order": (fft_order, "order of subcarriers"),
     "packet delays": (packet_delays, "clocks are apart"),
-    "unmarked line of sight": (unmarked_line_of_sight, "line of sight"),
+    "unmarked line of sight": (unmarked_line_of_sight, "unmarked line of sight"),
     "exchanged nodes": (exchanged_nodes, "nodes that do not fit"),
     "conjugated node": (conjugated_node, "nodes that do not fit"),
     "quarter turns": (quarter_turns, "links that do not fit"),

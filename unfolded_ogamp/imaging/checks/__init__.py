@@ -46,8 +46,10 @@ def check_arrays(arrays: Arrays) -> list[Check]:
     examined = examine(file.csi, file.array, file.grid)
     findings = [finding for finding in examined.findings if finding.name != "lengths"]
     checks += [_as_check(finding) for finding in findings]
-    if any(finding.severity == Severity.DECISIVE for finding in findings):
-        return [*checks, check_delays(file), *check_lines_of_sight(arrays, doubt)]
+    if any(_decides(finding) for finding in findings):
+        # the conventions of these checks are not the only ones that explain the file
+        several = any(finding.name == "order of nodes" and not finding.cure for finding in findings)
+        return [*checks, check_delays(file), *([] if several else check_lines_of_sight(arrays, doubt))]
     arrays, file = _without_left_out(arrays, file, examined)
     direct = check_lines_of_sight(arrays, doubt)
     decided = all(check.verdict in (Verdict.PASS, Verdict.FAIL) for check in direct)
@@ -59,6 +61,11 @@ def check_arrays(arrays: Arrays) -> list[Check]:
     ]
 
 
+def _decides(finding: Finding) -> bool:
+    """Whether a fit of point scatterers would say nothing after this finding; it compares the two signs itself."""
+    return finding.severity == Severity.DECISIVE and finding.name != "sign"
+
+
 def _as_check(finding: Finding) -> Check:
     """A finding as a check of the same name."""
     sentence = ". ".join(part for part in (finding.evidence, finding.cure) if part)
@@ -66,17 +73,18 @@ def _as_check(finding: Finding) -> Check:
 
 
 def _without_left_out(arrays: Arrays, file: CsiFile, examined: Examined) -> tuple[Arrays, CsiFile]:
-    """The file without the links and subcarriers that the examination leaves out."""
-    kept = examined.subcarrier.numpy()
-    changed = {
-        **arrays,
-        "link": examined.csi.link[0].numpy(),
-        "frequency": arrays["frequency"][kept],
-        "carrier_frequency": arrays.get("carrier_frequency", arrays["frequency"].mean()),
-        "csi": arrays["csi"][..., kept],
-    }
-    if "los_channel" in arrays:
-        changed["los_channel"] = arrays["los_channel"][..., kept]
+    """The file without the nodes, links and subcarriers that the examination leaves out."""
+    link = examined.csi.link[0].numpy()
+    tx, rx, subcarrier = link.any(1), link.any(0), examined.subcarrier.numpy()
+    changed = {**arrays, "link": link, "carrier_frequency": arrays.get("carrier_frequency", arrays["frequency"].mean())}
+    for key in changed.keys() & {"csi", "los_channel"}:
+        changed[key] = changed[key][..., subcarrier]
+    for key in changed.keys() & {"csi", "los_channel", "link", "los", "los_trusted"}:
+        changed[key] = changed[key][tx][:, rx]
+    for side, kept in (("tx", tx), ("rx", rx)):
+        for key in changed.keys() & {side, f"{side}_gain"}:
+            changed[key] = changed[key][kept]
+    changed["frequency"] = arrays["frequency"][subcarrier]
     return changed, replace(file, csi=examined.csi, array=examined.array)
 
 

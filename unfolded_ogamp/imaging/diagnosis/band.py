@@ -169,7 +169,7 @@ def _order_finding(measure: _Misfit, alike: list[str], best: float) -> Finding:
         return Finding("order or sign", evidence, "", Severity.DECISIVE)
     if "sign" in alike[0]:
         return Finding("sign", evidence, "Take the complex conjugate of csi and los_channel", Severity.DECISIVE)
-    return Finding("order of subcarriers", evidence, "Sorted for this estimate", Severity.DECISIVE)
+    return Finding("order of subcarriers", evidence, "Sort csi in the file; an estimate sorts it meanwhile", Severity.DECISIVE)
 
 
 def _clocks(measure: _Misfit, csi: Csi, delays: tuple[Tensor, float]) -> list[Finding]:
@@ -185,9 +185,9 @@ def _clocks(measure: _Misfit, csi: Csi, delays: tuple[Tensor, float]) -> list[Fi
     spacing = measure.frequency.diff()
     uniform = len(spacing) > 1 and bool((spacing - spacing[0]).abs().max() < 1e-3 * spacing[0].abs())
     if uniform and bool((csi.los_trusted & csi.los).any()):
-        cure = "synchronise=true synchronises the band over its line of sight"
+        cure = "synchronise=true synchronises the band over its line of sight; without it, one subcarrier is used"
     else:
-        cure = "Coarse synchronisation needs three uniformly spaced subcarriers and links with a line of sight (los)"
+        cure = "One subcarrier is used, as coarse synchronisation needs three uniformly spaced ones and a line of sight"
     return [Finding("clocks are apart", evidence, cure, Severity.DECISIVE)]
 
 

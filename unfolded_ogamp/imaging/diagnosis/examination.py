@@ -60,7 +60,10 @@ class Examined:
         return [finding.line for finding in self.findings]
 
     def restored(self, estimate: Estimate) -> Estimate:
-        """The estimate with node phases on all subcarriers of the file; `prediction` keeps those of the estimator."""
+        """The estimate with node phases on all subcarriers of the file, which share them up to known clocks.
+
+        `prediction` keeps the subcarriers of the estimator.
+        """
         count = self.frequency.shape[1]
         tx, rx = (phase[..., :1].expand(-1, -1, count) for phase in (estimate.tx_phase, estimate.rx_phase))
         if self.clocks is not None:
@@ -87,10 +90,13 @@ def examine(csi: Csi, array: NodeArray, grid: PixelGrid, synchronised: bool = Fa
         csi, array, clocks = coarsely_synchronised(csi, array)
         numbers = numbers[middle_of_band(len(numbers))]
         findings = [done(finding) if finding.name == "clocks are apart" else finding for finding in findings]
-    if clocks is not None or not any(
-        finding.severity == Severity.DECISIVE and not finding.cure for finding in findings
-    ):
-        found, csi, array = examine_phases(csi, array, grid, comparable=clocks is not None or not band.clocks_apart)
+    elif band.clocks_apart:  # on one subcarrier, a delay is a node phase
+        middle = len(numbers) // 2
+        one = torch.arange(len(numbers), device=numbers.device) == middle
+        csi, array = shortened(csi, array, csi.link[0], one, None)
+        numbers = numbers[middle : middle + 1]
+    if all(finding.severity != Severity.DECISIVE or finding.cure for finding in findings):
+        found, csi, array = examine_phases(csi, array, grid)
         findings += found
     parted, separate = joined_part(csi.link[0])
     csi = without_links(csi, separate)
@@ -100,17 +106,8 @@ def examine(csi: Csi, array: NodeArray, grid: PixelGrid, synchronised: bool = Fa
     return Examined(csi, array, grid, tuple(findings), clocks, frequency, numbers)
 
 
-def examine_phases(
-    csi: Csi, array: NodeArray, grid: PixelGrid, comparable: bool
-) -> tuple[list[Finding], Csi, NodeArray]:
-    """Findings on lines of sight, links and nodes, and the inputs that respect them.
-
-    Args:
-        csi, array, grid: a batch of one.
-        comparable: whether the phases of a node are the same on all subcarriers.
-    """
-    if not comparable:
-        return [], csi, array
+def examine_phases(csi: Csi, array: NodeArray, grid: PixelGrid) -> tuple[list[Finding], Csi, NodeArray]:
+    """Findings on lines of sight, links and nodes, and the inputs of a batch of one that respect them."""
     findings: list[Finding] = []
     if not bool(csi.los.any()):
         findings, csi = outlying_links(csi, array)

@@ -99,11 +99,11 @@ def hidden_line_of_sight(csi: Csi, array: NodeArray) -> tuple[list[Finding], Csi
         f"node phases fitted to free space align the CSI with a mean cosine of {fit.cosine:.2f}, at shuffled positions "
         f"of at most {chance:.2f}, though los marks no link"
     )
-    cure = f"Taken to contain the line of sight on {int(los.sum())} of {int(csi.link.sum())} links; mark them in los"
+    cure = f"Mark it in los; an estimate takes {int(los.sum())} of {int(csi.link.sum())} links to contain it meanwhile"
     if 1 / LARGEST_MISFIT < level < LARGEST_MISFIT:
         level = 1.0  # as for a file that marks its lines of sight
     marked = replace(csi, los=los[None], los_trusted=los[None], los_channel=los[None, ..., None] * (level * reference))
-    return [Finding("line of sight", evidence, cure, Severity.DECISIVE)], marked
+    return [Finding("unmarked line of sight", evidence, cure, Severity.DECISIVE)], marked
 
 
 def marked_links(ratio: Tensor, amplitude: Tensor, link: Tensor) -> tuple[Tensor, float]:

@@ -1,8 +1,8 @@
 """Links whose phases are not those of their nodes, found with lines of sight.
 
 Lines of sight give the node phases; a few echoes, added one by one where they explain most, lower the residual of the
-links (orthogonal matching pursuit, Pati et al., 1993). Links with a residual far above the others weigh little, with the
-weights of a Cauchy distribution. A link is an outlier if its amplitude fits in the end, and its phase does not.
+links (orthogonal matching pursuit, Pati et al., 1993). Links with a residual far above the others get the small weights
+of a Cauchy distribution. A link is an outlier if its amplitude fits in the end, and its phase does not.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def changed_nodes(csi: Csi, array: NodeArray) -> tuple[list[Finding], Csi, NodeA
         if not best.unique:
             findings.append(Finding("nodes that do not fit", evidence, "", Severity.DECISIVE))
             break
-        findings.append(Finding("nodes that do not fit", evidence, "Undone for this estimate", Severity.DECISIVE))
+        findings.append(Finding("nodes that do not fit", evidence, "Correct the file; an estimate undoes it meanwhile", Severity.DECISIVE))
         csi, array = best.undo(csi, array)
     return findings, csi, array
 
