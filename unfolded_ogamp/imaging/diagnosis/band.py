@@ -169,7 +169,9 @@ def _order_finding(measure: _Misfit, alike: list[str], best: float) -> Finding:
         return Finding("order or sign", evidence, "", Severity.DECISIVE)
     if "sign" in alike[0]:
         return Finding("sign", evidence, "Take the complex conjugate of csi and los_channel", Severity.DECISIVE)
-    return Finding("order of subcarriers", evidence, "Sort csi in the file; an estimate sorts it meanwhile", Severity.DECISIVE)
+    return Finding(
+        "order of subcarriers", evidence, "Sort csi in the file; an estimate sorts it meanwhile", Severity.DECISIVE
+    )
 
 
 def _clocks(measure: _Misfit, csi: Csi, delays: tuple[Tensor, float]) -> list[Finding]:

@@ -80,10 +80,10 @@ def changed_nodes(csi: Csi, array: NodeArray) -> tuple[list[Finding], Csi, NodeA
         if best is None or best.gain < EVIDENCE:
             break
         evidence = f"{best.name}: the coherence with their lines of sight rises {best.coherence}"
+        cure = "Correct the file; an estimate undoes it meanwhile" if best.unique else ""
+        findings.append(Finding("nodes that do not fit", evidence, cure, Severity.DECISIVE))
         if not best.unique:
-            findings.append(Finding("nodes that do not fit", evidence, "", Severity.DECISIVE))
             break
-        findings.append(Finding("nodes that do not fit", evidence, "Correct the file; an estimate undoes it meanwhile", Severity.DECISIVE))
         csi, array = best.undo(csi, array)
     return findings, csi, array
 

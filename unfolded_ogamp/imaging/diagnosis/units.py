@@ -10,7 +10,7 @@ import torch
 from unfolded_ogamp.imaging.diagnosis.finding import Finding, Severity
 from unfolded_ogamp.physics import SPEED_OF_LIGHT, NodeArray
 
-SHORTEST, LONGEST = 1e-6, 300.0  # wavelengths that are plausible, [m]
+SHORTEST, LONGEST = 1e-6, 100.0  # wavelengths that are plausible, [m]
 NARROWEST, WIDEST = 1.0, 3000.0  # extent of the nodes, in wavelengths
 LARGEST_PIXEL = 3.0  # wavelengths
 UNITS = {1e9: "GHz", 1e6: "MHz", 1e3: "kHz"}
