@@ -57,14 +57,26 @@ IMAGING: dict[str, set[str]] = {
     "baselines": FITTED | {"ogamp"},
     "network": FITTED | {"subcarriers", "ogamp", "greedy"},
     "catalogue": {"estimate", "ogamp", "greedy", "baselines", "network"},
-    "checks": {"files", "greedy"},
+    "diagnosis": {"estimate", "problem", "subcarriers"},
+    "checks": {"files", "greedy", "diagnosis"},
     "figures": {"estimate", "score", "measured"},
     "report": {"estimate", "files", "figures", "mismatch"},
     "study": {"estimate", "scenes", "score", "figures", "ogamp", "greedy", "network"},
     "commands": FITTED
     | {"scenes", "files", "score", "measured", "ogamp", "greedy", "network", "checks", "catalogue"}
     | {"figures", "report"},
-    "system": {"estimate", "catalogue", "files", "figures", "network", "report", "scenes", "score", "study"},
+    "system": {
+        "estimate",
+        "catalogue",
+        "diagnosis",
+        "files",
+        "figures",
+        "network",
+        "report",
+        "scenes",
+        "score",
+        "study",
+    },
     "__init__": {"estimate", "files", "figures", "greedy", "network", "ogamp", "scenes"},  # the public names
 }
 MOST_FILES, MOST_LINES = 12, 300  # upper limits of a folder, and of a file

@@ -79,7 +79,7 @@ class Learning:
 
 @dataclass(frozen=True)
 class Files:
-    """Measurements and estimates as files. `measured` is the result of `read`.
+    """Measurements and estimates as files. `measured` is the result of `read`, then that of `examine`.
 
     Attributes:
         read: checked contents of a measurement file in double precision; an error is a ValueError of one line.
@@ -89,6 +89,8 @@ class Files:
         write: one simulated scene and its measurement, a batch of one, from (path, scene, measurement).
         write_estimate: an estimate and its origin, texts by name, from (path, estimate, measured, texts).
         picture: one page on an estimate, from (measured, estimate).
+        examine: `measured` as an estimator takes it, and what is to be said about it before any fit, one line each,
+            from (measured, whether it is to be synchronised); None if there is nothing to examine or synchronise.
     """
 
     read: Callable[[Path], Any]
@@ -98,6 +100,7 @@ class Files:
     write: Callable[[Path, Any, Any], None]
     write_estimate: Callable[[Path, Any, Any, Mapping[str, str]], None]
     picture: Callable[[Any, Any], Figure]
+    examine: Callable[[Any, bool], tuple[Any, Sequence[str]]] | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from unfolded_ogamp.evaluation.compare import Estimator
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.provenance import hashes, provenance
 from unfolded_ogamp.settings import Settings, at_least
-from unfolded_ogamp.system import Network, System
+from unfolded_ogamp.system import Files, Network, System
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,26 @@ class Options(Settings):
     estimator: str | None
     checkpoint: str | None
     adapt: Annotated[int, at_least(0)]
+    synchronise: bool
 
 
 def run(system: System, options: Options, console: Console) -> None:
     """Estimate from a measurement file with the chosen estimator."""
     name = names(system)[0] if options.estimator is None else options.estimator
     estimator = build_estimator(system, parse_entry({"name": name, "checkpoint": options.checkpoint}))
-    run_estimate(system, Path(options.input), Path(options.output), estimator, options.adapt, console)
+    run_estimate(
+        system, Path(options.input), Path(options.output), estimator, options.adapt, options.synchronise, console
+    )
 
 
 def run_estimate(
-    system: System, input_path: Path, output: Path, estimator: Estimator, adapt: int, console: Console
+    system: System,
+    input_path: Path,
+    output: Path,
+    estimator: Estimator,
+    adapt: int,
+    synchronise: bool,
+    console: Console,
 ) -> None:
     """Estimate from `input_path` in double precision, write `output`/estimate.npz and .png and print a summary.
 
@@ -51,6 +60,7 @@ def run_estimate(
         output: folder to write.
         estimator: classic estimator or network.
         adapt: gradient steps that adapt a network to this file; 0 for none.
+        synchronise: synchronise the clocks in the measurement first.
         console: where the summary is printed.
 
     Raises:
@@ -64,6 +74,7 @@ def run_estimate(
     for note in notes:
         show(console, f"Note: {note.message}")
     show(console, files.describe(measured))
+    measured = _examined(files, measured, synchronise, input_path, console)
     inputs = files.inputs(measured)
     origin = _origin(estimator, adapt)
     if adapt:
@@ -87,6 +98,21 @@ def run_estimate(
         show(console, line) if isinstance(line, str) else console.print(line)
     for name in ("estimate.npz", "estimate.png"):
         show(console, output / name)
+
+
+def _examined(files: Files, measured: Any, synchronise: bool, input_path: Path, console: Console) -> Any:
+    """The measurement as an estimator takes it; what is to be said about it is printed."""
+    if files.examine is None:
+        if synchronise:
+            raise InputError("synchronise: expected false for a system without synchronisation, found true")
+        return measured
+    try:
+        measured, lines = files.examine(measured, synchronise)
+    except ValueError as error:
+        raise InputError(f"{input_path}: {error}") from error
+    for line in lines:
+        show(console, f"Note: {line}.")
+    return measured
 
 
 def _adapted(system: System, estimator: Estimator, steps: int, inputs: tuple[Any, ...], console: Console) -> Estimator:

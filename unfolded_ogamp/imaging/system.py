@@ -6,13 +6,17 @@ Functions that need matplotlib or rich import them when called, so that networks
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unfolded_ogamp.files import read_npz
 from unfolded_ogamp.imaging.catalogue import CLASSIC
+from unfolded_ogamp.imaging.diagnosis.examination import Examined, examine
+from unfolded_ogamp.imaging.diagnosis.units import suspicion
 from unfolded_ogamp.imaging.estimate import Estimate
-from unfolded_ogamp.imaging.files.arrays import CsiFile
-from unfolded_ogamp.imaging.files.csi import load_csi, save_csi
+from unfolded_ogamp.imaging.files.arrays import KEYS, REQUIRED, CsiFile
+from unfolded_ogamp.imaging.files.csi import CsiFileError, load_csi, save_csi
 from unfolded_ogamp.imaging.files.estimate import save_estimate
 from unfolded_ogamp.imaging.network.adaptation import AdaptationSettings, adapted
 from unfolded_ogamp.imaging.network.loss import LossSettings, batch_loss
@@ -69,6 +73,41 @@ def comparison(scene: Scene, estimates: Mapping[str, Estimate], index: int) -> F
     return comparison_figure(scene, estimates, index)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A CSI file after its examination: as the estimator takes it, and as its findings say."""
+
+    file: CsiFile
+    examined: Examined
+
+
+def read(path: Path) -> CsiFile:
+    """Read a CSI file; an error also says which unit is suspected.
+
+    Raises:
+        CsiFileError: with one line.
+    """
+    try:
+        return load_csi(path)
+    except CsiFileError as error:
+        try:
+            suspected = suspicion(read_npz(path, KEYS, REQUIRED))
+        except (ValueError, TypeError, ZeroDivisionError):
+            suspected = ""
+        raise CsiFileError(f"{error}; {suspected}" if suspected else str(error)) from error
+
+
+def examined(file: CsiFile, synchronise: bool) -> tuple[Measured, Sequence[str]]:
+    """A CSI file without what its findings leave out, and the findings."""
+    result = examine(file.csi, file.array, file.grid, synchronise)
+    truth = file.truth
+    if truth is not None:  # node phases on the subcarriers that are kept, but not relative to clocks
+        phases = (truth.tx_phase, truth.rx_phase) if result.clocks is None else (None, None)
+        tx, rx = (None if phase is None else phase[..., result.subcarrier] for phase in phases)
+        truth = replace(truth, tx_phase=tx, rx_phase=rx)
+    return Measured(replace(file, csi=result.csi, array=result.array, truth=truth), result), result.lines
+
+
 def describe(file: CsiFile) -> str:
     """A description of a CSI file."""
     from unfolded_ogamp.imaging.report import description
@@ -76,23 +115,24 @@ def describe(file: CsiFile) -> str:
     return description(file)
 
 
-def report(file: CsiFile, estimate: Estimate, notes: Sequence[Warning]) -> Iterable[Any]:
+def report(measured: Measured, estimate: Estimate, notes: Sequence[Warning]) -> Iterable[Any]:
     """The report on an estimate, line by line."""
     from unfolded_ogamp.imaging import report
 
-    return report.report(file, estimate, notes)
+    return report.report(measured.file, estimate, notes)
 
 
-def picture(file: CsiFile, estimate: Estimate) -> Figure:
+def picture(measured: Measured, estimate: Estimate) -> Figure:
     """The picture of an estimate."""
     from unfolded_ogamp.imaging import report
 
-    return report.picture(file, estimate)
+    return report.picture(measured.file, estimate)
 
 
-def write_estimate(path: Path, estimate: Estimate, file: CsiFile, origin: Mapping[str, str]) -> None:
-    """Write an estimate to a file."""
-    save_estimate(path, estimate, file.grid, origin)
+def write_estimate(path: Path, estimate: Estimate, measured: Measured, origin: Mapping[str, str]) -> None:
+    """Write an estimate to a file, with node phases on all subcarriers of the measurement."""
+    restored = measured.examined.restored(estimate)
+    save_estimate(path, restored, measured.file.grid, origin)
 
 
 def study() -> Mapping[str, StudyFigure]:
@@ -122,8 +162,9 @@ SYSTEM = System(
         adapt=adapt,
     ),
     files=Files(
-        read=load_csi,
-        inputs=lambda file: (file.csi, file.array, file.grid),
+        read=read,
+        examine=examined,
+        inputs=lambda measured: (measured.file.csi, measured.file.array, measured.file.grid),
         describe=describe,
         report=report,
         write=save_csi,

@@ -110,10 +110,14 @@ def test_headline_summarises_the_estimate():
     csi = measure(scene, torch.Generator().manual_seed(0))
     estimate = replace(truth_as_estimate(scene), residual=1.25 * scene.noise_variance)
     assert headline(csi, estimate, None, None) == "1 scatterer; residual 1.25 times the noise"
-    std = torch.tensor([0.03, 0.04, 0.05, 0.0], dtype=torch.float64)  # the headline has their root mean square
+    std = torch.tensor([0.0] * 7 + [0.03, 0.04, 0.05, math.sqrt(11 * 0.035**2 - 0.005)], dtype=torch.float64)
     known = "1 scatterer; node phases known to 0.035 rad; residual 1.25 times the noise"
     assert headline(csi, estimate, std, None) == known
     assert "node phases not determined" in headline(csi, estimate, torch.inf * std.clamp(min=1), None)
+    csi.link[0, 2] = False  # a node that is left out does not count
+    left_out = torch.where(torch.arange(11) == 2, torch.inf, 0.01)
+    assert "node phases known to 0.01 rad" in headline(csi, estimate, left_out, None)
+    csi.link[0, 2] = True
     found = torch.tensor([True])
     assert headline(csi, estimate, None, (2, found)).startswith(
         "1 scatterer, 1 of 2 true ones within a tenth of a wavelength;"

@@ -96,6 +96,8 @@ def conventions(arrays: Arrays, unit_in_doubt: bool) -> tuple[Convention, ...]:
 def compare_conventions(name: str, misfits: Mapping[Convention, float], least_ratio: float) -> Check:
     """Check that the file as it is fits the measurement better than every other convention.
 
+    A remedy is named only if it is the only one that fits.
+
     Args:
         name: of the check.
         misfits: unexplained share of the measurement in each convention, `AS_IT_IS` and at least one other.
@@ -109,7 +111,11 @@ def compare_conventions(name: str, misfits: Mapping[Convention, float], least_ra
     if own * least_ratio < other:
         return Check(name, Verdict.PASS, f"{found}, the next best.")
     if other * least_ratio < own:
-        return Check(name, Verdict.FAIL, f"{found}: {alternative.advice}.")
+        alike = [key for key, misfit in misfits.items() if key != AS_IT_IS and misfit < least_ratio * other]
+        if len(alike) == 1:
+            return Check(name, Verdict.FAIL, f"{found}: {alternative.advice}.")
+        names = " or ".join(key.name for key in alike)
+        return Check(name, Verdict.FAIL, f"{found}, but several conventions fit alike ({names}): none is certain.")
     if min(own, other) < POOR_MISFIT:
         return Check(name, Verdict.UNDECIDED, f"{found}: too similar to decide.")
     return Check(name, Verdict.DOUBT, f"{found}: neither fits; check positions, los, roi and pixel.")

@@ -6,16 +6,21 @@ import itertools
 import math
 
 import numpy as np
-import torch
 
 from unfolded_ogamp.imaging.checks.conventions import CONJUGATED, Arrays, Check, Verdict
+from unfolded_ogamp.imaging.diagnosis.delays import direct_delay, longest_delay
+from unfolded_ogamp.imaging.diagnosis.units import (
+    LARGEST_PIXEL,
+    NARROWEST,
+    WIDEST,
+    extent,
+    frequency_unit,
+    wave_speed,
+    wavelength,
+)
 from unfolded_ogamp.imaging.files.arrays import CsiFile
-from unfolded_ogamp.physics import SPEED_OF_LIGHT, bistatic_delay, distances
 
-LOWEST, HIGHEST = 1e6, 1e12  # [Hz]
 CARRIER_RATIO = 2.0  # largest ratio between the carrier and the mean of the frequencies
-NARROWEST, WIDEST = 1.0, 3000.0  # extent of the nodes, in wavelengths
-LARGEST_PIXEL = 3.0  # wavelengths
 MARGIN = 3.0  # standard deviations of the mean delay
 
 
@@ -34,11 +39,9 @@ def check_axes(arrays: Arrays) -> Check:
 def check_frequency(arrays: Arrays) -> Check:
     """Whether frequencies are in hertz."""
     frequency = np.asarray(arrays["frequency"], float)
-    wavelength = _wavelength(arrays)
-    carrier = SPEED_OF_LIGHT / wavelength
-    found = f"frequencies of {frequency.min():g} to {frequency.max():g}, wavelength {wavelength:.3g} m"
-    if not (frequency.min() >= LOWEST and frequency.max() <= HIGHEST):
-        unit = "GHz" if frequency.max() < 1e3 else "MHz" if frequency.max() < LOWEST else "an unknown unit"
+    carrier = wave_speed(arrays) / wavelength(arrays)
+    found = f"frequencies of {frequency.min():g} to {frequency.max():g}, wavelength {wavelength(arrays):.3g} m"
+    if unit := frequency_unit(arrays):
         return Check("frequency", Verdict.FAIL, f"{found}: this looks like {unit}; hertz are expected.")
     if not 1 / CARRIER_RATIO < carrier / frequency.mean() < CARRIER_RATIO:
         return Check("frequency", Verdict.FAIL, f"{found}: carrier_frequency {carrier:g} is far from them.")
@@ -47,10 +50,10 @@ def check_frequency(arrays: Arrays) -> Check:
 
 def check_lengths(arrays: Arrays) -> Check:
     """Whether lengths are plausible in metres, relative to the wavelength."""
-    extent = _extent(arrays)
-    pixel = float(arrays.get("pixel", 0)) / _wavelength(arrays)
-    found = f"the nodes span {extent:.3g} wavelengths"
-    if extent < NARROWEST:
+    span = extent(arrays)
+    pixel = float(arrays.get("pixel", 0)) / wavelength(arrays)
+    found = f"the nodes span {span:.3g} wavelengths"
+    if span < NARROWEST:
         return Check("lengths", Verdict.FAIL, f"{found}: too few to resolve anything; metres are expected.")
     if unit_in_doubt(arrays):
         return Check("lengths", Verdict.DOUBT, f"{found}: are positions in millimetres? Metres are expected.")
@@ -61,7 +64,7 @@ def check_lengths(arrays: Arrays) -> Check:
 
 def unit_in_doubt(arrays: Arrays) -> bool:
     """Whether the nodes span implausibly many wavelengths for positions in metres."""
-    return _extent(arrays) > WIDEST
+    return extent(arrays) > WIDEST
 
 
 def check_delays(file: CsiFile) -> Check:
@@ -107,20 +110,6 @@ def mean_delay(file: CsiFile) -> tuple[float, float]:
 
 def possible_delays(file: CsiFile) -> tuple[float, float]:
     """Shortest direct delay of a link, and longest over a corner of the region, [s]."""
-    link, grid = file.csi.link[0], file.grid
-    half = float(grid.pixel[0]) / 2
-    sides = zip((grid.centre[0].amin(0) - half).tolist(), (grid.centre[0].amax(0) + half).tolist(), strict=True)
-    corners = torch.tensor(list(itertools.product(*sides)), dtype=grid.centre.dtype)
-    direct = distances(file.array.tx, file.array.rx)[0] / SPEED_OF_LIGHT
-    return float(direct[link].min()), float(bistatic_delay(file.array, corners[None])[0][link].max())
-
-
-def _wavelength(arrays: Arrays) -> float:
-    """Carrier wavelength, [m] if frequencies are in hertz."""
-    return SPEED_OF_LIGHT / float(arrays.get("carrier_frequency", np.mean(arrays["frequency"])))
-
-
-def _extent(arrays: Arrays) -> float:
-    """Longest side of the bounding box of all nodes, in wavelengths."""
-    nodes = np.concatenate([arrays["tx"], arrays["rx"]])
-    return float(np.ptp(nodes, axis=0).max()) / _wavelength(arrays)
+    link = file.csi.link[0]
+    direct, longest = direct_delay(file.array), longest_delay(file.array, file.grid)
+    return float(direct[link].min()), float(longest[link].max())

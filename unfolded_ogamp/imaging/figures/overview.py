@@ -36,7 +36,7 @@ from unfolded_ogamp.imaging.figures.panels import (
 )
 from unfolded_ogamp.imaging.measured import Truth
 from unfolded_ogamp.imaging.score import node_phase_error
-from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes
 
 UNKNOWN_PHASE = 1.0  # standard deviation of a phase that is not determined, [rad]
 LINE = 115  # characters that fit on the page in one line
@@ -119,7 +119,7 @@ def headline(csi: Csi, estimate: Estimate, phase_std: Tensor | None, truth: tupl
     Args:
         csi: measurement.
         estimate: from this measurement.
-        phase_std: standard deviations of the node phases, [rad], or None.
+        phase_std: standard deviations of the node phases, [rad], or None; nodes without links do not count.
         truth: the true number of scatterers, and which of the estimated ones are matched.
     """
     count = len(estimate.scatterers[0].position)
@@ -127,7 +127,8 @@ def headline(csi: Csi, estimate: Estimate, phase_std: Tensor | None, truth: tupl
     if truth is not None:
         n_true, found = truth
         parts[0] += f", {int(found.sum())} of {n_true} true ones within a tenth of a wavelength"
-    spread = math.inf if phase_std is None else float(phase_std.square().mean().sqrt())
+    linked = ~isolated_nodes(csi.link[0])
+    spread = math.inf if phase_std is None else float(phase_std[linked].square().mean().sqrt())
     if spread < UNKNOWN_PHASE:
         parts.append(f"node phases known to {spread:.2g} rad")
     elif phase_std is not None:

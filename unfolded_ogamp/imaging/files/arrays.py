@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.files import Fields
-from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, los_channel, reached_nodes, regular_grid
+from unfolded_ogamp.physics import (
+    SPEED_OF_LIGHT,
+    Csi,
+    NodeArray,
+    PixelGrid,
+    los_channel,
+    reached_nodes,
+    regular_grid,
+)
 from unfolded_ogamp.records import Record
 
 MOST_PIXELS = 1e9  # along an axis
@@ -22,7 +30,7 @@ LOSS_EXPONENTS = {"spherical": 1.0, "cylindrical": 0.5}
 
 REQUIRED = ("tx", "rx", "frequency", "csi")
 KEYS = (
-    *(*REQUIRED, "carrier_frequency", "loss", "tx_gain", "rx_gain"),
+    *(*REQUIRED, "carrier_frequency", "wave_speed", "loss", "tx_gain", "rx_gain"),
     *("link", "los", "los_channel", "los_trusted", "noise_variance", "roi", "pixel"),
     *("truth_position", "truth_reflectivity", "truth_tx_phase", "truth_rx_phase"),
 )
@@ -83,20 +91,45 @@ def checked(arrays: Mapping[str, np.ndarray]) -> CsiFile:
     )
 
 
+def expect_complex_csi(fields: Fields) -> None:
+    """Raise if `csi` is real; the message says which shape it has if an axis holds real and imaginary parts.
+
+    Raises:
+        ValueError: if it is not complex.
+    """
+    csi = fields.required("csi")
+    found = f"{csi.dtype} of shape {list(csi.shape)}"
+    for axis in range(csi.ndim - 1, -1, -1):
+        rest = [size for place, size in enumerate(csi.shape) if place != axis]
+        if csi.ndim == 4 and csi.shape[axis] == 2:
+            parts = ", ".join([":"] * axis + ["{}"] + [":"] * (3 - axis)) if axis < 3 else "..., {}"
+            found += f", which could be {rest} with real and imaginary part along axis {axis}: "
+            found += f"csi[{parts.format(0)}] + 1j * csi[{parts.format(1)}], or the imaginary part first"
+            break
+    else:
+        sizes = tuple(fields.sizes.get(name, 0) for name in ("n_tx", "n_rx", "K"))
+        if csi.shape == (*sizes[:2], 2 * sizes[2]):
+            found += f", which could be {list(sizes)} with real and imaginary parts in turn: "
+            found += "csi[..., 0::2] + 1j * csi[..., 1::2], or the imaginary part first"
+    fields.expect(csi.dtype.kind == "c", "csi", "complex numbers", found)
+
+
 def _load_array(fields: Fields) -> NodeArray:
     tx = fields.real("tx", ("n_tx", "D"))
     fields.expect(tx.shape[-1] in (2, 3), "tx", "2 or 3 coordinates", tx.shape[-1])
     rx = fields.real("rx", ("n_rx", "D"))
     frequency = fields.real("frequency", ("K",))
     fields.expect(bool((frequency > 0).all()), "frequency", "positive values", frequency.min())
-    carrier = fields.positive("carrier_frequency") or float(frequency.mean())
+    # waves of another speed are those of light at the frequency with the same wavelength
+    scale = SPEED_OF_LIGHT / (fields.positive("wave_speed") or SPEED_OF_LIGHT)
+    carrier = scale * (fields.positive("carrier_frequency") or float(frequency.mean()))
     law = fields.choice("loss", tuple(LOSS_EXPONENTS)) or "spherical"
     gains = [fields.optional_positive(f"{side}_gain", (f"n_{side}",)) for side in ("tx", "rx")]
     tx_gain, rx_gain = (None if gain is None else gain[None] for gain in gains)
     array = NodeArray(
         tx=tx[None],
         rx=rx[None],
-        frequency=frequency[None],
+        frequency=scale * frequency[None],
         carrier_frequency=frequency.new_tensor([carrier]),
         loss_exponent=None if law == "spherical" else frequency.new_tensor([LOSS_EXPONENTS[law]]),
         tx_gain=tx_gain,
@@ -119,7 +152,7 @@ def _load_csi(fields: Fields, array: NodeArray) -> Csi:
     names = [f"tx {node}" if node < n_tx else f"rx {node - n_tx}" for node in cut_off]
     found = f"{len(names)} of {n_tx + n_rx} nodes that no chain of links joins to tx 0: {', '.join(names[:5])}"
     fields.expect(not names, "link", "one connected network", found)
-    fields.required("csi")
+    expect_complex_csi(fields)
     value = fields.optional_complex("csi", values, link, "on every measured link")
     assert value is not None
     fields.expect(bool((value != 0).any()), "csi", "a value other than zero", "zero on every measured link")

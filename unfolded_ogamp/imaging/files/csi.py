@@ -4,6 +4,8 @@ Required: `tx` [n_tx, D], `rx` [n_rx, D] [m], `frequency` [K] [Hz], `csi` comple
 
 Optional:
     carrier_frequency: [Hz]; the mean of `frequency`.
+    wave_speed: of waves other than light, such as sound [m/s]; frequencies are scaled on reading, so that wavelengths
+        are right.
     loss: "spherical", or "cylindrical" for two-dimensional propagation, where amplitudes fall with the root of the
         distance; spherical.
     tx_gain [n_tx], rx_gain [n_rx]: amplitude gains of the antennas, positive; 1.

@@ -14,7 +14,7 @@ outside_position [S', D] [m], outside_reflectivity complex [S']: of echoes from 
 noise_variance: noise variance, given, estimated, or raised where the residual exceeds it.
 noise_std: standard error of an estimated noise variance; 0 if it was given.
 converged: whether the residual is consistent with the noise; if the noise is unknown, whether starts agree.
-diagnosis: sentences on what does not fit, as an array of texts.
+diagnosis: findings about the CSI before the fit, and sentences on what does not fit, texts [n].
 residual: mean |y - model|^2 over the measured links.
 finite: false if a non-finite state ended the run early; the estimate is then the last finite one.
 Texts, empty if unknown: estimator, settings (as JSON, with the seed of its restarts), weights_sha256 (of
