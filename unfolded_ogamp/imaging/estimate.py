@@ -33,6 +33,15 @@ class Scatterers:
         """The scatterers of a mask, bool [S], or of indices, in their order."""
         return Scatterers(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
+    def to(self, dtype: torch.dtype) -> Scatterers:
+        """The same scatterers in the real precision `dtype`."""
+        return Scatterers(
+            self.position.to(dtype),
+            self.covariance.to(dtype),
+            self.reflectivity.to(dtype.to_complex()),
+            self.probability.to(dtype),
+        )
+
     def and_those_of(self, other: Scatterers) -> Scatterers:
         """These scatterers and those of another list."""
         return Scatterers(*(torch.cat([getattr(one, each.name) for one in (self, other)]) for each in fields(self)))

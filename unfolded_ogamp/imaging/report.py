@@ -10,10 +10,10 @@ from rich.table import Table
 
 from unfolded_ogamp.evaluation.point_sets import matched_estimates
 from unfolded_ogamp.evaluation.report import screen_table
+from unfolded_ogamp.imaging.assembly.outcome import MismatchWarning
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.figures.overview import estimate_figure, headline
 from unfolded_ogamp.imaging.files.arrays import CsiFile
-from unfolded_ogamp.imaging.outcome import MismatchWarning
 
 STRONGEST = 8
 MISFIT = 10.0  # residual over noise variance from which a note appears

@@ -9,7 +9,8 @@ from typing import Annotated, Protocol
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging import assemble
+from unfolded_ogamp.imaging.assembly import assemble
+from unfolded_ogamp.imaging.assembly.confidence import pixel_presence, presence
 from unfolded_ogamp.imaging.baselines.points import Points, channel, columns_at, merged, refit
 from unfolded_ogamp.imaging.estimate import Estimate, History, Scatterers
 from unfolded_ogamp.imaging.likelihood.uncertainty import with_joint_std
@@ -141,8 +142,8 @@ def to_estimate(
     reference = channel(points, problem) + problem.los
     residual = problem.mean_power(observation + problem.los - reference)
     centre = problem.grid.centre[0]
-    probability = assemble.presence(strength(points, problem)[0] / residual, len(centre))
-    pixel_probability = assemble.pixel_presence(points.position[0], probability, centre)[None]
+    probability = presence(strength(points, problem)[0] / residual, len(centre))
+    pixel_probability = pixel_presence(points.position[0], probability, centre)[None]
     order = strength(points, problem)[0].argsort(descending=True)
     scatterers = Scatterers(
         position=points.position[0, order],

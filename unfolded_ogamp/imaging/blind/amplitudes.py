@@ -176,7 +176,7 @@ def jacobian(fit: Fit, factors: Factors) -> Tensor:
         for side, weight in ((tx, fit.tx_weight), (rx, scale))
     )
     # A = L G: column s of A depends on column s of G. B^T = G^-1 R^T: its derivative is -G^-1 dG B^T.
-    of_tx = torch.diag_embed((tx_turn[:, :, None] * factors.tx[..., None])).transpose(2, 3)
+    of_tx = torch.diag_embed(tx_turn[:, :, None] * factors.tx[..., None]).transpose(2, 3)
     of_rx = -(rx_turn[..., None] * inverse[:, None])[..., None] * rx[:, :, None, None]
     mixing = torch.cat([of_tx, of_rx], dim=1).flatten(3).flatten(1, 2)
 

@@ -17,11 +17,11 @@ from unfolded_ogamp.evaluation.compare import Row, summarise
 from unfolded_ogamp.evaluation.statistics import statistic_of
 from unfolded_ogamp.evaluation.tables import markdown
 from unfolded_ogamp.files import written_at_once
+from unfolded_ogamp.imaging.assembly.outcome import MismatchWarning
 from unfolded_ogamp.imaging.catalogue import load_network
 from unfolded_ogamp.imaging.commands.ablate import with_settings
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
-from unfolded_ogamp.imaging.outcome import MismatchWarning
 from unfolded_ogamp.imaging.network.adaptation import AdaptationSettings, AdaptedEstimator
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.scenes.perturbed import MISMATCHES, mismatched_scenes

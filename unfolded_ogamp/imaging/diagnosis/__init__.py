@@ -1,1 +1,1 @@
-"""What the CSI says before any fit: its noise, the number of echoes in it, and what is wrong with it."""
+"""What is wrong with the CSI, as far as it shows before any fit."""

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.diagnosis.finding import Finding, Severity, listed, node_names
+from unfolded_ogamp.imaging.evidence.subcarriers import group_size
 from unfolded_ogamp.imaging.problem import pose
-from unfolded_ogamp.imaging.subcarriers import group_size
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, distances, main_part
 
 FLAT = 0.05  # largest root mean square distance of the nodes from a line or plane, in wavelengths

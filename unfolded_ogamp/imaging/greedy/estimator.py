@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging import assemble
-from unfolded_ogamp.imaging.diagnosis.noise import with_noise_variance
-from unfolded_ogamp.imaging.diagnosis.rank import with_least_count
+from unfolded_ogamp.imaging.assembly import assemble
 from unfolded_ogamp.imaging.estimate import Estimate
+from unfolded_ogamp.imaging.evidence.noise import with_noise_variance
+from unfolded_ogamp.imaging.evidence.rank import with_least_count
+from unfolded_ogamp.imaging.evidence.subcarriers import coherent
 from unfolded_ogamp.imaging.greedy import restarts, start
 from unfolded_ogamp.imaging.greedy.persistence import Budget, go_on
 from unfolded_ogamp.imaging.greedy.restarts import Searched
@@ -32,7 +33,6 @@ from unfolded_ogamp.imaging.model import Correction, Model, evaluate, trim_slots
 from unfolded_ogamp.imaging.phases import autofocus
 from unfolded_ogamp.imaging.phases.refinement import NodePhases, initial_phases
 from unfolded_ogamp.imaging.problem import Problem, pose
-from unfolded_ogamp.imaging.subcarriers import coherent
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.records import choose

@@ -10,11 +10,11 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.imaging.assembly.outcome import Outcome
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, place_scenes, with_equal_slots
 from unfolded_ogamp.imaging.greedy.settings import RestartSettings
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.model import Correction, Model
-from unfolded_ogamp.imaging.outcome import Outcome
 from unfolded_ogamp.imaging.phases import autofocus
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem

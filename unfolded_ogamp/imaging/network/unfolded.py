@@ -10,9 +10,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from unfolded_ogamp.imaging.diagnosis.noise import with_noise_variance
-from unfolded_ogamp.imaging.diagnosis.rank import with_least_count
 from unfolded_ogamp.imaging.estimate import Estimate
+from unfolded_ogamp.imaging.evidence.noise import with_noise_variance
+from unfolded_ogamp.imaging.evidence.rank import with_least_count
+from unfolded_ogamp.imaging.evidence.subcarriers import coherent
 from unfolded_ogamp.imaging.greedy import pruning, restarts
 from unfolded_ogamp.imaging.greedy.estimator import conclude, fall_back
 from unfolded_ogamp.imaging.greedy.persistence import Budget
@@ -30,7 +31,6 @@ from unfolded_ogamp.imaging.ogamp.screening import ScreenedState
 from unfolded_ogamp.imaging.ogamp.settings import ImagingParameters
 from unfolded_ogamp.imaging.phases.refinement import NodePhases, initial_phases
 from unfolded_ogamp.imaging.problem import Problem, pose
-from unfolded_ogamp.imaging.subcarriers import coherent
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid
 from unfolded_ogamp.system import Network

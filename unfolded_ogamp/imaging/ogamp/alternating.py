@@ -9,7 +9,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging import assemble
+from unfolded_ogamp.imaging.assembly import assemble
 from unfolded_ogamp.imaging.estimate import Estimate, History
 from unfolded_ogamp.imaging.likelihood.uncertainty import with_joint_std
 from unfolded_ogamp.imaging.ogamp import iteration

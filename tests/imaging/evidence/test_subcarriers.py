@@ -8,8 +8,8 @@ import pytest
 import torch
 from problems import pose_scene, posed
 
+from unfolded_ogamp.imaging.evidence.subcarriers import LARGEST_ANGLE, coherent, group_size
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.subcarriers import LARGEST_ANGLE, coherent, group_size
 from unfolded_ogamp.physics import measure
 
 

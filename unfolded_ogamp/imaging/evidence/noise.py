@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.imaging.evidence.subcarriers import coherent, delay_spread, middle_advance
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.imaging.subcarriers import coherent, delay_spread, middle_advance
 from unfolded_ogamp.records import Record, choose
 
 LARGEST_ERROR = 0.5  # relative standard error above which the noise variance counts as unknown

@@ -1,0 +1,1 @@
+"""From the result of a search to an estimate with its confidence."""
