@@ -91,6 +91,8 @@ class Files:
         picture: one page on an estimate, from (measured, estimate).
         examine: `measured` as an estimator takes it, and what is to be said about it before any fit, one line each,
             from (measured, whether it is to be synchronised); None if there is nothing to examine or synchronise.
+        limited: an estimator whose search ends after some time, from (estimator, seconds, callback with the numbers of
+            starts and seconds so far); None if no estimator searches.
     """
 
     read: Callable[[Path], Any]
@@ -101,6 +103,7 @@ class Files:
     write_estimate: Callable[[Path, Any, Any, Mapping[str, str]], None]
     picture: Callable[[Any, Any], Figure]
     examine: Callable[[Any, bool], tuple[Any, Sequence[str]]] | None = None
+    limited: Callable[[Estimator, float, Callable[[int, float], None]], Estimator] | None = None
 
 
 @dataclass(frozen=True)

@@ -13,34 +13,50 @@ import torch
 from rich.console import Console
 
 from unfolded_ogamp.catalogue import build_estimator, names, parse_entry
-from unfolded_ogamp.commands.running import make_folder, show
+from unfolded_ogamp.commands.running import make_folder, progress_bar, show
 from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.evaluation.compare import Estimator
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.provenance import hashes, provenance
-from unfolded_ogamp.settings import Settings, at_least
+from unfolded_ogamp.settings import Settings, at_least, positive
 from unfolded_ogamp.system import Files, Network, System
 
 
 @dataclass(frozen=True)
-class Options(Settings):
+class EstimationSettings(Settings):
+    """How an estimator runs on one measurement.
+
+    Attributes:
+        adapt: gradient steps that adapt a network to this measurement; 0 for none.
+        synchronise: synchronise the clocks in the measurement first.
+        budget: time after which a search for a better fit ends, [s].
+    """
+
+    adapt: Annotated[int, at_least(0)]
+    synchronise: bool
+    budget: Annotated[float, positive]
+
+    @property
+    def estimation(self) -> EstimationSettings:
+        """These settings without the options of a command."""
+        return EstimationSettings(self.adapt, self.synchronise, self.budget)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(EstimationSettings):
     """See `conf/estimate.yaml`."""
 
     input: str
     output: str
     estimator: str | None
     checkpoint: str | None
-    adapt: Annotated[int, at_least(0)]
-    synchronise: bool
 
 
 def run(system: System, options: Options, console: Console) -> None:
     """Estimate from a measurement file with the chosen estimator."""
     name = names(system)[0] if options.estimator is None else options.estimator
     estimator = build_estimator(system, parse_entry({"name": name, "checkpoint": options.checkpoint}))
-    run_estimate(
-        system, Path(options.input), Path(options.output), estimator, options.adapt, options.synchronise, console
-    )
+    run_estimate(system, Path(options.input), Path(options.output), estimator, options.estimation, console)
 
 
 def run_estimate(
@@ -48,8 +64,7 @@ def run_estimate(
     input_path: Path,
     output: Path,
     estimator: Estimator,
-    adapt: int,
-    synchronise: bool,
+    settings: EstimationSettings,
     console: Console,
 ) -> None:
     """Estimate from `input_path` in double precision, write `output`/estimate.npz and .png and print a summary.
@@ -59,8 +74,7 @@ def run_estimate(
         input_path: measurement file.
         output: folder to write.
         estimator: classic estimator or network.
-        adapt: gradient steps that adapt a network to this file; 0 for none.
-        synchronise: synchronise the clocks in the measurement first.
+        settings: adaptation, synchronisation and time.
         console: where the summary is printed.
 
     Raises:
@@ -74,15 +88,15 @@ def run_estimate(
     for note in notes:
         show(console, f"Note: {note.message}")
     show(console, files.describe(measured))
-    measured = _examined(files, measured, synchronise, input_path, console)
+    measured = _examined(files, measured, settings.synchronise, input_path, console)
     inputs = files.inputs(measured)
-    origin = _origin(estimator, adapt)
-    if adapt:
-        estimator = _adapted(system, estimator, adapt, inputs, console)
+    origin = _origin(estimator, settings.adapt)
+    if settings.adapt:
+        estimator = _adapted(system, estimator, settings.adapt, inputs, console)
     try:
         with torch.inference_mode(), warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always")
-            estimate = estimator(*inputs)
+            estimate = _within_budget(files, estimator, inputs, settings.budget, console)
     except ValueError as error:
         raise InputError(f"{input_path}: {error}") from error
     picture = io.BytesIO()
@@ -98,6 +112,22 @@ def run_estimate(
         show(console, line) if isinstance(line, str) else console.print(line)
     for name in ("estimate.npz", "estimate.png"):
         show(console, output / name)
+
+
+def _within_budget(
+    files: Files, estimator: Estimator, inputs: tuple[Any, ...], seconds: float, console: Console
+) -> Any:
+    """The estimate; a bar shows the time and the starts if the estimator searches for a better fit."""
+    if files.limited is None:
+        return estimator(*inputs)
+    with progress_bar(console) as progress:
+        task = progress.add_task("", total=round(seconds), visible=False)
+
+        def report(starts: int, elapsed: float) -> None:
+            text = f"{starts} starts; seconds"
+            progress.update(task, completed=min(round(elapsed), round(seconds)), description=text, visible=True)
+
+        return files.limited(estimator, seconds, report)(*inputs)
 
 
 def _examined(files: Files, measured: Any, synchronise: bool, input_path: Path, console: Console) -> Any:

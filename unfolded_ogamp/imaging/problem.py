@@ -25,7 +25,7 @@ class Problem(Record):
         link: 1.0 if the link is measured, else 0.0: [B, n_tx, n_rx, 1].
         noise_variance: noise variance in problem units [B]; 0 if it is unknown.
         noise_std: standard error of the noise variance [B]; 0 if the noise variance is given or unknown.
-        least_count: lower bound of the number of scatterers, from the rank of the links' matrix, int64 [B]; 0 if unknown.
+        least_count: lower bound of the number of scatterers, the rank of the links' matrix, int64 [B]; 0 if unknown.
         dictionary_scale: gain that is 1 in problem units [B].
         reflectivity_scale: reflectivity that is 1 in problem units [B].
     """

@@ -5,11 +5,13 @@ Functions that need matplotlib or rich import them when called, so that networks
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unfolded_ogamp.evaluation.compare import Estimator
 from unfolded_ogamp.files import read_npz
 from unfolded_ogamp.imaging.catalogue import CLASSIC
 from unfolded_ogamp.imaging.diagnosis.examination import Examined, examine
@@ -18,6 +20,8 @@ from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.files.arrays import KEYS, REQUIRED, CsiFile
 from unfolded_ogamp.imaging.files.csi import CsiFileError, load_csi, save_csi
 from unfolded_ogamp.imaging.files.estimate import save_estimate
+from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
+from unfolded_ogamp.imaging.greedy.persistence import Budget
 from unfolded_ogamp.imaging.network.adaptation import AdaptationSettings, adapted
 from unfolded_ogamp.imaging.network.loss import LossSettings, batch_loss
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
@@ -30,6 +34,8 @@ from unfolded_ogamp.system import Files, Learning, StudyFigure, System
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+MOST_STARTS = 10**6  # of one file: its budget is time
 
 
 def card(network: UnfoldedOGAMP) -> list[str]:
@@ -108,6 +114,17 @@ def examined(file: CsiFile, synchronise: bool) -> tuple[Measured, Sequence[str]]
     return Measured(replace(file, csi=result.csi, array=result.array, truth=truth), result), result.lines
 
 
+def limited(estimator: Estimator, seconds: float, report: Callable[[int, float], None]) -> Estimator:
+    """The estimator with a budget of time, if it searches for a better fit."""
+    budget = Budget(seconds=seconds, starts=MOST_STARTS, report=report)
+    if isinstance(estimator, GreedyEstimator):
+        return replace(estimator, budget=budget)
+    if isinstance(estimator, UnfoldedOGAMP):
+        estimator = copy(estimator)
+        estimator.budget = budget
+    return estimator
+
+
 def describe(file: CsiFile) -> str:
     """A description of a CSI file."""
     from unfolded_ogamp.imaging.report import description
@@ -164,6 +181,7 @@ SYSTEM = System(
     files=Files(
         read=read,
         examine=examined,
+        limited=limited,
         inputs=lambda measured: (measured.file.csi, measured.file.array, measured.file.grid),
         describe=describe,
         report=report,

@@ -59,8 +59,8 @@ def inside(position: Tensor, grid: PixelGrid) -> Tensor:
 def split(found: Scatterers, array: NodeArray, grid: PixelGrid) -> tuple[Scatterers, Scatterers, int]:
     """The scatterers in the region, the echoes from outside of it, and the number of ambiguous scatterers.
 
-    If the nodes lie on a line or plane, a scatterer outside the region with its mirror image inside counts as that image.
-    If both are inside, both are listed, each with half the probability.
+    If the nodes lie on a line or plane, a scatterer outside the region counts as its mirror image if that is inside. If
+    both are inside, both are listed, each with half the probability.
 
     Args:
         found: all scatterers of a scene.

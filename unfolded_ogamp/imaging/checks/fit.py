@@ -22,14 +22,15 @@ from unfolded_ogamp.imaging.checks.conventions import (
 )
 from unfolded_ogamp.imaging.files.arrays import CsiFile, from_arrays
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
-from unfolded_ogamp.imaging.greedy.settings import GreedySettings, RestartSettings
+from unfolded_ogamp.imaging.greedy.persistence import Budget
+from unfolded_ogamp.imaging.greedy.settings import GreedySettings
 from unfolded_ogamp.inference.node_phases import fit_phases
 from unfolded_ogamp.physics import link_phasor, los_channel
 
 LOS_RATIO = 1.5  # of misfits; scattering perturbs the right phases, and node phases explain part of wrong ones
 SCATTERER_RATIO = 2.0  # of misfits; the misfit of extended targets varies less than this by chance
-SHORT = GreedySettings(restarts=RestartSettings(starts=2), rounds=6)
-LONG = GreedySettings(restarts=RestartSettings(starts=10), rounds=6)
+SEARCH = GreedySettings(rounds=6)
+SHORT, LONG = Budget(starts=2), Budget(starts=10)
 FLUCTUATION = 2.0  # standard deviations of the mean residual of noise
 LARGEST_SEARCH = 5e7  # positions x nodes x frequencies, 8 bytes each
 
@@ -91,7 +92,7 @@ def phase_misfit(measured: Tensor, reference: Tensor, file: CsiFile) -> float:
     return max(0.0, 1 - float(aligned.mean() / trusted.sum()))
 
 
-def scatterer_misfit(file: CsiFile, settings: GreedySettings) -> float:
+def scatterer_misfit(file: CsiFile, budget: Budget) -> float:
     """Share of the power in the residual of the greedy estimator, minus the noise if that is known: 0 to 1.
 
     It is at least the random fluctuation of the noise. A region too large for a search has misfit 1.
@@ -99,7 +100,7 @@ def scatterer_misfit(file: CsiFile, settings: GreedySettings) -> float:
     if search_size(file) > LARGEST_SEARCH:
         return 1.0
     with torch.inference_mode():
-        estimate = GreedyEstimator(settings)(file.csi, file.array, file.grid)
+        estimate = GreedyEstimator(SEARCH, budget)(file.csi, file.array, file.grid)
     value = file.csi.value[0][file.csi.link[0]]
     power = float(value.abs().square().mean())
     noise = 0.0 if file.csi.noise_variance is None else float(file.csi.noise_variance)
@@ -109,6 +110,6 @@ def scatterer_misfit(file: CsiFile, settings: GreedySettings) -> float:
 
 def search_size(file: CsiFile) -> float:
     """Positions x nodes x frequencies in a search grid of the region."""
-    per_axis = (file.grid.pixel / file.array.wavelength / SHORT.detection.spacing).ceil().clamp(min=1)
+    per_axis = (file.grid.pixel / file.array.wavelength / SEARCH.detection.spacing).ceil().clamp(min=1)
     n_positions = file.grid.centre.shape[1] * float(per_axis) ** file.grid.centre.shape[2]
     return n_positions * sum(file.csi.link.shape[1:]) * file.csi.value.shape[-1]

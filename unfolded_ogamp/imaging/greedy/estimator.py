@@ -48,7 +48,7 @@ class GreedyEstimator:
     """
 
     settings: GreedySettings = field(default_factory=GreedySettings)
-    budget: Budget = Budget()
+    budget: Budget = field(default_factory=Budget)
 
     @torch.no_grad()
     def __call__(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate:

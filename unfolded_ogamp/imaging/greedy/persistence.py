@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count, islice
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ from unfolded_ogamp.imaging.model import Correction, Model, trim_slots
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import regular_grid
+from unfolded_ogamp.settings import Settings, at_least, positive, unbounded
 
 BLIND_TURNS = 2  # proposals of the blind search between two starts of the greedy estimator
 MARGIN_SHARE = 0.25  # width of the margin around the region, as a share of its longest side
@@ -34,16 +36,22 @@ WIDE_TURNS = 3  # every third turn searches the margin, too
 
 
 @dataclass(frozen=True)
-class Budget:
-    """Largest time for one scene, and a report on its search.
+class Budget(Settings):
+    """Largest effort for one scene, and a report on its search.
 
     Attributes:
         seconds: time after which no further start begins, [s].
+        starts: largest number of starts; a batch of proposals of a blind search counts as one.
         report: called with the number of starts and the time so far [s] of a scene.
     """
 
-    seconds: float = 60.0
+    seconds: Annotated[float, positive, unbounded] = 60.0
+    starts: Annotated[int, at_least(1)] = 40
     report: Callable[[int, float], None] | None = None
+
+    def allows(self, starts: int, elapsed: float) -> bool:
+        """Whether another start may begin after so many starts and seconds."""
+        return starts < self.starts and elapsed < self.seconds
 
 
 def go_on(
@@ -70,14 +78,14 @@ def go_on(
         def best(index: Tensor = index) -> Model:
             return trim_slots(found.best.model[index])
 
-        for state, independent in attempts(around, search_grid[index], correction[index], best, settings):
+        further = attempts(around, search_grid[index], correction[index], best, settings)
+        elapsed = 0.0
+        while scene in found.left(problem) and budget.allows(int(found.starts[scene]), elapsed):
+            state, independent = next(further)
             found.add(state, index, torch.full_like(index, independent, dtype=torch.bool), problem)
             elapsed = time.monotonic() - begun
             if budget.report is not None:
                 budget.report(int(found.starts[scene]), elapsed)
-            over = elapsed > budget.seconds or int(found.starts[scene]) >= settings.restarts.starts
-            if over or scene not in found.left(problem):
-                break
 
 
 def attempts(

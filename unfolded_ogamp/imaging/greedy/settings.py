@@ -51,10 +51,9 @@ class StepSettings(Settings):
 
 @dataclass(frozen=True)
 class RestartSettings(Settings):
-    """When an estimator restarts, and from which node phases.
+    """From which node phases an estimator restarts.
 
     Attributes:
-        starts: largest number of starts; a batch of proposals of a blind search counts as one.
         together: number of starts that the scenes of a batch make together; after them, each scene goes on alone.
         focus_gain: if autofocus raises the sharpness by more than this factor, the first start uses the focused phases
             and the second start the given ones; otherwise the other way round.
@@ -64,7 +63,6 @@ class RestartSettings(Settings):
         autofocus: settings of autofocus.
     """
 
-    starts: Annotated[int, at_least(1)] = 40
     together: Annotated[int, at_least(1)] = 2
     focus_gain: Annotated[float, positive, unbounded] = 1.5
     jitter: Annotated[float, positive] = 0.3

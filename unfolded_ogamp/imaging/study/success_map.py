@@ -16,6 +16,7 @@ from unfolded_ogamp.evaluation.compare import compare, summarise
 from unfolded_ogamp.evaluation.style import COLOURS, LARGE, MIDDLE, SMALL, soft_frame
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
+from unfolded_ogamp.imaging.greedy.persistence import Budget
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings, RestartSettings, StepSettings
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.score import SCORING
@@ -32,7 +33,7 @@ SIZES = {
     ),
 }
 # phases keep their given values: they are fitted from `phase_count` scatterers on, more than any scene has
-KNOWN = GreedySettings(step=StepSettings(phase_count=10**6), restarts=RestartSettings(focus_gain=math.inf, starts=1))
+KNOWN = GreedySettings(step=StepSettings(phase_count=10**6), restarts=RestartSettings(focus_gain=math.inf, together=1))
 COLOUR_MAP = "cividis"
 
 
@@ -42,14 +43,14 @@ class Case:
 
     title: str
     scenario: Scenario
-    settings: GreedySettings
+    estimator: GreedyEstimator
     phases_known: bool = False
 
 
 CASES: Mapping[str, Case] = {
-    "known": Case("node phases known", replace(REGION, phase_std=0.0), KNOWN, True),
-    "residual": Case(r"offsets of $\sigma_\phi$ = 0.2 $\pi$", REGION, GreedySettings()),
-    "unknown": Case("no synchronisation at all", replace(REGION, phase_model="uniform"), GreedySettings()),
+    "known": Case("node phases known", replace(REGION, phase_std=0.0), GreedyEstimator(KNOWN, Budget(starts=1)), True),
+    "residual": Case(r"offsets of $\sigma_\phi$ = 0.2 $\pi$", REGION, GreedyEstimator()),
+    "unknown": Case("no synchronisation at all", replace(REGION, phase_model="uniform"), GreedyEstimator()),
 }
 
 
@@ -79,7 +80,7 @@ def measure(size: Size, seed: int, _: Estimator, on_progress: OnProgress | None 
         sparsity = count / math.prod(REGION.pixels)
         scenario = replace(case.scenario, n_tx=int(nodes), n_rx=int(nodes), sparsity=sparsity)
         scenes = evaluation_scenes(scenario, size.n_scenes, BATCH, seed)
-        (summary,) = summarise(compare({"greedy": GreedyEstimator(case.settings)}, scenes, name, SCORING))
+        (summary,) = summarise(compare({"greedy": case.estimator}, scenes, name, SCORING))
         success = summary.statistics["success"]
         labels: Row = {"phases": name, "n_nodes": nodes, "n_scatterers": count, "metric": "success"}
         rows.append({**labels, "mean": success.mean, "low": success.low, "high": success.high, "n": success.n})
