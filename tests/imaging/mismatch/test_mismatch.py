@@ -10,9 +10,9 @@ from problems import modelled, posed
 from scipy.stats import binom
 
 from unfolded_ogamp.evaluation.point_sets import match, pairwise_distance
+from unfolded_ogamp.imaging.assembly.outcome import MismatchWarning
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
 from unfolded_ogamp.imaging.mismatch import diagnosis
-from unfolded_ogamp.imaging.mismatch.diagnosis import MismatchWarning
 from unfolded_ogamp.imaging.scenes.sampler import draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.sources import Sources

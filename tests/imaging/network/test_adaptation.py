@@ -44,7 +44,7 @@ def test_adaptation_lowers_the_residual(network: UnfoldedOGAMP, measured: tuple[
     assert not any(parameter.requires_grad for parameter in found.network.parameters())
 
 
-@pytest.mark.filterwarnings("ignore::unfolded_ogamp.imaging.mismatch.diagnosis.MismatchWarning")
+@pytest.mark.filterwarnings("ignore::unfolded_ogamp.imaging.assembly.outcome.MismatchWarning")
 def test_adapted_estimator_adapts_to_its_input(network: UnfoldedOGAMP, measured: tuple[Scene, Csi]) -> None:
     """Also on tensors from inference mode, which have no gradients."""
     scene, csi = measured

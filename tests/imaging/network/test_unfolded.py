@@ -166,7 +166,7 @@ def test_only_scenes_with_a_residual_above_the_noise_restart() -> None:
     torch.testing.assert_close(best.model.cost, first.model.cost)
 
 
-@pytest.mark.filterwarnings("error::unfolded_ogamp.imaging.mismatch.diagnosis.MismatchWarning")
+@pytest.mark.filterwarnings("error::unfolded_ogamp.imaging.assembly.outcome.MismatchWarning")
 def test_a_free_space_line_of_sight_is_not_corrected() -> None:
     """Fitted before there are scatterers, its near field would fit echoes; only scenes above the noise get one."""
     scenario = Scenario(n_tx=14, n_rx=14, pixels=(7, 7), los=True, missing_links=0.2, n_subcarriers=3)

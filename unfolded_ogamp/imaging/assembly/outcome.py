@@ -24,7 +24,8 @@ class Outcome(Record):
     """The outcome of a search in every scene.
 
     Attributes:
-        consistent: the residual is consistent with the noise, bool [B].
+        consistent: the residual is consistent with the noise, and no echo can hide in it or another start confirms it,
+            bool [B].
         agreed: independent starts found the same scatterers, bool [B].
         starts: number of starts, int64 [B].
         ratio: noise power of the residual over the noise variance [B]; inf if that is unknown.
@@ -40,9 +41,10 @@ class Outcome(Record):
     support: Tensor
 
     @classmethod
-    def of(cls, model: Model, problem: Problem, agreed: Tensor, starts: Tensor, support: Tensor) -> Self:
+    def of(
+        cls, model: Model, problem: Problem, consistent: Tensor, agreed: Tensor, starts: Tensor, support: Tensor
+    ) -> Self:
         """The outcome of a model of the problem with averaged subcarriers."""
-        consistent = model_selection.consistent(model, problem)
         ratio = model_selection.noise_power(model, problem) / problem.noise_variance
         return cls(
             consistent=consistent,
@@ -71,6 +73,7 @@ class Outcome(Record):
 
 def sentences(model: Model, problem: Problem, outcome: Outcome) -> list[tuple[str, ...]]:
     """What does not fit, scene by scene; nothing where the model explains the CSI."""
+    fits = model_selection.consistent(model, problem)
     crowded = model_selection.unknowns(model, problem) > problem.n_samples
     found: list[tuple[str, ...]] = []
     for scene in range(len(model.cost)):
@@ -83,9 +86,10 @@ def sentences(model: Model, problem: Problem, outcome: Outcome) -> list[tuple[st
             )
         if outcome.trapped[scene]:
             starts = int(outcome.starts[scene])
+            reason = "other starts fit the CSI as well" if fits[scene] else "trapped, or the CSI is outside the model"
             lines.append(
-                f"not converged: trapped, or the CSI is outside the model ({starts} start{'s' * (starts != 1)}, "
-                f"{residual}); at most {int(outcome.least_count[scene])} scatterers are listed, none as certain"
+                f"not converged: {reason} ({starts} start{'s' * (starts != 1)}, {residual}); "
+                f"at most {int(outcome.least_count[scene])} scatterers are listed, none as certain"
             )
             if crowded[scene]:
                 lines.append("there are more unknowns than independent samples of the CSI")

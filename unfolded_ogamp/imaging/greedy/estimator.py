@@ -25,7 +25,7 @@ from unfolded_ogamp.imaging.greedy.rounds import (
 )
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
 from unfolded_ogamp.imaging.likelihood import joint_step
-from unfolded_ogamp.imaging.likelihood.model_selection import better, consistent, criterion
+from unfolded_ogamp.imaging.likelihood.model_selection import better, criterion
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty
 from unfolded_ogamp.imaging.mismatch.correction import refit
 from unfolded_ogamp.imaging.mismatch.line_of_sight import fit_near_field
@@ -116,13 +116,13 @@ def fall_back(
         state: result of another estimator on this problem.
         problem, given, settings, budget: as in `search`.
     """
-    scenes = (~consistent(state.model, problem)).nonzero()[:, 0]
+    scenes = Searched.of(state, problem).left(problem)
     if len(scenes) > 0:
         part = problem[scenes]
         resumed = start.resume(state[scenes], part, part.search_grid(settings.detection.spacing), settings)
         state = place_scenes(resumed, scenes, state)
     found = Searched.of(state, problem)
-    scenes = (~consistent(state.model, problem)).nonzero()[:, 0]
+    scenes = found.left(problem)
     if len(scenes) > 0:
         found.include(search(problem[scenes], given[scenes], settings, budget), scenes, problem)
     return found

@@ -23,7 +23,9 @@ from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import distances, isolated_nodes, link_phase, link_phase_error
 from unfolded_ogamp.records import choose
 
-ENOUGH_AGREEMENTS = 2  # a fit on which only two starts agree can be a local minimum
+MANY_SAMPLES = 400  # independent samples; with fewer, local minima are frequent
+STARTS_IF_FEW_SAMPLES = 12  # least number of starts before a scene of few samples counts as agreed
+MOST_AGREEMENTS = 1000  # stands for known phases, from which every start is the same
 SAME_PLACE = 0.05  # largest distance of two equal scatterers of two starts, in wavelengths
 STARTS_IF_EXTENDED = 6  # with extended targets the residual stays above the noise, and more starts cost time only
 NEAR = 0.1  # distance within which another start confirms a source, in wavelengths
@@ -40,12 +42,14 @@ class Searched:
     Attributes:
         best: the best start of every scene.
         agreements: number of starts that agree with the best one and are independent of it, int64 [B].
+        independent: number of starts that are independent of the best one, int64 [B].
         starts: number of starts of every scene, int64 [B].
         others: indices of scenes and the sources that a start found there, for all starts.
     """
 
     best: GreedyState
     agreements: Tensor
+    independent: Tensor
     starts: Tensor
     others: list[tuple[Tensor, Sources]]
 
@@ -55,29 +59,47 @@ class Searched:
         # if every node has a trusted line of sight, all phases are known and another start finds the same
         known = ~isolated_nodes(problem.trusted[..., 0] > 0).any(1)
         scenes = torch.arange(len(known), device=known.device)
-        return cls(first, ENOUGH_AGREEMENTS * known, torch.ones_like(scenes), [(scenes, first.model.sources)])
+        agreements = MOST_AGREEMENTS * known.long()
+        once = torch.ones_like(scenes)
+        return cls(first, agreements, agreements.clone(), once, [(scenes, first.model.sources)])
 
-    @property
-    def agreed(self) -> Tensor:
-        """Scenes in which enough independent starts agree, bool [B]."""
-        return self.agreements >= ENOUGH_AGREEMENTS
+    def agreed(self, problem: Problem) -> Tensor:
+        """Scenes in which independent starts agree, bool [B]: at least two, and a third of all.
+
+        In scenes of few samples, two of a few starts can end in one local minimum; more starts are made there.
+        """
+        enough = (self.starts >= STARTS_IF_FEW_SAMPLES) | (problem.n_samples >= MANY_SAMPLES)
+        enough = enough | (self.agreements >= MOST_AGREEMENTS)
+        return enough & (self.agreements >= 2) & (3 * self.agreements >= self.independent)
+
+    def confirmed(self, problem: Problem) -> Tensor:
+        """Scenes with a consistent residual in which no echo can hide, or which another start confirms; bool [B]."""
+        model = self.best.model
+        sure = model_selection.decisive(model, problem) | (self.agreements >= 1)
+        return model_selection.consistent(model, problem) & sure
 
     def left(self, problem: Problem) -> Tensor:
         """Indices of the scenes that need further starts."""
-        enough = self.agreed | (self.best.model.correction.extended & (self.starts >= STARTS_IF_EXTENDED))
-        return (~enough & ~model_selection.consistent(self.best.model, problem)).nonzero()[:, 0]
+        extended = self.best.model.correction.extended & (self.starts >= STARTS_IF_EXTENDED)
+        return (~extended & ~self.agreed(problem) & ~self.confirmed(problem)).nonzero()[:, 0]
 
     def add(self, ended: GreedyState, scenes: Tensor, independent: Tensor, problem: Problem) -> None:
         """Add starts of the scenes with the indices `scenes` [B'], independent of the best ones or not, bool [B']."""
-        self.best, same = better(self.best, ended, scenes, problem)
-        self.agreements = self.agreements.index_add(0, scenes, (same[scenes] & independent).to(self.agreements))
+        self.best, same, replaced = better(self.best, ended, scenes, problem)
+        # starts that agreed with the former best one do not agree with another one
+        kept = torch.where(replaced & ~same, 0, self.agreements)
+        self.agreements = kept.index_add(0, scenes, (same[scenes] & independent).to(kept))
+        self.independent = self.independent.index_add(0, scenes, independent.to(kept))
         self.starts = self.starts.index_add(0, scenes, torch.ones_like(scenes))
         self.others.append((scenes, ended.model.sources))
 
     def include(self, part: Searched, scenes: Tensor, problem: Problem) -> None:
         """Include a search of the scenes with the indices `scenes` [B'] alone."""
-        self.best, _ = better(self.best, part.best, scenes, problem)
-        self.agreements = self.agreements.index_copy(0, scenes, self.agreements[scenes].maximum(part.agreements))
+        self.best, same, replaced = better(self.best, part.best, scenes, problem)
+        same, kept = same[scenes], ~replaced[scenes]
+        agreements = torch.where(same, 1 + part.agreements, torch.where(kept, 0, part.agreements))
+        self.agreements = self.agreements.index_copy(0, scenes, agreements)
+        self.independent = self.independent.index_copy(0, scenes, 1 + part.independent)
         self.starts = self.starts.index_add(0, scenes, part.starts)
         self.others += [(scenes[inner], sources) for inner, sources in part.others]
 
@@ -96,7 +118,8 @@ class Searched:
 
     def outcome(self, model: Model, problem: Problem) -> Outcome:
         """The outcome of the search for a model with the sources of the best starts."""
-        return Outcome.of(model, problem, self.agreed, self.starts, self.support(model, problem))
+        agreed, confirmed = self.agreed(problem), self.confirmed(problem)
+        return Outcome.of(model, problem, confirmed, agreed, self.starts, self.support(model, problem))
 
 
 def search(
@@ -179,17 +202,20 @@ def phase_difference(first: NodePhases, second: NodePhases, link: Tensor) -> Ten
     return (error.square().sum((1, 2, 3)) / link.sum((1, 2))).sqrt()
 
 
-def better(best: GreedyState, other: GreedyState, scenes: Tensor, problem: Problem) -> tuple[GreedyState, Tensor]:
+def better(
+    best: GreedyState, other: GreedyState, scenes: Tensor, problem: Problem
+) -> tuple[GreedyState, Tensor, Tensor]:
     """Scene by scene the better of two starts; `other` holds the scenes with the indices `scenes` [B'] only.
 
     Returns:
-        The better starts, and the scenes in which both starts agree, see `agree`, bool [B].
+        The better starts, the scenes in which both starts agree, see `agree`, and those with a new best start, [B].
     """
     tried = torch.zeros_like(best.running)
     tried[scenes] = True
     best, other = with_equal_slots(best, place_scenes(other, scenes, best))
     same = tried & agree(best.model, other.model, problem)
-    return choose(tried & model_selection.better(other.model, best.model, problem), other, best), same
+    replaced = tried & model_selection.better(other.model, best.model, problem)
+    return choose(replaced, other, best), same, replaced
 
 
 def agree(first: Model, second: Model, problem: Problem) -> Tensor:

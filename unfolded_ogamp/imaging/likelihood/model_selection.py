@@ -10,6 +10,9 @@ from torch import Tensor
 from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.problem import Problem
 
+MOST_UNKNOWNS = 0.8  # real unknowns per complex sample
+MORE_THAN_RANK, OVER_RANK = 3, 1.6  # sources beyond the rank of the links' matrix: in addition, or as a factor
+HIDDEN_SHARE = 0.15  # largest share of the scattered power that may hide in a consistent residual
 MARGIN = 4.0  # standard deviations by which a residual consistent with the noise may exceed it
 
 
@@ -39,10 +42,26 @@ def excess(model: Model, problem: Problem) -> Tensor:
 def consistent(model: Model, problem: Problem) -> Tensor:
     """Scenes whose residual exceeds the noise by at most `MARGIN` standard deviations; bool [B].
 
-    False in scenes of unknown noise variance, and in those with more unknowns than samples: enough scatterers fit any
-    CSI. Samples are independent only if coherent subcarriers are averaged, see `subcarriers`.
+    False in scenes of unknown noise variance, and in those with too many scatterers, which fit any CSI.
     """
-    return (excess(model, problem) <= MARGIN) & (unknowns(model, problem) <= problem.n_samples)
+    return (excess(model, problem) <= MARGIN) & determined(model, problem)
+
+
+def determined(model: Model, problem: Problem) -> Tensor:
+    """Scenes with enough samples for their unknowns, bool [B]; coherent subcarriers count once, see `evidence`.
+
+    Up to half as many unknowns as samples are enough. Up to `MOST_UNKNOWNS` are, if the scatterers are not many more
+    than the rank of the links' matrix: that is where scenes of few nodes are, but no fit of invented scatterers.
+    """
+    count, least = unknowns(model, problem), problem.least_count
+    near_rank = model.sources.used.sum(1) <= torch.maximum(least + MORE_THAN_RANK, (least * OVER_RANK).long())
+    return (2 * count <= problem.n_samples) | ((count <= MOST_UNKNOWNS * problem.n_samples) & near_rank)
+
+
+def decisive(model: Model, problem: Problem) -> Tensor:
+    """Scenes whose echoes exceed the margin of a consistent residual so far that no echo can hide in it, bool [B]."""
+    scattered = strength(model, problem).sum(1)
+    return MARGIN * problem.n_samples.sqrt() * problem.noise_variance <= HIDDEN_SHARE * scattered
 
 
 def criterion(model: Model, problem: Problem) -> Tensor:
