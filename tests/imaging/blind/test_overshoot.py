@@ -96,9 +96,9 @@ def test_a_fit_does_not_depend_on_the_others_of_its_batch():
     problem, _ = scene(SMALL, seed=6)
     images = overshoot.WrittenGrid.of(problem.search_grid(0.25), problem.link)
     phases = overshoot.start_phases(problem, images, generator(), replace(SETTINGS, starts=4, focused=0.0), None)
-    every, alone = overshoot.copies(problem, 4), overshoot.copies(problem, 1)
-    of_all = growth.grow(growth.without_sources(every, phases), every, images, 4, SETTINGS)
-    one = growth.grow(growth.without_sources(alone, phases[2:3]), alone, images, 4, SETTINGS)
+    every, alone = growth.copies(problem, 4), growth.copies(problem, 1)
+    of_all = growth.grow(growth.without_sources(every, phases), problem, images, 4, SETTINGS)
+    one = growth.grow(growth.without_sources(alone, phases[2:3]), problem, images, 4, SETTINGS)
     torch.testing.assert_close(one.sources.position, of_all.sources.position[2:3], rtol=0, atol=1e-8)
 
 
@@ -117,14 +117,15 @@ def test_the_least_certain_source_is_one_of_two_in_place_of_one_scatterer():
     assert left.shape[1] == truth.position.shape[1]
 
 
-def test_trusted_lines_of_sight_fix_the_phases_of_their_nodes():
-    problem, truth = scene(replace(SMALL, los=True, blocked_los=0.5, snr_db=40.0, sparsity=0.01), seed=2)
+def test_starts_use_half_of_the_lines_of_sight():
+    """The phases of some starts are right, and no start is like another one."""
+    problem, truth = scene(replace(SMALL, los=True, snr_db=40.0, sparsity=0.01), seed=2)
     settings = replace(SETTINGS, starts=6, focused=0.0)
     phases = overshoot.start_phases(problem, None, generator(), settings, None)
-    assert phases.tx.std(0).max() > 0  # the common phase of all nodes stays free
     started = phases.tx[:, :, None, 0] - phases.rx[:, None, :, 0]
-    error = started - (truth.tx_phase[:, :, None] - truth.rx_phase[:, None])
-    assert torch.cos(error).mean() > 0.9
+    right = torch.cos(started - (truth.tx_phase[:, :, None] - truth.rx_phase[:, None])).mean((1, 2))
+    assert right.amax() > 0.95
+    assert right.std() > 1e-3
 
 
 def test_starts_near_given_phases_stay_near_them():

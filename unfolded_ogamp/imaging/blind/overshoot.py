@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import torch
 
-from unfolded_ogamp.imaging.blind.growth import fit, grow, without_least_certain, without_sources
+from unfolded_ogamp.imaging.blind.growth import best, copies, fit, grow, without_least_certain, without_sources
 from unfolded_ogamp.imaging.blind.settings import OvershootSettings
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.model import Model
@@ -24,6 +24,8 @@ from unfolded_ogamp.inference.node_phases import fit_phases
 from unfolded_ogamp.operators.written_grid import WrittenGrid
 from unfolded_ogamp.physics import link_phasor
 from unfolded_ogamp.records import concatenate
+
+LINE_OF_SIGHT_SHARE = 0.5  # of the trusted lines of sight in a start: echoes may disturb the only one of a node
 
 
 @torch.no_grad()
@@ -57,19 +59,23 @@ def proposals(
         WrittenGrid.of(problem.search_grid(spacing), problem.link)
         for spacing in (settings.spacing, settings.autofocus.spacing)
     )
-    every = copies(problem, settings.starts)
     while True:
         phases = start_phases(problem, coarse, generator, settings, given)
-        model = grow(without_sources(every, phases), every, images, top, settings)
-        for cycle in range(settings.cycles + 1):
-            model = model[model.cost.argsort()[: max(1, round(settings.kept * len(model.cost)))]]
+        model = without_sources(copies(problem, settings.starts), phases)
+        if bool(problem.has_los):
+            model = fit(model, copies(problem, settings.starts), settings.steps, settings.largest_move)
+        cost = math.inf
+        for _ in range(settings.cycles + 1):
+            model = best(grow(model, problem, images, top, settings), settings.kept)
             around = copies(problem, len(model.cost))
             model = fit(model, around, settings.final_steps, settings.largest_move)
-            yield model[model.cost.argsort()]
-            if cycle < settings.cycles:
-                model = without_least_certain(model, around, top - max(low - settings.swapped, 0))
-                model = fit(model, around, settings.steps, settings.largest_move)
-                model = grow(model, around, images, top, settings)
+            model = best(model, settings.kept)
+            yield model
+            if float(model.cost[0]) > settings.progress * cost:
+                break
+            cost = float(model.cost[0])
+            model = without_least_certain(model, around, top - max(low - settings.swapped, 0))
+            model = fit(model, around, settings.steps, settings.largest_move)
 
 
 def model_sizes(problem: Problem, count: int, settings: OvershootSettings) -> tuple[int, int]:
@@ -88,11 +94,6 @@ def model_sizes(problem: Problem, count: int, settings: OvershootSettings) -> tu
     return min(low, most), min(top, most)
 
 
-def copies(problem: Problem, count: int) -> Problem:
-    """One scene as a batch of `count` equal scenes, without copies of its tensors."""
-    return problem.map(lambda tensor: tensor.expand(count, *tensor.shape[1:]))
-
-
 def start_phases(
     problem: Problem,
     coarse: WrittenGrid,
@@ -109,7 +110,8 @@ def start_phases(
     )
     if bool((problem.trusted > 0).any()):
         product = refinement.correlation(problem.csi, problem.los, problem.trusted) * link_phasor(tx, rx)
-        trusted = (problem.trusted[..., 0] > 0).expand(settings.starts, -1, -1)
+        draw = torch.rand(settings.starts, *problem.link.shape[1:3], generator=generator).to(problem.link)
+        trusted = (problem.trusted[..., 0] > 0) & (draw < LINE_OF_SIGHT_SHARE)
         change = fit_phases(product.sum(-1), trusted)[..., None]
         tx, rx = tx + change[:, : tx.shape[1]], rx + change[:, tx.shape[1] :]
     phases = NodePhases.at_rest(tx, rx)

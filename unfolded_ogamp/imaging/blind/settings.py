@@ -22,10 +22,14 @@ class OvershootSettings(Settings):
         saturation: a rank above this share of the smaller side's nodes can be far below the number of scatterers.
         per_node: sources of a model per node of the smaller side, where the rank is saturated.
         phase_count: least number of sources for which node phases are fitted during growth.
-        steps: joint steps after each new source.
-        kept: share of the models that is kept after growth.
+        per_peak: sources for each further one that is added at once; models with fewer grow by one source at a time.
+        separation: least distance between sources that are added at once.
+        steps: joint steps after each growth.
+        undecided: with S sources, a share (undecided / S)^2 of the starts is kept.
+        kept: least number of models that are kept.
         final_steps: joint steps of the kept models.
         cycles: cycles of swaps of a batch.
+        progress: a cycle follows only if the last one lowered the best cost below this share.
         swapped: sources that a cycle removes from each kept model, besides the extra ones.
         largest_move: largest displacement of a source in a joint step.
         autofocus: settings of autofocus.
@@ -39,10 +43,14 @@ class OvershootSettings(Settings):
     saturation: Annotated[float, within("(0, 1]")] = 0.7
     per_node: Annotated[float, positive] = 1.5
     phase_count: Annotated[int, at_least(1)] = 2
+    per_peak: Annotated[int, at_least(1)] = 8
+    separation: Annotated[float, positive] = 0.5
     steps: Annotated[int, at_least(1)] = 3
-    kept: Annotated[float, within("(0, 1]")] = 0.5
+    undecided: Annotated[float, positive] = 2.0
+    kept: Annotated[int, at_least(1)] = 6
     final_steps: Annotated[int, at_least(1)] = 6
     cycles: Annotated[int, at_least(0)] = 4
+    progress: Annotated[float, within("(0, 1]")] = 0.9
     swapped: Annotated[int, at_least(1)] = 2
     largest_move: Annotated[float, positive] = 0.1
     autofocus: AutofocusSettings = field(default_factory=AutofocusSettings)
