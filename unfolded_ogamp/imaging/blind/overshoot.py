@@ -8,6 +8,7 @@ longer than a small one.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -23,7 +24,7 @@ from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.inference.node_phases import fit_phases
 from unfolded_ogamp.operators.written_grid import WrittenGrid
 from unfolded_ogamp.physics import link_phasor
-from unfolded_ogamp.records import concatenate
+from unfolded_ogamp.records import choose
 
 LINE_OF_SIGHT_SHARE = 0.5  # of the trusted lines of sight in a start: echoes may disturb the only one of a node
 
@@ -38,9 +39,9 @@ def proposals(
 ) -> Iterator[Model]:
     """Fits of one scene, batch after batch without end, each batch with its lowest cost first.
 
-    A batch grows from random node phases. In the following cycles the better part of its models loses its least certain
-    sources and grows again. No model has as many real unknowns as there are complex samples; if this forbids even one
-    source, there are no fits.
+    A batch grows from random node phases. In the following cycles its best models lose their least certain sources and
+    grow again, while this lowers the cost. As the rank is a lower bound, every second batch grows by one source more.
+    No model has as many real unknowns as there are complex samples; if this forbids even one source, there is no fit.
 
     Args:
         problem: one scene (a batch of one) in double precision.
@@ -52,14 +53,14 @@ def proposals(
     Raises:
         MemoryLimitError: if there is no memory for the search grid.
     """
-    low, top = model_sizes(problem, count, settings)
-    if top < 1:
+    if model_sizes(problem, count, settings.extra, settings)[1] < 1:
         return
     images, coarse = (
         WrittenGrid.of(problem.search_grid(spacing), problem.link)
         for spacing in (settings.spacing, settings.autofocus.spacing)
     )
-    while True:
+    for number in itertools.count():
+        low, top = model_sizes(problem, count, settings.extra + number // 2, settings)
         phases = start_phases(problem, coarse, generator, settings, given)
         model = without_sources(copies(problem, settings.starts), phases)
         if bool(problem.has_los):
@@ -78,20 +79,19 @@ def proposals(
             model = fit(model, around, settings.steps, settings.largest_move)
 
 
-def model_sizes(problem: Problem, count: int, settings: OvershootSettings) -> tuple[int, int]:
-    """Numbers of sources: that expected for a rank of `count`, and that of an overshoot; at most as many as allowed.
+def model_sizes(problem: Problem, count: int, extra: int, settings: OvershootSettings) -> tuple[int, int]:
+    """Numbers of sources: that expected for a rank of `count`, and that of an overshoot by `extra`; as many as allowed.
 
-    The rank cannot exceed the number of nodes, and is then far below the number of scatterers.
+    The rank cannot exceed the number of nodes. The closer it comes to it, the more scatterers there can be.
     """
     empty = without_sources(problem, NodePhases.zero(problem.link, 1))
-    spare = float(problem.n_samples - model_selection.unknowns(empty, problem))
-    most = math.ceil(spare / (problem.grid.centre.shape[-1] + 2)) - 1
-    n_nodes = min(problem.link.shape[1:3])
-    low, top = count, count + settings.extra
-    if count > settings.saturation * n_nodes:
-        top = max(top, round(settings.per_node * n_nodes))
-        low = (low + top) // 2
-    return min(low, most), min(top, most)
+    n_samples, per_source = float(problem.n_samples), problem.grid.centre.shape[-1] + 2
+    n_nodes = float(model_selection.unknowns(empty, problem))
+    most = math.ceil((n_samples - n_nodes) / per_source) - 1
+    hidden = settings.hidden * max(0.0, count - settings.saturation * min(problem.link.shape[1:3]))
+    filled = int((settings.filled * n_samples - n_nodes) / per_source)
+    top = max(count + settings.extra, min(count + extra + round(hidden), filled))
+    return min(count + round(hidden / 2), top, most), min(top, most)
 
 
 def start_phases(
@@ -101,7 +101,11 @@ def start_phases(
     settings: OvershootSettings,
     given: NodePhases | None,
 ) -> NodePhases:
-    """Random node phases of a batch of starts [R, n, 1], fitted to the trusted lines of sight, some after autofocus."""
+    """Random node phases of a batch of starts [R, n, 1], fitted to lines of sight, after some steps of autofocus.
+
+    With few links, the sharpest image is not that of the true phases. The number of steps is therefore random: few
+    steps are best for few links, and many for many links.
+    """
     tx, rx = (
         random_phases(problem.link.new_zeros(settings.starts, n_nodes, 1), around, generator, settings.jitter)
         for n_nodes, around in zip(
@@ -115,12 +119,12 @@ def start_phases(
         change = fit_phases(product.sum(-1), trusted)[..., None]
         tx, rx = tx + change[:, : tx.shape[1]], rx + change[:, tx.shape[1] :]
     phases = NodePhases.at_rest(tx, rx)
-    n_focused = round(settings.focused * settings.starts)
-    if n_focused == 0:
-        return phases
-    part = copies(problem, n_focused)
-    focused, _ = autofocus.focus(part, phases[slice(0, n_focused)], coarse, settings.autofocus)
-    return concatenate([focused, phases[slice(n_focused, settings.starts)]])
+    depth = torch.randint(settings.autofocus.steps + 1, (settings.starts,), generator=generator).to(tx.device)
+    every = copies(problem, settings.starts)
+    for number in range(settings.autofocus.steps):
+        focused = autofocus.step(every, phases, coarse, settings.autofocus)
+        phases = choose(number < depth, focused, phases)
+    return phases
 
 
 def random_phases(
