@@ -95,7 +95,7 @@ def test_renumbered_nodes_give_the_same_scatterers():
 def test_a_fit_does_not_depend_on_the_others_of_its_batch():
     problem, _ = scene(SMALL, seed=6)
     images = overshoot.WrittenGrid.of(problem.search_grid(0.25), problem.link)
-    phases = overshoot.start_phases(problem, images, generator(), replace(SETTINGS, starts=4), None)
+    phases = overshoot.start_phases(problem, generator(), replace(SETTINGS, starts=4), None)
     every, alone = growth.copies(problem, 4), growth.copies(problem, 1)
     of_all = growth.grow(growth.without_sources(every, phases), problem, images, 4, SETTINGS)
     one = growth.grow(growth.without_sources(alone, phases[2:3]), problem, images, 4, SETTINGS)
@@ -121,7 +121,7 @@ def test_starts_use_half_of_the_lines_of_sight():
     """The phases of some starts are right, and no start is like another one."""
     problem, truth = scene(replace(SMALL, los=True, snr_db=40.0, sparsity=0.01), seed=2)
     settings = replace(SETTINGS, starts=6)
-    phases = overshoot.start_phases(problem, None, generator(), settings, None)
+    phases = overshoot.start_phases(problem, generator(), settings, None)
     started = phases.tx[:, :, None, 0] - phases.rx[:, None, :, 0]
     right = torch.cos(started - (truth.tx_phase[:, :, None] - truth.rx_phase[:, None])).mean((1, 2))
     assert right.amax() > 0.95
@@ -132,7 +132,7 @@ def test_starts_near_given_phases_stay_near_them():
     problem, _ = scene(SMALL, seed=8)
     given = NodePhases.at_rest(torch.full((1, 8, 1), 2.0).double(), torch.full((1, 8, 1), -1.0).double())
     settings = replace(SETTINGS, starts=200, jitter=0.3)
-    phases = overshoot.start_phases(problem, None, generator(), settings, given)
+    phases = overshoot.start_phases(problem, generator(), settings, given)
     for side, mean in ((phases.tx, 2.0), (phases.rx, -1.0)):
         assert abs(float(side.mean()) - mean) < 0.05
         assert abs(float(side.std()) - 0.3) < 0.03

@@ -61,7 +61,8 @@ def proposals(
     )
     for number in itertools.count():
         low, top = model_sizes(problem, count, settings.extra + number // 2, settings)
-        phases = start_phases(problem, coarse, generator, settings, given)
+        phases = start_phases(problem, generator, settings, given)
+        phases = partly_focused(problem, phases, coarse, generator, settings)
         model = without_sources(copies(problem, settings.starts), phases)
         if bool(problem.has_los):
             model = fit(model, copies(problem, settings.starts), settings.steps, settings.largest_move)
@@ -95,42 +96,41 @@ def model_sizes(problem: Problem, count: int, extra: int, settings: OvershootSet
 
 
 def start_phases(
+    problem: Problem, generator: torch.Generator, settings: OvershootSettings, given: NodePhases | None
+) -> NodePhases:
+    """Random node phases of a batch of starts [R, n, 1], fitted to random halves of the trusted lines of sight."""
+    n_starts, (n_tx, n_rx) = settings.starts, problem.link.shape[1:3]
+    zero = problem.link.new_zeros(n_starts, n_tx + n_rx, 1)
+    if given is None:
+        phases = zero + 2 * math.pi * torch.rand(zero.shape, generator=generator, dtype=zero.dtype).to(zero)
+    else:
+        noise = torch.randn(zero.shape, generator=generator, dtype=zero.dtype).to(zero)
+        phases = torch.cat([given.tx, given.rx], dim=1) + settings.jitter * noise
+    tx, rx = phases.split([n_tx, n_rx], dim=1)
+    if bool((problem.trusted > 0).any()):
+        draw = torch.rand(n_starts, n_tx, n_rx, generator=generator).to(zero)
+        trusted = (problem.trusted[..., 0] > 0) & (draw < LINE_OF_SIGHT_SHARE)
+        product = refinement.correlation(problem.csi, problem.los, problem.trusted) * link_phasor(tx, rx)
+        change = fit_phases(product.sum(-1), trusted)[..., None]
+        tx, rx = (phases + change).split([n_tx, n_rx], dim=1)
+    return NodePhases.at_rest(tx, rx)
+
+
+def partly_focused(
     problem: Problem,
+    phases: NodePhases,
     coarse: WrittenGrid,
     generator: torch.Generator,
     settings: OvershootSettings,
-    given: NodePhases | None,
 ) -> NodePhases:
-    """Random node phases of a batch of starts [R, n, 1], fitted to lines of sight, after some steps of autofocus.
+    """Node phases of a batch of starts [R, n, 1] after a random number of steps of autofocus.
 
-    With few links, the sharpest image is not that of the true phases. The number of steps is therefore random: few
-    steps are best for few links, and many for many links.
+    With few links, the sharpest image is not that of the true phases: few steps are best for few links, and many for
+    many links.
     """
-    tx, rx = (
-        random_phases(problem.link.new_zeros(settings.starts, n_nodes, 1), around, generator, settings.jitter)
-        for n_nodes, around in zip(
-            problem.link.shape[1:3], (None, None) if given is None else (given.tx, given.rx), strict=True
-        )
-    )
-    if bool((problem.trusted > 0).any()):
-        product = refinement.correlation(problem.csi, problem.los, problem.trusted) * link_phasor(tx, rx)
-        draw = torch.rand(settings.starts, *problem.link.shape[1:3], generator=generator).to(problem.link)
-        trusted = (problem.trusted[..., 0] > 0) & (draw < LINE_OF_SIGHT_SHARE)
-        change = fit_phases(product.sum(-1), trusted)[..., None]
-        tx, rx = tx + change[:, : tx.shape[1]], rx + change[:, tx.shape[1] :]
-    phases = NodePhases.at_rest(tx, rx)
-    depth = torch.randint(settings.autofocus.steps + 1, (settings.starts,), generator=generator).to(tx.device)
+    depth = torch.randint(settings.autofocus.steps + 1, (settings.starts,), generator=generator).to(phases.tx.device)
     every = copies(problem, settings.starts)
     for number in range(settings.autofocus.steps):
         focused = autofocus.step(every, phases, coarse, settings.autofocus)
         phases = choose(number < depth, focused, phases)
     return phases
-
-
-def random_phases(
-    zero: torch.Tensor, around: torch.Tensor | None, generator: torch.Generator, jitter: float
-) -> torch.Tensor:
-    """Phases of the shape of `zero`, uniform or near those given, [rad]."""
-    if around is None:
-        return zero + 2 * math.pi * torch.rand(zero.shape, generator=generator, dtype=zero.dtype).to(zero)
-    return around + jitter * torch.randn(zero.shape, generator=generator, dtype=zero.dtype).to(zero)

@@ -37,7 +37,7 @@ class OvershootSettings(Settings):
 
     spacing: Annotated[float, positive] = 0.25
     starts: Annotated[int, at_least(2)] = 128
-    jitter: Annotated[float, not_negative] = 0.3
+    jitter: Annotated[float, not_negative] = 0.45
     extra: Annotated[int, at_least(0)] = 3
     saturation: Annotated[float, within("(0, 1]")] = 0.7
     hidden: Annotated[float, not_negative] = 4.0
@@ -45,7 +45,7 @@ class OvershootSettings(Settings):
     phase_count: Annotated[int, at_least(1)] = 2
     per_peak: Annotated[int, at_least(1)] = 4
     separation: Annotated[float, positive] = 0.5
-    steps: Annotated[int, at_least(1)] = 3
+    steps: Annotated[int, at_least(1)] = 2
     undecided: Annotated[float, positive] = 2.0
     kept: Annotated[int, at_least(1)] = 10
     final_steps: Annotated[int, at_least(1)] = 6
