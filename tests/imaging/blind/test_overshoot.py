@@ -18,6 +18,7 @@ from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.imaging.subcarriers import coherent
+from unfolded_ogamp.operators.written_grid import WrittenGrid
 
 SMALL = Scenario(name="small", n_tx=8, n_rx=8, pixels=(10, 10), sparsity=0.04, phase_model="uniform")
 SETTINGS = OvershootSettings()
@@ -65,12 +66,26 @@ def test_scatterers_are_found_without_synchronisation(scenario):
 
 
 def test_a_fit_never_has_as_many_unknowns_as_samples():
-    problem, _ = scene(replace(SMALL, n_tx=5, n_rx=4, sparsity=0.06), seed=1)
+    problem, _ = scene(replace(SMALL, n_tx=6, n_rx=4, sparsity=0.06), seed=1)  # 4 sources: 24 unknowns of 24 samples
     settings = replace(SETTINGS, starts=4, extra=20, cycles=1)
     for model in islice(overshoot.proposals(problem, 3, generator(), settings), 3):
+        assert (model.cost.diff() >= 0).all()
         unknowns = model_selection.unknowns(model, problem)
         assert (unknowns < problem.n_samples).all()
         assert (unknowns + 4 >= problem.n_samples).all()  # but one source more would be too many
+
+
+def test_growth_keeps_the_models_of_lowest_cost():
+    problem, _ = scene(SMALL, seed=3)
+    images = WrittenGrid.of(problem.search_grid(0.25), problem.link)
+    settings = replace(SETTINGS, starts=20, undecided=2.0, kept=3)
+    phases = overshoot.start_phases(problem, generator(), settings, None)
+    model = growth.without_sources(growth.copies(problem, 20), phases)
+    every = replace(settings, kept=20)
+    for count, number in ((2, 20), (3, 9), (4, 5), (5, 3)):  # 20 (2 / count)^2, at least 3
+        all_costs = growth.grow(model, problem, images, count, every).cost
+        model = growth.grow(model, problem, images, count, settings)
+        torch.testing.assert_close(model.cost.sort().values, all_costs.sort().values[:number])
 
 
 def test_too_few_samples_give_no_fit():
@@ -94,7 +109,7 @@ def test_renumbered_nodes_give_the_same_scatterers():
 
 def test_a_fit_does_not_depend_on_the_others_of_its_batch():
     problem, _ = scene(SMALL, seed=6)
-    images = overshoot.WrittenGrid.of(problem.search_grid(0.25), problem.link)
+    images = WrittenGrid.of(problem.search_grid(0.25), problem.link)
     phases = overshoot.start_phases(problem, generator(), replace(SETTINGS, starts=4), None)
     every, alone = growth.copies(problem, 4), growth.copies(problem, 1)
     of_all = growth.grow(growth.without_sources(every, phases), problem, images, 4, SETTINGS)
