@@ -24,7 +24,7 @@ from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.inference.node_phases import fit_phases
 from unfolded_ogamp.operators.written_grid import WrittenGrid
 from unfolded_ogamp.physics import link_phasor
-from unfolded_ogamp.records import choose
+from unfolded_ogamp.records import concatenate
 
 LINE_OF_SIGHT_SHARE = 0.5  # of the trusted lines of sight in a start: echoes may disturb the only one of a node
 
@@ -128,9 +128,11 @@ def partly_focused(
     With few links, the sharpest image is not that of the true phases: few steps are best for few links, and many for
     many links.
     """
-    depth = torch.randint(settings.autofocus.steps + 1, (settings.starts,), generator=generator).to(phases.tx.device)
-    every = copies(problem, settings.starts)
-    for number in range(settings.autofocus.steps):
-        focused = autofocus.step(every, phases, coarse, settings.autofocus)
-        phases = choose(number < depth, focused, phases)
+    depth = torch.randint(settings.autofocus.steps + 1, (settings.starts,), generator=generator).sort(descending=True)[
+        0
+    ]
+    for number in range(int(depth[0])):
+        count = int((depth > number).sum())
+        focused = autofocus.step(copies(problem, count), phases[slice(0, count)], coarse, settings.autofocus)
+        phases = concatenate([focused, phases[slice(count, None)]])
     return phases
