@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from unfolded_ogamp.imaging.blind.settings import OvershootSettings
 from unfolded_ogamp.imaging.likelihood import joint_step
@@ -25,28 +26,53 @@ def without_sources(problem: Problem, phases: NodePhases) -> Model:
     return evaluate(sources, problem, Correction.none(problem))
 
 
-def grow(model: Model, problem: Problem, images: WrittenGrid, count: int, settings: OvershootSettings) -> Model:
-    """Models with `count` sources: each new one is at the peak of the residual's image, and joint steps follow it."""
-    while model.sources.used.shape[1] < count:
-        grown = evaluate(with_peak(model, images), problem, model.correction)
-        phases_free = grown.sources.used.shape[1] >= settings.phase_count
+def grow(model: Model, scene: Problem, images: WrittenGrid, count: int, settings: OvershootSettings) -> Model:
+    """Models with `count` sources: new ones are at peaks of the residual's image, and joint steps follow.
+
+    One source at a time is best while there are few; later, several peaks of a residual are reliable. The more sources
+    the models have, the more their costs say which ones end in a trap, and the fewer models are kept.
+    """
+    problem = copies(scene, len(model.cost))
+    while (n_slots := model.sources.used.shape[1]) < count:
+        sources, image = model.sources, images.back_project(model.residual)
+        for _ in range(min(1 + n_slots // settings.per_peak, count - n_slots)):
+            sources, image = with_peak(sources, image, images, settings.separation * problem.array.wavelength[0])
+        grown = evaluate(sources, problem, model.correction)
+        n_slots = sources.used.shape[1]
+        phases_free = n_slots >= settings.phase_count or bool(scene.has_los)
         model = fit(grown, problem, settings.steps, settings.largest_move, phases_free)
+        most = max(settings.kept, round(settings.starts * min(1.0, settings.undecided / n_slots) ** 2))
+        if most < len(model.cost):
+            model = best(model, most)
+            problem = copies(scene, most)
     return model
 
 
-def with_peak(model: Model, images: WrittenGrid) -> Sources:
-    """The sources of models without unused slots, and a new one at the peak of the residual's image."""
-    sources = model.sources
-    image = images.back_project(model.residual)
+def copies(scene: Problem, count: int) -> Problem:
+    """One scene as a batch of `count` equal scenes, without copies of its tensors."""
+    return scene.map(lambda tensor: tensor.expand(count, *tensor.shape[1:]))
+
+
+def best(model: Model, count: int) -> Model:
+    """The `count` models of lowest cost, in ascending order."""
+    return model[model.cost.argsort()[:count]]
+
+
+def with_peak(sources: Sources, image: Tensor, images: WrittenGrid, radius: Tensor) -> tuple[Sources, Tensor]:
+    """Sources without unused slots and a new one at the peak of an image [R, Q], and the image without this peak.
+
+    Positions within `radius` [m] of the peak are left out of the image.
+    """
     index = (image.real.square() + image.imag.square()).argmax(1)
+    position = images.position[index]
     height = image.gather(1, index[:, None]) * images.energy[index, None].rsqrt()
-    position = images.position[index, None].to(sources.position)
-    return replace(
+    grown = replace(
         sources,
-        position=torch.cat([sources.position, position], dim=1),
+        position=torch.cat([sources.position, position[:, None]], dim=1),
         reflectivity=torch.cat([sources.reflectivity, height.to(sources.reflectivity)], dim=1),
         used=torch.nn.functional.pad(sources.used, (0, 1), value=True),
     )
+    return grown, image.masked_fill(torch.cdist(position, images.position) < radius, 0)
 
 
 def fit(model: Model, problem: Problem, steps: int, largest_move: float, phases_free: bool = True) -> Model:

@@ -8,12 +8,13 @@ longer than a small one.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
 import torch
 
-from unfolded_ogamp.imaging.blind.growth import fit, grow, without_least_certain, without_sources
+from unfolded_ogamp.imaging.blind.growth import best, copies, fit, grow, without_least_certain, without_sources
 from unfolded_ogamp.imaging.blind.settings import OvershootSettings
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.model import Model
@@ -24,6 +25,8 @@ from unfolded_ogamp.inference.node_phases import fit_phases
 from unfolded_ogamp.operators.written_grid import WrittenGrid
 from unfolded_ogamp.physics import link_phasor
 from unfolded_ogamp.records import concatenate
+
+LINE_OF_SIGHT_SHARE = 0.5  # of the trusted lines of sight in a start: echoes may disturb the only one of a node
 
 
 @torch.no_grad()
@@ -36,9 +39,9 @@ def proposals(
 ) -> Iterator[Model]:
     """Fits of one scene, batch after batch without end, each batch with its lowest cost first.
 
-    A batch grows from random node phases. In the following cycles the better part of its models loses its least certain
-    sources and grows again. No model has as many real unknowns as there are complex samples; if this forbids even one
-    source, there are no fits.
+    A batch grows from random node phases. In the following cycles its best models lose their least certain sources and
+    grow again, while this lowers the cost. As the rank is a lower bound, every second batch grows by one source more.
+    No model has as many real unknowns as there are complex samples; if this forbids even one source, there is no fit.
 
     Args:
         problem: one scene (a batch of one) in double precision.
@@ -50,81 +53,86 @@ def proposals(
     Raises:
         MemoryLimitError: if there is no memory for the search grid.
     """
-    low, top = model_sizes(problem, count, settings)
-    if top < 1:
+    if model_sizes(problem, count, settings.extra, settings)[1] < 1:
         return
     images, coarse = (
         WrittenGrid.of(problem.search_grid(spacing), problem.link)
         for spacing in (settings.spacing, settings.autofocus.spacing)
     )
-    every = copies(problem, settings.starts)
-    while True:
-        phases = start_phases(problem, coarse, generator, settings, given)
-        model = grow(without_sources(every, phases), every, images, top, settings)
-        for cycle in range(settings.cycles + 1):
-            model = model[model.cost.argsort()[: max(1, round(settings.kept * len(model.cost)))]]
+    for number in itertools.count():
+        low, top = model_sizes(problem, count, settings.extra + number // 2, settings)
+        phases = start_phases(problem, generator, settings, given)
+        phases = partly_focused(problem, phases, coarse, generator, settings)
+        model = without_sources(copies(problem, settings.starts), phases)
+        if bool(problem.has_los):
+            model = fit(model, copies(problem, settings.starts), settings.steps, settings.largest_move)
+        cost = math.inf
+        for _ in range(settings.cycles + 1):
+            model = best(grow(model, problem, images, top, settings), settings.kept)
             around = copies(problem, len(model.cost))
             model = fit(model, around, settings.final_steps, settings.largest_move)
-            yield model[model.cost.argsort()]
-            if cycle < settings.cycles:
-                model = without_least_certain(model, around, top - max(low - settings.swapped, 0))
-                model = fit(model, around, settings.steps, settings.largest_move)
-                model = grow(model, around, images, top, settings)
+            model = best(model, settings.kept)
+            yield model
+            if float(model.cost[0]) > settings.progress * cost:
+                break
+            cost = float(model.cost[0])
+            model = without_least_certain(model, around, top - max(low - settings.swapped, 0))
+            model = fit(model, around, settings.steps, settings.largest_move)
 
 
-def model_sizes(problem: Problem, count: int, settings: OvershootSettings) -> tuple[int, int]:
-    """Numbers of sources: that expected for a rank of `count`, and that of an overshoot; at most as many as allowed.
+def model_sizes(problem: Problem, count: int, extra: int, settings: OvershootSettings) -> tuple[int, int]:
+    """Numbers of sources: that expected for a rank of `count`, and that of an overshoot by `extra`; as many as allowed.
 
-    The rank cannot exceed the number of nodes, and is then far below the number of scatterers.
+    The rank cannot exceed the number of nodes. The closer it comes to it, the more scatterers there can be.
     """
     empty = without_sources(problem, NodePhases.zero(problem.link, 1))
-    spare = float(problem.n_samples - model_selection.unknowns(empty, problem))
-    most = math.ceil(spare / (problem.grid.centre.shape[-1] + 2)) - 1
-    n_nodes = min(problem.link.shape[1:3])
-    low, top = count, count + settings.extra
-    if count > settings.saturation * n_nodes:
-        top = max(top, round(settings.per_node * n_nodes))
-        low = (low + top) // 2
-    return min(low, most), min(top, most)
-
-
-def copies(problem: Problem, count: int) -> Problem:
-    """One scene as a batch of `count` equal scenes, without copies of its tensors."""
-    return problem.map(lambda tensor: tensor.expand(count, *tensor.shape[1:]))
+    n_samples, per_source = float(problem.n_samples), problem.grid.centre.shape[-1] + 2
+    n_nodes = float(model_selection.unknowns(empty, problem))
+    most = math.ceil((n_samples - n_nodes) / per_source) - 1
+    hidden = settings.hidden * max(0.0, count - settings.saturation * min(problem.link.shape[1:3]))
+    filled = int((settings.filled * n_samples - n_nodes) / per_source)
+    top = max(count + settings.extra, min(count + extra + round(hidden), filled))
+    return min(count + round(hidden / 2), top, most), min(top, most)
 
 
 def start_phases(
+    problem: Problem, generator: torch.Generator, settings: OvershootSettings, given: NodePhases | None
+) -> NodePhases:
+    """Random node phases of a batch of starts [R, n, 1], fitted to random halves of the trusted lines of sight."""
+    n_starts, (n_tx, n_rx) = settings.starts, problem.link.shape[1:3]
+    zero = problem.link.new_zeros(n_starts, n_tx + n_rx, 1)
+    if given is None:
+        phases = zero + 2 * math.pi * torch.rand(zero.shape, generator=generator, dtype=zero.dtype).to(zero)
+    else:
+        noise = torch.randn(zero.shape, generator=generator, dtype=zero.dtype).to(zero)
+        phases = torch.cat([given.tx, given.rx], dim=1) + settings.jitter * noise
+    tx, rx = phases.split([n_tx, n_rx], dim=1)
+    if bool((problem.trusted > 0).any()):
+        draw = torch.rand(n_starts, n_tx, n_rx, generator=generator).to(zero)
+        trusted = (problem.trusted[..., 0] > 0) & (draw < LINE_OF_SIGHT_SHARE)
+        product = refinement.correlation(problem.csi, problem.los, problem.trusted) * link_phasor(tx, rx)
+        change = fit_phases(product.sum(-1), trusted)[..., None]
+        tx, rx = (phases + change).split([n_tx, n_rx], dim=1)
+    return NodePhases.at_rest(tx, rx)
+
+
+def partly_focused(
     problem: Problem,
+    phases: NodePhases,
     coarse: WrittenGrid,
     generator: torch.Generator,
     settings: OvershootSettings,
-    given: NodePhases | None,
 ) -> NodePhases:
-    """Random node phases of a batch of starts [R, n, 1], fitted to the trusted lines of sight, some after autofocus."""
-    tx, rx = (
-        random_phases(problem.link.new_zeros(settings.starts, n_nodes, 1), around, generator, settings.jitter)
-        for n_nodes, around in zip(
-            problem.link.shape[1:3], (None, None) if given is None else (given.tx, given.rx), strict=True
-        )
-    )
-    if bool((problem.trusted > 0).any()):
-        product = refinement.correlation(problem.csi, problem.los, problem.trusted) * link_phasor(tx, rx)
-        trusted = (problem.trusted[..., 0] > 0).expand(settings.starts, -1, -1)
-        change = fit_phases(product.sum(-1), trusted)[..., None]
-        tx, rx = tx + change[:, : tx.shape[1]], rx + change[:, tx.shape[1] :]
-    phases = NodePhases.at_rest(tx, rx)
-    n_focused = round(settings.focused * settings.starts)
-    if n_focused == 0:
-        return phases
-    part = copies(problem, n_focused)
-    focused, _ = autofocus.focus(part, phases[slice(0, n_focused)], coarse, settings.autofocus)
-    return concatenate([focused, phases[slice(n_focused, settings.starts)]])
+    """Node phases of a batch of starts [R, n, 1] after a random number of steps of autofocus.
 
-
-def random_phases(
-    zero: torch.Tensor, around: torch.Tensor | None, generator: torch.Generator, jitter: float
-) -> torch.Tensor:
-    """Phases of the shape of `zero`, uniform or near those given, [rad]."""
-    if around is None:
-        return zero + 2 * math.pi * torch.rand(zero.shape, generator=generator, dtype=zero.dtype).to(zero)
-    return around + jitter * torch.randn(zero.shape, generator=generator, dtype=zero.dtype).to(zero)
+    With few links, the sharpest image is not that of the true phases: few steps are best for few links, and many for
+    many links.
+    """
+    depth = torch.randint(settings.autofocus.steps + 1, (settings.starts,), generator=generator).sort(descending=True)[
+        0
+    ]
+    for number in range(int(depth[0])):
+        count = int((depth > number).sum())
+        focused = autofocus.step(copies(problem, count), phases[slice(0, count)], coarse, settings.autofocus)
+        phases = concatenate([focused, phases[slice(count, None)]])
+    return phases
