@@ -103,9 +103,7 @@ def random_start(factors: Factors, n_fits: int, generator: torch.Generator) -> F
     mixing = torch.linalg.qr(torch.complex(*parts).to(factors.tx))[0]
     tx, rx = Separation(mixing, position, torch.zeros_like(share[..., 0])).columns(factors)
     tx_loss, rx_loss = losses(factors.array, position)
-    tx_scale, rx_scale = (
-        (side.abs() / loss).mean(1) for side, loss in ((tx, tx_loss), (rx, rx_loss))
-    )
+    tx_scale, rx_scale = ((side.abs() / loss).mean(1) for side, loss in ((tx, tx_loss), (rx, rx_loss)))
     separation = Separation(mixing / tx_scale[:, None], position, (tx_scale * rx_scale).log())
     weights = (loss.square().mean((1, 2)).rsqrt()[:, None].expand(-1, n_slots) for loss in (tx_loss, rx_loss))
     return weighted(separation, factors, *weights)
@@ -120,9 +118,7 @@ def weighted(separation: Separation, factors: Factors, tx_weight: Tensor, rx_wei
 def by_noise(separation: Separation, factors: Factors, noise_variance: Tensor) -> Fit:
     """A fit whose weights are the reciprocal standard deviations of |A| and |B|, for a noise variance [1]."""
     tx, rx = separation.columns(factors)
-    tx_weight, rx_weight = (
-        (noise_variance[:, None] / 2 * _inverse_gram(other)).rsqrt() for other in (rx, tx)
-    )
+    tx_weight, rx_weight = ((noise_variance[:, None] / 2 * _inverse_gram(other)).rsqrt() for other in (rx, tx))
     return weighted(separation, factors, tx_weight, rx_weight * separation.strength.exp())
 
 
@@ -138,6 +134,17 @@ def step(fit: Fit, factors: Factors) -> Fit:
     return choose(better, replace(fit, separation=moved, cost=cost, damping=damping), replace(fit, damping=damping))
 
 
+def misfit(fit: Fit, factors: Factors) -> Tensor:
+    """Variance of the residuals over that of the noise, at least 1 [F]; for weights `by_noise`.
+
+    Wrong gains or a wrong path loss raise it, and with it the variance of all that is fitted.
+    """
+    n_slots, dimension = fit.separation.position.shape[1:]
+    n_amplitudes = (factors.tx.shape[1] + factors.rx.shape[1]) * n_slots
+    unknowns = 2 * n_slots**2 + n_slots * dimension  # the phases of the columns of G change nothing, strengths do
+    return (fit.cost / (n_amplitudes - unknowns)).clamp(min=1.0)
+
+
 def covariance(fit: Fit, factors: Factors) -> Tensor:
     """Covariance of every position [F, S, D, D] [m^2], with G and the strengths free; for weights `by_noise`."""
     n_slots, dimension = fit.separation.position.shape[1:]
@@ -146,7 +153,7 @@ def covariance(fit: Fit, factors: Factors) -> Tensor:
     first = 2 * n_slots**2
     part = slice(first, first + n_slots * dimension)
     between = inverse[:, part, part].unflatten(2, (n_slots, dimension)).unflatten(1, (n_slots, dimension))
-    return between.diagonal(dim1=1, dim2=3).movedim(-1, 1)
+    return between.diagonal(dim1=1, dim2=3).movedim(-1, 1) * misfit(fit, factors)[:, None, None, None]
 
 
 def losses(array: NodeArray, position: Tensor) -> tuple[Tensor, Tensor]:
@@ -180,7 +187,7 @@ def jacobian(fit: Fit, factors: Factors) -> Tensor:
         for side, weight in ((tx, fit.tx_weight), (rx, scale))
     )
     # A = L G: column s of A depends on column s of G. B^T = G^-1 R^T: its derivative is -G^-1 dG B^T.
-    of_tx = torch.diag_embed((tx_turn[:, :, None] * factors.tx[..., None])).transpose(2, 3)
+    of_tx = torch.diag_embed(tx_turn[:, :, None] * factors.tx[..., None]).transpose(2, 3)
     of_rx = -(rx_turn[..., None] * inverse[:, None])[..., None] * rx[:, :, None, None]
     mixing = torch.cat([of_tx, of_rx], dim=1).flatten(3).flatten(1, 2)
 

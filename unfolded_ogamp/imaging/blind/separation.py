@@ -47,7 +47,8 @@ class SeparationSettings(Settings):
         final_steps: steps of the amplitude fit of these.
         fits: largest number of different amplitude fits that are placed.
         anchor_spacing, spacing: distance between the points of a window, of the anchor and of the other scatterers.
-        points: largest number of points of a window.
+        points: largest number of points of the anchor's window.
+        pairs: largest number of its pairs with the points of the other windows.
         apart: least difference between two placements.
         placements: number of placements that joint steps refine.
         survivors: best of these after `trial_steps`; the others end there.
@@ -66,6 +67,7 @@ class SeparationSettings(Settings):
     anchor_spacing: Annotated[float, positive] = 0.25
     spacing: Annotated[float, positive] = 0.2
     points: Annotated[int, at_least(1)] = 2000
+    pairs: Annotated[int, at_least(1)] = 2**24
     apart: Annotated[float, positive] = 0.3
     placements: Annotated[int, at_least(1)] = 16
     survivors: Annotated[int, at_least(1)] = 4
@@ -142,7 +144,7 @@ def place(fits: Fit, factors: Factors, problem: Problem, subcarrier: int, settin
     wavelength, wavenumber = problem.array.wavelength[0], problem.array.wavenumber[0, subcarrier]
     spacing = (settings.anchor_spacing, settings.spacing)
     placed = [
-        windows.place(fits[part], factors, wavenumber, spacing, settings.points)
+        windows.place(fits[part], factors, wavenumber, spacing, (settings.points, settings.pairs))
         for part in different(fits, SAME_FIT * float(wavelength), settings.fits)
     ]
     return windows.distinct(concatenate(placed), settings.placements, settings.apart * float(wavelength))

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.blind.amplitudes import Factors, Fit, covariance
+from unfolded_ogamp.imaging.blind.amplitudes import Factors, Fit, covariance, misfit
 from unfolded_ogamp.physics import distances, phasor
 from unfolded_ogamp.records import Record
 
-RADIUS = 3.0  # of a window, in standard deviations
+RADIUS = 3.5  # of a window, in standard deviations
 LATTICE_VARIANCE = 0.1  # of a phase between neighbouring points of a window, [rad^2]
 PAIRS_AT_ONCE = 2**19  # pairs of points that fit into a processor's cache
 
@@ -53,7 +53,9 @@ class Side:
     variance: Tensor
 
 
-def place(fit: Fit, factors: Factors, wavenumber: Tensor, spacing: tuple[float, float], limit: int) -> Placed:
+def place(
+    fit: Fit, factors: Factors, wavenumber: Tensor, spacing: tuple[float, float], limit: tuple[int, int]
+) -> Placed:
     """The points of the anchor's window, each with the best points of the other scatterers.
 
     Args:
@@ -61,16 +63,16 @@ def place(fit: Fit, factors: Factors, wavenumber: Tensor, spacing: tuple[float, 
         factors: factors of the links' matrix.
         wavenumber: of the matrix, a number [rad/m].
         spacing: distance between the points of the anchor, and of the others, in wavelengths.
-        limit: largest number of points of a window.
+        limit: largest number of points of the anchor's window, and of pairs with points of the others.
     """
     spread, position = covariance(fit, factors)[0], fit.separation.position[0]
     n_slots, wavelength = len(position), 2 * math.pi / float(wavenumber)
     sides = sides_of(fit, factors)
     anchor = int(torch.linalg.det(spread).argmin())
-    anchors, loss = window(position[anchor], spread[anchor], spacing[0] * wavelength, limit)
-    best = [anchors] * n_slots
+    anchors, loss = window(position[anchor], spread[anchor], spacing[0] * wavelength, limit[0])
+    best, others = [anchors] * n_slots, 1 + limit[1] // (len(anchors) * (n_slots - 1))
     for other in (slot for slot in range(n_slots) if slot != anchor):
-        points, far = window(position[other], spread[other], spacing[1] * wavelength, limit)
+        points, far = window(position[other], spread[other], spacing[1] * wavelength, others)
         added, index = match(anchors, points, far, sides, wavenumber, (anchor, other))
         loss, best[other] = loss + added, points[index]
     tx, rx = (side.phase[:, anchor] + wavenumber * distances(side.nodes, anchors).mT for side in sides)
@@ -81,7 +83,8 @@ def sides_of(fit: Fit, factors: Factors) -> tuple[Side, Side]:
     """Both sides of the array, with the phases of one fit."""
     separation = fit.separation
     columns = separation.columns(factors)
-    deviations = fit.tx_weight.reciprocal(), separation.strength.exp() / fit.rx_weight
+    excess = misfit(fit, factors).sqrt()[:, None]
+    deviations = excess / fit.tx_weight, excess * separation.strength.exp() / fit.rx_weight
     tx, rx = (
         Side(nodes[0], column[0].angle(), (deviation / column[0].abs()).square())
         for (nodes, _), column, deviation in zip(factors.array.sides, columns, deviations, strict=True)
