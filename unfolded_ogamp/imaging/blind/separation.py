@@ -31,7 +31,7 @@ from unfolded_ogamp.settings import Settings, at_least, positive
 
 REFLECTIVITY_DAMPING = 1e-9
 SAME_FIT = 0.5  # largest difference of the positions of two equal amplitude fits, in wavelengths
-LARGEST_EXCESS = 30.0  # of the cost of an amplitude fit over the best one
+LARGEST_EXCESS = 10.0  # of the cost of an amplitude fit over the least one, in variances of its residuals
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,15 @@ class SeparationSettings(Settings):
     batches: Annotated[int, at_least(1)] = 8
     starts: Annotated[int, at_least(1)] = 48
     first_steps: Annotated[int, at_least(1)] = 12
-    kept: Annotated[int, at_least(1)] = 8
-    final_steps: Annotated[int, at_least(1)] = 8
+    kept: Annotated[int, at_least(1)] = 12
+    final_steps: Annotated[int, at_least(1)] = 10
     fits: Annotated[int, at_least(1)] = 3
     anchor_spacing: Annotated[float, positive] = 0.25
     spacing: Annotated[float, positive] = 0.2
-    points: Annotated[int, at_least(1)] = 2000
-    pairs: Annotated[int, at_least(1)] = 2**24
+    points: Annotated[int, at_least(1)] = 1000
+    pairs: Annotated[int, at_least(1)] = 2**23
     apart: Annotated[float, positive] = 0.3
-    placements: Annotated[int, at_least(1)] = 16
+    placements: Annotated[int, at_least(1)] = 12
     survivors: Annotated[int, at_least(1)] = 4
     trial_steps: Annotated[int, at_least(1)] = 6
     joint_steps: Annotated[int, at_least(1)] = 8
@@ -129,11 +129,12 @@ def completed(problem: Problem, count: int, settings: SeparationSettings) -> lis
 def separate(factors: Factors, problem: Problem, generator: torch.Generator, settings: SeparationSettings) -> Fit:
     """The best amplitude fits from random starts, weighted by the noise, the best first."""
     assert problem.noise_variance is not None
-    fit = amplitudes.random_start(factors, settings.starts, generator)
+    single = factors.to(dtype=torch.float32)
+    fit = amplitudes.random_start(single, settings.starts, generator)
     for _ in range(settings.first_steps):
-        fit = amplitudes.step(fit, factors)
-    fit = fit[fit.cost.argsort()[: settings.kept]]
-    fit = amplitudes.by_noise(fit.separation, factors, problem.noise_variance)
+        fit = amplitudes.step(fit, single)
+    separation = fit[fit.cost.argsort()[: settings.kept]].separation.to(dtype=torch.float64)
+    fit = amplitudes.by_noise(separation, factors, problem.noise_variance)
     for _ in range(settings.final_steps):
         fit = amplitudes.step(fit, factors)
     return fit[fit.cost.argsort()]
@@ -143,17 +144,18 @@ def place(fits: Fit, factors: Factors, problem: Problem, subcarrier: int, settin
     """The best placements of the different amplitude fits on one subcarrier."""
     wavelength, wavenumber = problem.array.wavelength[0], problem.array.wavenumber[0, subcarrier]
     spacing = (settings.anchor_spacing, settings.spacing)
+    largest = LARGEST_EXCESS * float(amplitudes.misfit(fits, factors).min())
     placed = [
         windows.place(fits[part], factors, wavenumber, spacing, (settings.points, settings.pairs))
-        for part in different(fits, SAME_FIT * float(wavelength), settings.fits)
+        for part in different(fits, SAME_FIT * float(wavelength), largest, settings.fits)
     ]
     return windows.distinct(concatenate(placed), settings.placements, settings.apart * float(wavelength))
 
 
-def different(fits: Fit, apart: float, count: int) -> list[slice]:
-    """At most `count` fits of almost the least cost; no two with all scatterers within `apart` [m] of each other."""
+def different(fits: Fit, apart: float, largest: float, count: int) -> list[slice]:
+    """At most `count` fits, of costs up to `largest` above the least one; no two with all scatterers within `apart` [m]."""
     chosen: list[slice] = []
-    for number in (fits.cost < fits.cost.min() + LARGEST_EXCESS).nonzero()[:, 0].tolist():
+    for number in (fits.cost < fits.cost.min() + largest).nonzero()[:, 0].tolist():
         position = fits.separation.position[number]
         others = (fits.separation.position[part][0] for part in chosen)
         if all(float(distances(position, other).amin(1).max()) > apart for other in others):

@@ -18,6 +18,8 @@ from unfolded_ogamp.physics import distances, phasor
 from unfolded_ogamp.records import Record
 
 RADIUS = 3.5  # of a window, in standard deviations
+STRETCH = 1.75  # largest factor on the distance between points of a large window
+LARGEST_BOX = 2**20  # points of a lattice before its corners are cut off
 LATTICE_VARIANCE = 0.1  # of a phase between neighbouring points of a window, [rad^2]
 PAIRS_AT_ONCE = 2**19  # pairs of points that fit into a processor's cache
 
@@ -98,7 +100,7 @@ def window(centre: Tensor, spread: Tensor, spacing: float, limit: int) -> tuple[
     Args:
         centre: [D], [m].
         spread: covariance [D, D], [m^2].
-        spacing: of the lattice, [m].
+        spacing: of the lattice, [m]; up to `STRETCH` times as much where there would be too many points.
         limit: largest number of points; those nearest in standard deviations are kept.
 
     Returns:
@@ -107,7 +109,16 @@ def window(centre: Tensor, spread: Tensor, spacing: float, limit: int) -> tuple[
     dimension = len(centre)
     # at least the neighbours, however well the amplitudes determine the position
     spread = spread + (spacing / RADIUS) ** 2 * dimension * torch.eye(dimension).to(spread)
-    reach = (RADIUS * spread.diagonal().sqrt() / spacing).ceil().clamp(max=limit ** (1 / dimension)).int().tolist()
+    ball = math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
+    count = ball * float(torch.linalg.det(spread)) ** 0.5 * (RADIUS / spacing) ** dimension
+    spacing *= min(max((count / limit) ** (1 / dimension), 1.0), STRETCH)
+    reach = (
+        (RADIUS * spread.diagonal().sqrt() / spacing)
+        .ceil()
+        .clamp(max=LARGEST_BOX ** (1 / dimension) / 2)
+        .int()
+        .tolist()
+    )
     axes = [torch.arange(-count, count + 1).to(centre) * spacing for count in reach]
     offset = torch.cartesian_prod(*axes)
     far = (offset @ torch.linalg.inv(spread) * offset).sum(1)
