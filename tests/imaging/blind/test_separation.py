@@ -13,6 +13,7 @@ from torch import Tensor
 from unfolded_ogamp.imaging.blind import amplitudes, separation, windows
 from unfolded_ogamp.imaging.blind.amplitudes import Factors, Separation
 from unfolded_ogamp.imaging.blind.separation import SeparationSettings
+from unfolded_ogamp.imaging.blind.windows import WindowSettings
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.subcarriers import coherent
@@ -121,7 +122,7 @@ def test_the_phases_of_one_scatterer_place_the_others() -> None:
     factors, truth = true_separation(scene)
     wavenumber = scene.problem.array.wavenumber[0, 0]
     fit = amplitudes.by_noise(truth, factors, torch.full((1,), 1e-4, dtype=torch.float64))
-    placed = windows.place(fit, factors, wavenumber, (0.25, 0.2), (500, 2**20))
+    placed = windows.place(fit, factors, wavenumber, WindowSettings())
     best = placed[placed.loss.argsort()[:1]]
     torch.testing.assert_close(best.position, scene.truth.position, rtol=0, atol=1e-9)
     turn = (best.tx_phase[:, :, None] - best.rx_phase[:, None]) - (

@@ -11,7 +11,7 @@ equations than unknowns: n_tx + n_rx amplitudes of a scatterer against its 2 S m
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from unfolded_ogamp.imaging.blind import amplitudes, windows
 from unfolded_ogamp.imaging.blind.amplitudes import Factors, Fit
-from unfolded_ogamp.imaging.blind.windows import Placed
+from unfolded_ogamp.imaging.blind.windows import Placed, WindowSettings
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.model import Correction, Model, evaluate
 from unfolded_ogamp.imaging.problem import Problem
@@ -46,9 +46,8 @@ class SeparationSettings(Settings):
         kept: best starts, which continue with weights by the noise.
         final_steps: steps of the amplitude fit of these.
         fits: largest number of different amplitude fits that are placed.
-        anchor_spacing, spacing: distance between the points of a window, of the anchor and of the other scatterers.
-        points: largest number of points of the anchor's window.
-        pairs: largest number of its pairs with the points of the other windows.
+        window: settings of the windows.
+        largest_effort: later proposals place more points and refine more of them, up to this factor.
         apart: least difference between two placements.
         placements: number of placements that joint steps refine.
         survivors: best of these after `trial_steps`; the others end there.
@@ -64,10 +63,8 @@ class SeparationSettings(Settings):
     kept: Annotated[int, at_least(1)] = 12
     final_steps: Annotated[int, at_least(1)] = 10
     fits: Annotated[int, at_least(1)] = 3
-    anchor_spacing: Annotated[float, positive] = 0.25
-    spacing: Annotated[float, positive] = 0.2
-    points: Annotated[int, at_least(1)] = 1000
-    pairs: Annotated[int, at_least(1)] = 2**23
+    window: WindowSettings = field(default_factory=WindowSettings)
+    largest_effort: Annotated[int, at_least(1)] = 4
     apart: Annotated[float, positive] = 0.3
     placements: Annotated[int, at_least(1)] = 12
     survivors: Annotated[int, at_least(1)] = 4
@@ -99,9 +96,9 @@ def proposals(
         return
     factors = [Factors.of(matrix, count, problem) for matrix in completed(problem, count, settings)]
     for number in range(settings.batches):
-        subcarrier = number % len(factors)
+        subcarrier, effort = number % len(factors), min(1 + number, settings.largest_effort)
         fits = separate(factors[subcarrier], problem, generator, settings)
-        placed = place(fits, factors[subcarrier], problem, subcarrier, settings)
+        placed = place(fits, factors[subcarrier], problem, subcarrier, effort, settings)
         yield refine(placed, problem, settings)
 
 
@@ -140,20 +137,21 @@ def separate(factors: Factors, problem: Problem, generator: torch.Generator, set
     return fit[fit.cost.argsort()]
 
 
-def place(fits: Fit, factors: Factors, problem: Problem, subcarrier: int, settings: SeparationSettings) -> Placed:
-    """The best placements of the different amplitude fits on one subcarrier."""
+def place(
+    fits: Fit, factors: Factors, problem: Problem, subcarrier: int, effort: int, settings: SeparationSettings
+) -> Placed:
+    """The best placements of the different amplitude fits on one subcarrier; `effort` times as many as at first."""
     wavelength, wavenumber = problem.array.wavelength[0], problem.array.wavenumber[0, subcarrier]
-    spacing = (settings.anchor_spacing, settings.spacing)
     largest = LARGEST_EXCESS * float(amplitudes.misfit(fits, factors).min())
     placed = [
-        windows.place(fits[part], factors, wavenumber, spacing, (settings.points, settings.pairs))
+        windows.place(fits[part], factors, wavenumber, settings.window.enlarged(effort))
         for part in different(fits, SAME_FIT * float(wavelength), largest, settings.fits)
     ]
-    return windows.distinct(concatenate(placed), settings.placements, settings.apart * float(wavelength))
+    return windows.distinct(concatenate(placed), effort * settings.placements, settings.apart * float(wavelength))
 
 
 def different(fits: Fit, apart: float, largest: float, count: int) -> list[slice]:
-    """At most `count` fits, of costs up to `largest` above the least one; no two with all scatterers within `apart` [m]."""
+    """At most `count` fits, of costs up to `largest` above the least; no two with all scatterers within `apart` [m]."""
     chosen: list[slice] = []
     for number in (fits.cost < fits.cost.min() + largest).nonzero()[:, 0].tolist():
         position = fits.separation.position[number]
