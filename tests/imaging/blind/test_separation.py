@@ -162,3 +162,14 @@ def test_it_ends_where_amplitudes_do_not_determine_positions() -> None:
     link[:, 0, 2:] = 0
     missing = replace(problem, link=link, csi=problem.csi * link)
     assert next(separation.proposals(missing, 3, generator(), SETTINGS), None) is None
+
+
+def test_one_scatterer_alone_is_located_by_its_amplitudes() -> None:
+    total = torch.zeros(0, dtype=torch.float64)
+    for seed in range(20):
+        scene = posed(replace(HALL, sparsity=1 / 625), seed=seed, expected_count=1.0)
+        model, spread = separation.alone(scene.problem, generator(), SETTINGS)
+        assert bool(model_selection.consistent(model, scene.problem, 4.0))
+        far = (model.sources.position - scene.truth.position)[0, 0]
+        total = torch.cat([total, (far @ torch.linalg.solve(spread, far))[None]])
+    assert 1.0 < float(total.mean()) < 3.5

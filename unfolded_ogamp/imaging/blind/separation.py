@@ -102,6 +102,24 @@ def proposals(
         yield refine(placed, problem, settings)
 
 
+@torch.no_grad()
+def alone(problem: Problem, generator: torch.Generator, settings: SeparationSettings) -> tuple[Model, Tensor]:
+    """The fit of one scatterer, and the covariance [D, D] [m^2] of its position.
+
+    Unknown node phases fit the phases of one scatterer at any position. Its amplitudes alone locate it.
+
+    Args:
+        problem: one scene in double precision, a batch of one, of known noise variance.
+        generator: of the random starts.
+        settings: settings of the search.
+    """
+    factors = Factors.of(completed(problem, 1, settings)[0], 1, problem)
+    fit = separate(factors, problem, generator, settings)[:1]
+    position = fit.separation.position
+    phases = windows.node_phases(windows.sides_of(fit, factors), 0, position[0], problem.array.wavenumber[0, 0])
+    return start(Placed(position, *phases, fit.cost), problem), amplitudes.covariance(fit, factors)[0, 0]
+
+
 def determined(problem: Problem, count: int, settings: SeparationSettings) -> bool:
     """Whether amplitudes determine the positions of `count` scatterers, after missing links are taken off."""
     link = problem.link[0, :, :, 0]

@@ -19,7 +19,7 @@ from unfolded_ogamp.physics import distances, phasor
 from unfolded_ogamp.records import Record
 from unfolded_ogamp.settings import Settings, at_least, positive
 
-STRETCH = 1.75  # largest factor on the distance between points of a large window
+STRETCH = 2.0  # largest factor on the distance between points of a large window
 LARGEST_BOX = 2**20  # points of a lattice before its corners are cut off
 LATTICE_VARIANCE = 0.1  # of a phase between neighbouring points of a window, [rad^2]
 PAIRS_AT_ONCE = 2**19  # pairs of points that fit into a processor's cache
@@ -40,7 +40,7 @@ class WindowSettings(Settings):
     radius: Annotated[float, positive] = 3.5
     anchor_spacing: Annotated[float, positive] = 0.25
     spacing: Annotated[float, positive] = 0.2
-    points: Annotated[int, at_least(1)] = 1000
+    points: Annotated[int, at_least(1)] = 400
     pairs: Annotated[int, at_least(1)] = 2**23
 
     def enlarged(self, factor: int) -> Self:
@@ -104,8 +104,13 @@ def place(fit: Fit, factors: Factors, wavenumber: Tensor, settings: WindowSettin
         )
         added, index = match(anchors, points, share * settings.radius**2 / 2, sides, wavenumber, (anchor, other))
         loss, best[other] = loss + added, points[index]
-    tx, rx = (side.phase[:, anchor] + wavenumber * distances(side.nodes, anchors).mT for side in sides)
-    return Placed(torch.stack(best, dim=1), -tx, rx, loss)
+    return Placed(torch.stack(best, dim=1), *node_phases(sides, anchor, anchors, wavenumber), loss)
+
+
+def node_phases(sides: tuple[Side, Side], slot: int, points: Tensor, wavenumber: Tensor) -> tuple[Tensor, Tensor]:
+    """Node phases [Q, n_tx], [Q, n_rx] [rad] if the scatterer in `slot` is at these points [Q, D], [m]."""
+    tx, rx = (side.phase[:, slot] + wavenumber * distances(side.nodes, points).mT for side in sides)
+    return -tx, rx
 
 
 def sides_of(fit: Fit, factors: Factors) -> tuple[Side, Side]:
