@@ -50,6 +50,7 @@ IMAGING: dict[str, set[str]] = {
     "model": {"problem", "sources"},
     "likelihood": {"estimate", "problem", "sources", "model", "phases"},
     "mismatch": {"problem", "sources", "model", "phases", "likelihood"},
+    "blind": {"problem", "sources", "model", "phases", "likelihood"},
     "assemble": FITTED - {"assemble"},
     "ogamp": FITTED,
     "greedy": FITTED,

@@ -134,6 +134,17 @@ def step(fit: Fit, factors: Factors) -> Fit:
     return choose(better, replace(fit, separation=moved, cost=cost, damping=damping), replace(fit, damping=damping))
 
 
+def misfit(fit: Fit, factors: Factors) -> Tensor:
+    """Variance of the residuals over that of the noise, at least 1 [F]; for weights `by_noise`.
+
+    Wrong gains or a wrong path loss raise it, and with it the variance of all that is fitted.
+    """
+    n_slots, dimension = fit.separation.position.shape[1:]
+    n_amplitudes = (factors.tx.shape[1] + factors.rx.shape[1]) * n_slots
+    unknowns = 2 * n_slots**2 + n_slots * dimension  # the phases of the columns of G change nothing, strengths do
+    return (fit.cost / (n_amplitudes - unknowns)).clamp(min=1.0)
+
+
 def covariance(fit: Fit, factors: Factors) -> Tensor:
     """Covariance of every position [F, S, D, D] [m^2], with G and the strengths free; for weights `by_noise`."""
     n_slots, dimension = fit.separation.position.shape[1:]
@@ -142,7 +153,7 @@ def covariance(fit: Fit, factors: Factors) -> Tensor:
     first = 2 * n_slots**2
     part = slice(first, first + n_slots * dimension)
     between = inverse[:, part, part].unflatten(2, (n_slots, dimension)).unflatten(1, (n_slots, dimension))
-    return between.diagonal(dim1=1, dim2=3).movedim(-1, 1)
+    return between.diagonal(dim1=1, dim2=3).movedim(-1, 1) * misfit(fit, factors)[:, None, None, None]
 
 
 def losses(array: NodeArray, position: Tensor) -> tuple[Tensor, Tensor]:

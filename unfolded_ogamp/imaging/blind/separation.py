@@ -11,7 +11,7 @@ equations than unknowns: n_tx + n_rx amplitudes of a scatterer against its 2 S m
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from unfolded_ogamp.imaging.blind import amplitudes, windows
 from unfolded_ogamp.imaging.blind.amplitudes import Factors, Fit
-from unfolded_ogamp.imaging.blind.windows import Placed
+from unfolded_ogamp.imaging.blind.windows import Placed, WindowSettings
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.model import Correction, Model, evaluate
 from unfolded_ogamp.imaging.problem import Problem
@@ -31,7 +31,7 @@ from unfolded_ogamp.settings import Settings, at_least, positive
 
 REFLECTIVITY_DAMPING = 1e-9
 SAME_FIT = 0.5  # largest difference of the positions of two equal amplitude fits, in wavelengths
-LARGEST_EXCESS = 30.0  # of the cost of an amplitude fit over the best one
+LARGEST_EXCESS = 10.0  # of the cost of an amplitude fit over the least one, in variances of its residuals
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class SeparationSettings(Settings):
         kept: best starts, which continue with weights by the noise.
         final_steps: steps of the amplitude fit of these.
         fits: largest number of different amplitude fits that are placed.
-        anchor_spacing, spacing: distance between the points of a window, of the anchor and of the other scatterers.
-        points: largest number of points of a window.
+        window: settings of the windows.
+        largest_effort: later proposals place more points and refine more of them, up to this factor.
         apart: least difference between two placements.
         placements: number of placements that joint steps refine.
         survivors: best of these after `trial_steps`; the others end there.
@@ -60,14 +60,13 @@ class SeparationSettings(Settings):
     batches: Annotated[int, at_least(1)] = 8
     starts: Annotated[int, at_least(1)] = 48
     first_steps: Annotated[int, at_least(1)] = 12
-    kept: Annotated[int, at_least(1)] = 8
-    final_steps: Annotated[int, at_least(1)] = 8
+    kept: Annotated[int, at_least(1)] = 12
+    final_steps: Annotated[int, at_least(1)] = 10
     fits: Annotated[int, at_least(1)] = 3
-    anchor_spacing: Annotated[float, positive] = 0.25
-    spacing: Annotated[float, positive] = 0.2
-    points: Annotated[int, at_least(1)] = 2000
+    window: WindowSettings = field(default_factory=WindowSettings)
+    largest_effort: Annotated[int, at_least(1)] = 4
     apart: Annotated[float, positive] = 0.3
-    placements: Annotated[int, at_least(1)] = 16
+    placements: Annotated[int, at_least(1)] = 12
     survivors: Annotated[int, at_least(1)] = 4
     trial_steps: Annotated[int, at_least(1)] = 6
     joint_steps: Annotated[int, at_least(1)] = 8
@@ -97,10 +96,28 @@ def proposals(
         return
     factors = [Factors.of(matrix, count, problem) for matrix in completed(problem, count, settings)]
     for number in range(settings.batches):
-        subcarrier = number % len(factors)
+        subcarrier, effort = number % len(factors), min(1 + number, settings.largest_effort)
         fits = separate(factors[subcarrier], problem, generator, settings)
-        placed = place(fits, factors[subcarrier], problem, subcarrier, settings)
+        placed = place(fits, factors[subcarrier], problem, subcarrier, effort, settings)
         yield refine(placed, problem, settings)
+
+
+@torch.no_grad()
+def alone(problem: Problem, generator: torch.Generator, settings: SeparationSettings) -> tuple[Model, Tensor]:
+    """The fit of one scatterer, and the covariance [D, D] [m^2] of its position.
+
+    Unknown node phases fit the phases of one scatterer at any position. Its amplitudes alone locate it.
+
+    Args:
+        problem: one scene in double precision, a batch of one, of known noise variance.
+        generator: of the random starts.
+        settings: settings of the search.
+    """
+    factors = Factors.of(completed(problem, 1, settings)[0], 1, problem)
+    fit = separate(factors, problem, generator, settings)[:1]
+    position = fit.separation.position
+    phases = windows.node_phases(windows.sides_of(fit, factors), 0, position[0], problem.array.wavenumber[0, 0])
+    return start(Placed(position, *phases, fit.cost), problem), amplitudes.covariance(fit, factors)[0, 0]
 
 
 def determined(problem: Problem, count: int, settings: SeparationSettings) -> bool:
@@ -127,31 +144,34 @@ def completed(problem: Problem, count: int, settings: SeparationSettings) -> lis
 def separate(factors: Factors, problem: Problem, generator: torch.Generator, settings: SeparationSettings) -> Fit:
     """The best amplitude fits from random starts, weighted by the noise, the best first."""
     assert problem.noise_variance is not None
-    fit = amplitudes.random_start(factors, settings.starts, generator)
+    single = factors.to(dtype=torch.float32)
+    fit = amplitudes.random_start(single, settings.starts, generator)
     for _ in range(settings.first_steps):
-        fit = amplitudes.step(fit, factors)
-    fit = fit[fit.cost.argsort()[: settings.kept]]
-    fit = amplitudes.by_noise(fit.separation, factors, problem.noise_variance)
+        fit = amplitudes.step(fit, single)
+    separation = fit[fit.cost.argsort()[: settings.kept]].separation.to(dtype=torch.float64)
+    fit = amplitudes.by_noise(separation, factors, problem.noise_variance)
     for _ in range(settings.final_steps):
         fit = amplitudes.step(fit, factors)
     return fit[fit.cost.argsort()]
 
 
-def place(fits: Fit, factors: Factors, problem: Problem, subcarrier: int, settings: SeparationSettings) -> Placed:
-    """The best placements of the different amplitude fits on one subcarrier."""
+def place(
+    fits: Fit, factors: Factors, problem: Problem, subcarrier: int, effort: int, settings: SeparationSettings
+) -> Placed:
+    """The best placements of the different amplitude fits on one subcarrier; `effort` times as many as at first."""
     wavelength, wavenumber = problem.array.wavelength[0], problem.array.wavenumber[0, subcarrier]
-    spacing = (settings.anchor_spacing, settings.spacing)
+    largest = LARGEST_EXCESS * float(amplitudes.misfit(fits, factors).min())
     placed = [
-        windows.place(fits[part], factors, wavenumber, spacing, settings.points)
-        for part in different(fits, SAME_FIT * float(wavelength), settings.fits)
+        windows.place(fits[part], factors, wavenumber, settings.window.enlarged(effort))
+        for part in different(fits, SAME_FIT * float(wavelength), largest, settings.fits)
     ]
-    return windows.distinct(concatenate(placed), settings.placements, settings.apart * float(wavelength))
+    return windows.distinct(concatenate(placed), effort * settings.placements, settings.apart * float(wavelength))
 
 
-def different(fits: Fit, apart: float, count: int) -> list[slice]:
-    """At most `count` fits of almost the least cost; no two with all scatterers within `apart` [m] of each other."""
+def different(fits: Fit, apart: float, largest: float, count: int) -> list[slice]:
+    """At most `count` fits, of costs up to `largest` above the least; no two with all scatterers within `apart` [m]."""
     chosen: list[slice] = []
-    for number in (fits.cost < fits.cost.min() + LARGEST_EXCESS).nonzero()[:, 0].tolist():
+    for number in (fits.cost < fits.cost.min() + largest).nonzero()[:, 0].tolist():
         position = fits.separation.position[number]
         others = (fits.separation.position[part][0] for part in chosen)
         if all(float(distances(position, other).amin(1).max()) > apart for other in others):

@@ -8,18 +8,45 @@ its position in its own window. The best points are those at which all columns a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Annotated, Self
 
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.blind.amplitudes import Factors, Fit, covariance
+from unfolded_ogamp.imaging.blind.amplitudes import Factors, Fit, covariance, misfit
 from unfolded_ogamp.physics import distances, phasor
 from unfolded_ogamp.records import Record
+from unfolded_ogamp.settings import Settings, at_least, positive
 
-RADIUS = 3.0  # of a window, in standard deviations
+STRETCH = 2.0  # largest factor on the distance between points of a large window
+LARGEST_BOX = 2**20  # points of a lattice before its corners are cut off
 LATTICE_VARIANCE = 0.1  # of a phase between neighbouring points of a window, [rad^2]
 PAIRS_AT_ONCE = 2**19  # pairs of points that fit into a processor's cache
+
+
+@dataclass(frozen=True)
+class WindowSettings(Settings):
+    """Settings of the windows around the positions of the amplitude fit.
+
+    Attributes:
+        radius: in standard deviations.
+        anchor_spacing, spacing: distance between the points of the anchor, and of the others, in wavelengths; up to
+            `STRETCH` times as much in large windows.
+        points: largest number of points of the anchor.
+        pairs: largest number of their pairs with points of the others.
+    """
+
+    radius: Annotated[float, positive] = 3.5
+    anchor_spacing: Annotated[float, positive] = 0.25
+    spacing: Annotated[float, positive] = 0.2
+    points: Annotated[int, at_least(1)] = 400
+    pairs: Annotated[int, at_least(1)] = 2**23
+
+    def enlarged(self, factor: int) -> Self:
+        """Windows with `factor` times as many points in that of the anchor, and as many in each of the others."""
+        further = self.radius + 0.5 * (factor - 1)
+        return replace(self, radius=further, points=factor * self.points, pairs=factor * self.pairs)
 
 
 @dataclass(frozen=True)
@@ -53,35 +80,45 @@ class Side:
     variance: Tensor
 
 
-def place(fit: Fit, factors: Factors, wavenumber: Tensor, spacing: tuple[float, float], limit: int) -> Placed:
+def place(fit: Fit, factors: Factors, wavenumber: Tensor, settings: WindowSettings) -> Placed:
     """The points of the anchor's window, each with the best points of the other scatterers.
 
     Args:
         fit: one amplitude fit, weighted by the noise; a batch of one.
         factors: factors of the links' matrix.
         wavenumber: of the matrix, a number [rad/m].
-        spacing: distance between the points of the anchor, and of the others, in wavelengths.
-        limit: largest number of points of a window.
+        settings: size of the windows.
     """
     spread, position = covariance(fit, factors)[0], fit.separation.position[0]
     n_slots, wavelength = len(position), 2 * math.pi / float(wavenumber)
     sides = sides_of(fit, factors)
     anchor = int(torch.linalg.det(spread).argmin())
-    anchors, loss = window(position[anchor], spread[anchor], spacing[0] * wavelength, limit)
-    best = [anchors] * n_slots
+    anchors, share = window(
+        position[anchor], spread[anchor] * settings.radius**2, settings.anchor_spacing * wavelength, settings.points
+    )
+    loss = share * settings.radius**2 / 2
+    best, others = [anchors] * n_slots, 1 + settings.pairs // (len(anchors) * (n_slots - 1))
     for other in (slot for slot in range(n_slots) if slot != anchor):
-        points, far = window(position[other], spread[other], spacing[1] * wavelength, limit)
-        added, index = match(anchors, points, far, sides, wavenumber, (anchor, other))
+        points, share = window(
+            position[other], spread[other] * settings.radius**2, settings.spacing * wavelength, others
+        )
+        added, index = match(anchors, points, share * settings.radius**2 / 2, sides, wavenumber, (anchor, other))
         loss, best[other] = loss + added, points[index]
-    tx, rx = (side.phase[:, anchor] + wavenumber * distances(side.nodes, anchors).mT for side in sides)
-    return Placed(torch.stack(best, dim=1), -tx, rx, loss)
+    return Placed(torch.stack(best, dim=1), *node_phases(sides, anchor, anchors, wavenumber), loss)
+
+
+def node_phases(sides: tuple[Side, Side], slot: int, points: Tensor, wavenumber: Tensor) -> tuple[Tensor, Tensor]:
+    """Node phases [Q, n_tx], [Q, n_rx] [rad] if the scatterer in `slot` is at these points [Q, D], [m]."""
+    tx, rx = (side.phase[:, slot] + wavenumber * distances(side.nodes, points).mT for side in sides)
+    return -tx, rx
 
 
 def sides_of(fit: Fit, factors: Factors) -> tuple[Side, Side]:
     """Both sides of the array, with the phases of one fit."""
     separation = fit.separation
     columns = separation.columns(factors)
-    deviations = fit.tx_weight.reciprocal(), separation.strength.exp() / fit.rx_weight
+    excess = misfit(fit, factors).sqrt()[:, None]
+    deviations = excess / fit.tx_weight, excess * separation.strength.exp() / fit.rx_weight
     tx, rx = (
         Side(nodes[0], column[0].angle(), (deviation / column[0].abs()).square())
         for (nodes, _), column, deviation in zip(factors.array.sides, columns, deviations, strict=True)
@@ -89,28 +126,31 @@ def sides_of(fit: Fit, factors: Factors) -> tuple[Side, Side]:
     return tx, rx
 
 
-def window(centre: Tensor, spread: Tensor, spacing: float, limit: int) -> tuple[Tensor, Tensor]:
-    """Points of a lattice around a position, and half their squared distances in standard deviations.
+def window(centre: Tensor, shape: Tensor, spacing: float, limit: int) -> tuple[Tensor, Tensor]:
+    """Points of a lattice in an ellipse or ellipsoid, and their squared distances from its centre; 1 at its edge.
 
     Args:
         centre: [D], [m].
-        spread: covariance [D, D], [m^2].
-        spacing: of the lattice, [m].
-        limit: largest number of points; those nearest in standard deviations are kept.
+        shape: covariance times the squared radius of the window [D, D], [m^2].
+        spacing: of the lattice, [m]; up to `STRETCH` times as much where there would be too many points.
+        limit: largest number of points; the innermost ones are kept.
 
     Returns:
-        [Q, D] [m], [Q].
+        [Q, D] [m], [Q] in [0, 1].
     """
     dimension = len(centre)
     # at least the neighbours, however well the amplitudes determine the position
-    spread = spread + (spacing / RADIUS) ** 2 * dimension * torch.eye(dimension).to(spread)
-    reach = (RADIUS * spread.diagonal().sqrt() / spacing).ceil().clamp(max=limit ** (1 / dimension)).int().tolist()
+    shape = shape + spacing**2 * dimension * torch.eye(dimension).to(shape)
+    ball = math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
+    count = ball * float(torch.linalg.det(shape)) ** 0.5 / spacing**dimension
+    spacing *= min(max((count / limit) ** (1 / dimension), 1.0), STRETCH)
+    reach = (shape.diagonal().sqrt() / spacing).ceil().clamp(max=LARGEST_BOX ** (1 / dimension) / 2).int().tolist()
     axes = [torch.arange(-count, count + 1).to(centre) * spacing for count in reach]
     offset = torch.cartesian_prod(*axes)
-    far = (offset @ torch.linalg.inv(spread) * offset).sum(1)
-    far, order = far.sort()
-    order = order[far <= RADIUS**2][:limit]
-    return centre + offset[order], far[: len(order)] / 2
+    share = (offset @ torch.linalg.inv(shape) * offset).sum(1)
+    share, order = share.sort()
+    order = order[share <= 1][:limit]
+    return centre + offset[order], share[: len(order)]
 
 
 def match(
