@@ -1,6 +1,7 @@
 """The genie: success of a search that always ends in the global optimum, from errors drawn from the joint bound.
 
-No estimator that is unbiased and has the same false-alarm threshold succeeds more often, to the accuracy of the bound.
+It knows nothing of the node phases in advance, as the bound: where they are nearly right, or where a few scatterers are
+located by their amplitudes, an estimator may find more. Errors are small in the bound, and false alarms do not count.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -103,7 +103,8 @@ def without_noise_variance(batches: Batches) -> Iterator[Batch]:
     for scene, measurement in batches:
         if not hasattr(measurement, "noise_variance"):
             raise InputError("noise_variance: expected known, as measurements of this system have none")
-        yield scene, replace(measurement, noise_variance=None)  # type: ignore[type-var]
+        assert is_dataclass(measurement)
+        yield scene, replace(measurement, noise_variance=None)
 
 
 def run_evaluation(

@@ -31,6 +31,14 @@ OVERRIDES = {
     "large": {"n_tx": 60, "n_rx": 60, "pixels": (250, 250), "sparsity": 0.001},
     "blind_16": {"phase_model": "uniform", "n_tx": 16, "n_rx": 16},
     "blind_snr_0": {"phase_model": "uniform", "snr_db": 0.0},
+    **{
+        f"blind_{n}": {"phase_model": "uniform", "n_tx": n, "n_rx": n, "pixels": (10, 10), "sparsity": sparsity}
+        for n, sparsity in ((10, 0.06), (8, 0.05), (5, 0.03))
+    },
+    **{
+        f"blind_{n}_wide": {"phase_model": "uniform", "n_tx": n, "n_rx": n, "sparsity": sparsity}
+        for n, sparsity in ((10, 0.01), (8, 0.008), (5, 0.005))
+    },
     "few_nodes": {"n_tx": 12, "n_rx": 12},
 }
 
@@ -107,4 +115,5 @@ def test_anything_has_few_nodes_and_few_scatterers_in_small_and_large_regions():
 def test_counts_of_scatterers():
     expected = {"paper": 19, "toy": 5, "dense": 31, "volume": 13, "large": 62}
     expected |= {"blind_16": 19, "blind_10": 6, "blind_8": 5, "blind_5": 3, "few_nodes": 19, "room": 3, "room_8": 3}
+    expected |= {"blind_10_wide": 6, "blind_8_wide": 5, "blind_5_wide": 3}
     assert {name: SCENARIOS[name].n_scatterers for name in expected} == expected

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -96,7 +97,7 @@ def confidence_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """A line per estimator and kind of scenes: their names, the number of scenes, and a `Statistic` per column."""
     scenarios = dict.fromkeys(row.scenario for row in rows)
     kinds: dict[str, Select] = {ALL: lambda _: True} if len(scenarios) > 1 else {}
-    kinds |= {name: lambda row, name=name: row.scenario == name for name in scenarios}  # type: ignore[misc]
+    kinds |= {name: partial(_of_scenario, name) for name in scenarios}
     kinds |= KINDS
     table = []
     for estimator in dict.fromkeys(row.estimator for row in rows):
@@ -106,6 +107,10 @@ def confidence_table(rows: Sequence[Row]) -> list[dict[str, Any]]:
             if chosen and (kind not in KINDS or len(chosen) < len(own)):
                 table.append({"estimator": estimator, "scenes": kind, "n": len(chosen), **statistics_of(chosen)})
     return table
+
+
+def _of_scenario(name: str, row: Row) -> bool:
+    return row.scenario == name
 
 
 def statistics_of(rows: Sequence[Row]) -> dict[str, Statistic]:
