@@ -21,6 +21,7 @@ from unfolded_ogamp.imaging.network.adaptation import AdaptationSettings, adapte
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.system import SYSTEM
+from unfolded_ogamp.physics import link_phase, link_phase_error
 
 SCENARIO = Scenario(n_tx=10, n_rx=9, pixels=(8, 8), sparsity=0.05)
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -117,6 +118,55 @@ def test_nodes_without_a_line_of_sight_are_named(tmp_path, capfd):
     with np.load(tmp_path / "out" / "estimate.npz") as archive:
         assert archive["tx_without_los"].nonzero()[0].tolist() == [3]
         assert archive["rx_without_los"].nonzero()[0].tolist() == [7]
+
+
+def test_findings_are_printed_and_written(tmp_path, capfd):
+    """A subcarrier and a node without a measurement: the estimate still has the node phases of all subcarriers."""
+    scene, csi = draw(replace(SCENARIO, n_subcarriers=3), 1, torch.Generator().manual_seed(0))
+    value = csi.value.clone()
+    value[..., 1] = 0
+    value[:, :, 4] = 0
+    save_csi(tmp_path / "scene.npz", scene, replace(csi, value=value))
+    arguments = [f"input={tmp_path / 'scene.npz'}", f"output={tmp_path / 'out'}", "estimator=greedy"]
+    assert run_script("estimate", *arguments) == 0
+    expected = [
+        "null subcarriers: subcarrier 1 holds zero on all links (1 of 3 subcarriers). Left out: subcarrier 1",
+        "dead nodes: the CSI of Rx 4 is zero on all links. Left out: Rx 4",
+    ]
+    lines = capfd.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("Note")] == [f"Note: {line}." for line in expected]
+    (headline,) = [line for line in lines if "3 of 3 true ones" in line]
+    assert "node phases known to 0.0" in headline
+    with np.load(tmp_path / "out" / "estimate.npz") as archive:
+        assert archive["diagnosis"].tolist() == expected
+        assert archive["tx_phase"].shape == (10, 3)
+        assert np.abs(archive["tx_phase"][:, 1] - archive["tx_phase"][:, 0]).max() == 0
+        assert archive["rx_phase_std"][4] > 1 > 10 * np.delete(archive["rx_phase_std"], 4).max()
+
+
+def test_a_band_is_synchronised_if_asked(tmp_path, capfd):
+    """Late transmitters in a band with lines of sight: node phases of all subcarriers are those of the clocks."""
+    band = replace(SCENARIO, los=True, n_subcarriers=16, subcarrier_spacing=1.25e6, phase_model="uniform")
+    scene, csi = draw(band, 1, torch.Generator().manual_seed(2))
+    late = 2e-7 * torch.rand(1, 10, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    phase = 2 * torch.pi * late * scene.array.frequency[:, None]
+    turned = csi.value * torch.polar(torch.ones_like(phase), -phase)[:, :, None]
+    save_csi(tmp_path / "scene.npz", replace(scene, tx_phase=scene.tx_phase + phase), replace(csi, value=turned))
+    arguments = [
+        f"input={tmp_path / 'scene.npz'}",
+        f"output={tmp_path / 'out'}",
+        "estimator=greedy",
+        "synchronise=true",
+    ]
+    assert run_script("estimate", *arguments) == 0
+    output = capfd.readouterr().out
+    assert "Note: clocks are apart: " in output
+    assert "Synchronised over the line of sight." in output
+    assert "3 of 3 true ones" in output
+    with np.load(tmp_path / "out" / "estimate.npz") as archive:
+        estimated = (torch.from_numpy(archive[f"{side}_phase"])[None] for side in ("tx", "rx"))
+        error = link_phase_error(link_phase(*estimated), link_phase(scene.tx_phase + phase, scene.rx_phase), csi.link)
+    assert float(error.square().mean().sqrt()) < 0.1
 
 
 # Arguments, {} being the folder, and the line on stderr.

@@ -146,6 +146,13 @@ ABSENT = {
 }
 
 
+def test_a_system_without_synchronisation_refuses_it(tmp_path, capfd):
+    run("simulate", "n_scenes=1", f"output={tmp_path}")
+    arguments = [f"input={tmp_path / 'scene_0000.npz'}", "estimator=gauss_newton", "synchronise=true"]
+    assert run_script("estimate", "system=toy", *arguments, f"output={tmp_path / 'out'}") == 2
+    assert capfd.readouterr().err == "synchronise: expected false for a system without synchronisation, found true\n"
+
+
 @pytest.mark.parametrize("command", ABSENT)
 def test_a_missing_part_is_one_line(command, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)

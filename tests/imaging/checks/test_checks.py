@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from faulty_scenes import shifted_ring
 from places import SHARED
 
 from unfolded_ogamp.imaging.checks import Verdict, check_arrays
@@ -193,6 +194,50 @@ def test_conventions_are_distinguished_by_the_ratio_of_misfits(own, other, verdi
         compare_conventions("name", {AS_IT_IS: own, SWAPPED: 0.9, CONJUGATED: other}, least_ratio=2.0).verdict
         == verdict
     )
+
+
+def test_no_remedy_is_named_if_several_fit_alike():
+    alike = compare_conventions("name", {AS_IT_IS: 0.5, SWAPPED: 0.1, CONJUGATED: 0.11}, least_ratio=2.0)
+    assert alike.verdict == Verdict.FAIL
+    assert "several conventions fit alike (Tx and Rx are swapped or conjugated): none is certain" in alike.sentence
+    one = compare_conventions("name", {AS_IT_IS: 0.5, SWAPPED: 0.1, CONJUGATED: 0.21}, least_ratio=2.0)
+    assert one.sentence.endswith(f"{SWAPPED.advice}.")
+
+
+def test_findings_are_checks_and_the_rest_is_checked_without_what_they_leave_out(tmp_path):
+    arrays = arrays_of(SCENARIO, tmp_path)
+    dead = arrays | {"csi": arrays["csi"] * (np.arange(10) != 4)[:, None]}
+    checks = {check.name: check for check in check_arrays(dead)}
+    assert checks["dead nodes"].verdict == Verdict.DOUBT
+    assert checks["dead nodes"].sentence == "the CSI of Rx 4 is zero on all links. Left out: Rx 4."
+    assert checks["point scatterers"].verdict == Verdict.PASS
+
+
+def test_a_finding_that_decides_saves_the_fit(tmp_path):
+    """Clocks that are apart, and lists of nodes that several mistakes explain; no remedy is certain then."""
+    band = replace(LINE_OF_SIGHT, n_subcarriers=16, blocked_los=0.0)
+    arrays = arrays_of(band, tmp_path)
+    late = 2e-7 * np.random.default_rng(0).random(16)
+    turn = np.exp(-2j * np.pi * late[:, None, None] * (arrays["frequency"] - 1e9))
+    checks = {check.name: check for check in check_arrays(arrays | {"csi": arrays["csi"] * turn})}
+    assert checks["clocks are apart"].verdict == Verdict.FAIL
+    assert "synchronise=true" in checks["clocks are apart"].sentence
+    assert "point scatterers" not in checks
+
+    faulty = shifted_ring(torch.Generator().manual_seed(0))
+    ring = {
+        "tx": faulty.array.tx[0].numpy(),
+        "rx": faulty.array.rx[0].numpy(),
+        "frequency": faulty.array.frequency[0].numpy(),
+        "csi": faulty.csi.value[0].numpy(),
+        "los": faulty.csi.los[0].numpy(),
+        "roi": np.array([[-1.5, -1.5], [1.5, 1.5]]),
+    }
+    checks = {check.name: check for check in check_arrays(ring)}
+    assert checks["order of nodes"].verdict == Verdict.FAIL
+    assert "does not decide between them" in checks["order of nodes"].sentence
+    assert checks["symmetric array"].verdict == Verdict.UNDECIDED
+    assert not {"line of sight", "point scatterers"} & checks.keys()
 
 
 @pytest.mark.skipif(not MEASURED.exists(), reason="needs the measured files")

@@ -15,7 +15,7 @@ from unfolded_ogamp.imaging.diagnosis.examination import examine
 from unfolded_ogamp.imaging.diagnosis.finding import Finding, Severity, listed, node_names
 from unfolded_ogamp.imaging.scenes.named import SCENARIOS
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.physics import link_phase_error
+from unfolded_ogamp.physics import link_phase_error, los_channel
 
 SEEDS = range(3)
 # Weak ones among a few links or nodes pass unnoticed; see the measured rates in the documentation.

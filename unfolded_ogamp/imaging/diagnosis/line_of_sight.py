@@ -137,10 +137,11 @@ def other_order(csi: Csi, array: NodeArray) -> list[Finding]:
     own = fit.cosine
     if own + GAIN > 1:
         return []
-    chance = by_chance(value, los_channel(array)[0], link)
+    free = los_channel(array)[0]
+    chance = by_chance(value, free, link)
     levels = {
-        name: fit_node_phases(changed, reference, link & kept).cosine
-        for name, (changed, kept) in conventions(value, link).items()
+        name: fit_node_phases(changed, free, moved).cosine
+        for name, (changed, moved) in conventions(value, link).items()
     }
     best = max(levels.values())
     if best < own + GAIN or best < chance + MARGIN:

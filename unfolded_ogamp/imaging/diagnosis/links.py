@@ -37,7 +37,7 @@ LEAST_FALL = 0.97  # of the standard deviation, for another echo
 FAR, NEAR = 6.0, 2.5  # deviation of an outlier from the model, and of its amplitude, over the standard deviation
 LEAST_ANGLE = 0.8  # [rad]
 LEAST_LINKS = 3.0  # per node
-LEAST_COUNT, LEAST_OUTLIERS, MOST_OUTLIERS = 2, 0.005, 0.35  # number of outliers, and their share of the links
+LEAST_COUNT, LEAST_OUTLIERS, MOST_OUTLIERS = 3, 0.02, 0.35  # number of outliers, and their share of the links
 
 
 @dataclass(frozen=True)
