@@ -41,43 +41,33 @@ ALLOWED |= {system: set(GENERIC - {"__init__"}) for system in SYSTEMS}
 COMMANDS_OF_A_SYSTEM = {"commands", "training", "export", "catalogue"}  # only its folder `commands` imports them
 
 # The same inside imaging.
-FITTED = {"problem", "sources", "model", "estimate", "phases", "likelihood", "mismatch", "assemble"}
+FITTED = {"problem", "sources", "model", "estimate", "phases", "likelihood", "mismatch", "assembly"}
 IMAGING: dict[str, set[str]] = {
     **{key: set() for key in ("estimate", "problem", "scenes")},
-    **{key: {"problem"} for key in ("phases", "sources", "subcarriers")},
+    **{key: {"problem"} for key in ("phases", "sources")},
     **{key: {"estimate"} for key in ("files", "measured", "confidence")},
     "score": {"estimate", "confidence"},
+    "evidence": {"problem", "phases"},
+    "diagnosis": {"estimate", "problem", "evidence"},
     "model": {"problem", "sources"},
     "likelihood": {"estimate", "problem", "sources", "model", "phases"},
     "mismatch": {"problem", "sources", "model", "phases", "likelihood"},
     "blind": {"problem", "sources", "model", "phases", "likelihood"},
-    "assemble": FITTED - {"assemble"},
+    "assembly": FITTED - {"assembly"},
     "ogamp": FITTED,
-    "greedy": FITTED,
-    "blind": {"estimate", "problem", "sources", "model", "phases", "likelihood"},
+    "greedy": FITTED | {"evidence", "blind"},
     "baselines": FITTED | {"ogamp"},
-    "network": FITTED | {"subcarriers", "ogamp", "greedy"},
+    "network": FITTED | {"evidence", "ogamp", "greedy"},
     "catalogue": {"estimate", "ogamp", "greedy", "baselines", "network"},
-    "diagnosis": {"estimate", "problem", "subcarriers"},
     "checks": {"files", "greedy", "diagnosis"},
     "figures": {"estimate", "score", "measured"},
-    "report": {"estimate", "files", "figures", "mismatch"},
+    "report": {"estimate", "files", "figures", "assembly"},
     "study": {"estimate", "scenes", "score", "figures", "ogamp", "greedy", "network"},
     "commands": FITTED
     | {"scenes", "files", "score", "measured", "ogamp", "greedy", "network", "checks", "catalogue"}
     | {"figures", "report"},
-    "system": {
-        "estimate",
-        "catalogue",
-        "diagnosis",
-        "files",
-        "figures",
-        "network",
-        "report",
-        "scenes",
-        "score",
-        "study",
-    },
+    "system": {"estimate", "catalogue", "diagnosis", "files", "figures", "greedy", "network", "report", "scenes"}
+    | {"score", "study"},
     "__init__": {"estimate", "files", "figures", "greedy", "network", "ogamp", "scenes"},  # the public names
 }
 MOST_FILES, MOST_LINES = 12, 300  # upper limits of a folder, and of a file

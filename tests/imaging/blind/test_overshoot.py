@@ -11,13 +11,13 @@ from problems import posed
 
 from unfolded_ogamp.imaging.blind import growth, overshoot
 from unfolded_ogamp.imaging.blind.settings import OvershootSettings
+from unfolded_ogamp.imaging.evidence.subcarriers import coherent
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.sources import Sources
-from unfolded_ogamp.imaging.subcarriers import coherent
 from unfolded_ogamp.operators.written_grid import WrittenGrid
 
 SMALL = Scenario(name="small", n_tx=8, n_rx=8, pixels=(10, 10), sparsity=0.04, phase_model="uniform")

@@ -14,9 +14,9 @@ from unfolded_ogamp.imaging.blind import amplitudes, separation, windows
 from unfolded_ogamp.imaging.blind.amplitudes import Factors, Separation
 from unfolded_ogamp.imaging.blind.separation import SeparationSettings
 from unfolded_ogamp.imaging.blind.windows import WindowSettings
+from unfolded_ogamp.imaging.evidence.subcarriers import coherent
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
-from unfolded_ogamp.imaging.subcarriers import coherent
 from unfolded_ogamp.physics import distances, node_wave
 
 HALL = Scenario(
