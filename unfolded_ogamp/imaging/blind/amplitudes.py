@@ -103,7 +103,7 @@ def random_start(factors: Factors, n_fits: int, generator: torch.Generator) -> F
     mixing = torch.linalg.qr(torch.complex(*parts).to(factors.tx))[0]
     tx, rx = Separation(mixing, position, torch.zeros_like(share[..., 0])).columns(factors)
     tx_loss, rx_loss = losses(factors.array, position)
-    tx_scale, rx_scale = ((side.abs() / loss).mean(1) for side, loss in ((tx, tx_loss), (rx, rx_loss)))
+    tx_scale, rx_scale = (side.abs().sum(1) / loss.sum(1) for side, loss in ((tx, tx_loss), (rx, rx_loss)))
     separation = Separation(mixing / tx_scale[:, None], position, (tx_scale * rx_scale).log())
     weights = (loss.square().mean((1, 2)).rsqrt()[:, None].expand(-1, n_slots) for loss in (tx_loss, rx_loss))
     return weighted(separation, factors, *weights)

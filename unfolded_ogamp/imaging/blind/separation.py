@@ -30,6 +30,7 @@ from unfolded_ogamp.records import concatenate
 from unfolded_ogamp.settings import Settings, at_least, positive
 
 REFLECTIVITY_DAMPING = 1e-9
+LEAST_NOISE = 1e-12  # noise variance in problem units, for CSI without noise
 SAME_FIT = 0.5  # largest difference of the positions of two equal amplitude fits, in wavelengths
 LARGEST_EXCESS = 10.0  # of the cost of an amplitude fit over the least one, in variances of its residuals
 
@@ -149,7 +150,7 @@ def separate(factors: Factors, problem: Problem, generator: torch.Generator, set
     for _ in range(settings.first_steps):
         fit = amplitudes.step(fit, single)
     separation = fit[fit.cost.argsort()[: settings.kept]].separation.to(dtype=torch.float64)
-    fit = amplitudes.by_noise(separation, factors, problem.noise_variance)
+    fit = amplitudes.by_noise(separation, factors, problem.noise_variance.clamp(min=LEAST_NOISE))
     for _ in range(settings.final_steps):
         fit = amplitudes.step(fit, factors)
     return fit[fit.cost.argsort()]
