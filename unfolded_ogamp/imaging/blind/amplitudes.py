@@ -142,7 +142,7 @@ def misfit(fit: Fit, factors: Factors) -> Tensor:
     n_slots, dimension = fit.separation.position.shape[1:]
     n_amplitudes = (factors.tx.shape[1] + factors.rx.shape[1]) * n_slots
     unknowns = 2 * n_slots**2 + n_slots * dimension  # the phases of the columns of G change nothing, strengths do
-    return (fit.cost / (n_amplitudes - unknowns)).clamp(min=1.0)
+    return (fit.cost / max(n_amplitudes - unknowns, 1)).clamp(min=1.0)
 
 
 def covariance(fit: Fit, factors: Factors) -> Tensor:
