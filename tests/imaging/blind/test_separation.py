@@ -155,7 +155,8 @@ def test_scatterers_are_found_within_three_proposals(scenario: Scenario) -> None
 def test_it_ends_where_amplitudes_do_not_determine_positions() -> None:
     problem = posed(HALL, seed=1, expected_count=1.0).problem
     assert next(separation.proposals(problem, 1, generator(), SETTINGS), None) is None
-    assert next(separation.proposals(problem, 10, generator(), SETTINGS), None) is None
+    assert next(separation.proposals(problem, 10, generator(), replace(SETTINGS, most=10)), None) is None
+    assert next(separation.proposals(problem, 5, generator(), replace(SETTINGS, most=4)), None) is None
     short = replace(SETTINGS, batches=2, starts=4, placements=2)
     assert len(list(separation.proposals(problem, 2, generator(), short))) == 2
     link = problem.link.clone()

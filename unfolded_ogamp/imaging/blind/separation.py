@@ -59,7 +59,7 @@ class SeparationSettings(Settings):
     """
 
     spare: Annotated[int, at_least(1)] = 4
-    most: Annotated[int, at_least(2)] = 7
+    most: Annotated[int, at_least(2)] = 6
     batches: Annotated[int, at_least(1)] = 8
     starts: Annotated[int, at_least(1)] = 48
     first_steps: Annotated[int, at_least(1)] = 12
