@@ -155,7 +155,8 @@ def test_scatterers_are_found_within_three_proposals(scenario: Scenario) -> None
 def test_it_ends_where_amplitudes_do_not_determine_positions() -> None:
     problem = posed(HALL, seed=1, expected_count=1.0).problem
     assert next(separation.proposals(problem, 1, generator(), SETTINGS), None) is None
-    assert next(separation.proposals(problem, 10, generator(), SETTINGS), None) is None
+    assert next(separation.proposals(problem, 10, generator(), replace(SETTINGS, most=10)), None) is None
+    assert next(separation.proposals(problem, 5, generator(), replace(SETTINGS, most=4)), None) is None
     short = replace(SETTINGS, batches=2, starts=4, placements=2)
     assert len(list(separation.proposals(problem, 2, generator(), short))) == 2
     link = problem.link.clone()
@@ -173,3 +174,15 @@ def test_one_scatterer_alone_is_located_by_its_amplitudes() -> None:
         far = (model.sources.position - scene.truth.position)[0, 0]
         total = torch.cat([total, (far @ torch.linalg.solve(spread, far))[None]])
     assert 1.0 < float(total.mean()) < 3.5
+
+
+def test_wrong_gains_widen_the_windows_and_scatterers_are_found_nevertheless() -> None:
+    """Gains that are off by 1 dB (standard deviation) move the amplitude fit further than noise would."""
+    found = []
+    for seed in range(5):
+        scene = posed(HALL, seed=seed, expected_count=1.0)
+        level = 10 ** (torch.randn(2, 1, 12, generator=generator(seed), dtype=torch.float64) / 20)
+        wrong = replace(scene.problem, array=replace(scene.problem.array, tx_gain=level[0], rx_gain=level[1]))
+        model = next(separation.proposals(wrong, 3, generator(), SETTINGS))
+        found.append(error(model.sources.position[0], scene) < 0.1 * float(wrong.array.wavelength))
+    assert sum(found) >= 4, found

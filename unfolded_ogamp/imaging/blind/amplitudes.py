@@ -103,7 +103,7 @@ def random_start(factors: Factors, n_fits: int, generator: torch.Generator) -> F
     mixing = torch.linalg.qr(torch.complex(*parts).to(factors.tx))[0]
     tx, rx = Separation(mixing, position, torch.zeros_like(share[..., 0])).columns(factors)
     tx_loss, rx_loss = losses(factors.array, position)
-    tx_scale, rx_scale = ((side.abs() / loss).mean(1) for side, loss in ((tx, tx_loss), (rx, rx_loss)))
+    tx_scale, rx_scale = (side.abs().sum(1) / loss.sum(1) for side, loss in ((tx, tx_loss), (rx, rx_loss)))
     separation = Separation(mixing / tx_scale[:, None], position, (tx_scale * rx_scale).log())
     weights = (loss.square().mean((1, 2)).rsqrt()[:, None].expand(-1, n_slots) for loss in (tx_loss, rx_loss))
     return weighted(separation, factors, *weights)
@@ -142,7 +142,7 @@ def misfit(fit: Fit, factors: Factors) -> Tensor:
     n_slots, dimension = fit.separation.position.shape[1:]
     n_amplitudes = (factors.tx.shape[1] + factors.rx.shape[1]) * n_slots
     unknowns = 2 * n_slots**2 + n_slots * dimension  # the phases of the columns of G change nothing, strengths do
-    return (fit.cost / (n_amplitudes - unknowns)).clamp(min=1.0)
+    return (fit.cost / max(n_amplitudes - unknowns, 1)).clamp(min=1.0)
 
 
 def covariance(fit: Fit, factors: Factors) -> Tensor:

@@ -30,6 +30,7 @@ from unfolded_ogamp.records import concatenate
 from unfolded_ogamp.settings import Settings, at_least, positive
 
 REFLECTIVITY_DAMPING = 1e-9
+LEAST_NOISE = 1e-12  # noise variance in problem units, for CSI without noise
 SAME_FIT = 0.5  # largest difference of the positions of two equal amplitude fits, in wavelengths
 LARGEST_EXCESS = 10.0  # of the cost of an amplitude fit over the least one, in variances of its residuals
 
@@ -40,6 +41,7 @@ class SeparationSettings(Settings):
 
     Attributes:
         spare: least number of spare equations per scatterer, n_tx + n_rx - 2 S - D.
+        most: largest number of scatterers; random starts hardly ever separate more, and take long.
         batches: number of proposals.
         starts: random starts of the amplitude fit in a proposal.
         first_steps: steps of the amplitude fit from every start.
@@ -57,6 +59,7 @@ class SeparationSettings(Settings):
     """
 
     spare: Annotated[int, at_least(1)] = 4
+    most: Annotated[int, at_least(2)] = 6
     batches: Annotated[int, at_least(1)] = 8
     starts: Annotated[int, at_least(1)] = 48
     first_steps: Annotated[int, at_least(1)] = 12
@@ -81,7 +84,7 @@ def proposals(
     """Fits of `count` scatterers from random starts; every item is one batch of starts.
 
     It ends at once where the amplitudes do not determine the positions: one scatterer alone, too few spare equations,
-    or too few links. It does not use the line of sight.
+    too few links, or more scatterers than random starts separate. The CSI must not contain a line of sight.
 
     Args:
         problem: one scene in double precision, a batch of one, of known noise variance.
@@ -125,14 +128,14 @@ def determined(problem: Problem, count: int, settings: SeparationSettings) -> bo
     link = problem.link[0, :, :, 0]
     n_tx, n_rx = link.shape
     enough = min(float(link.sum(0).min()), float(link.sum(1).min())) > count
-    return count > 1 and enough and n_tx + n_rx - 2 * count - problem.grid.centre.shape[2] >= settings.spare
+    few = 1 < count <= settings.most
+    return few and enough and n_tx + n_rx - 2 * count - problem.grid.centre.shape[2] >= settings.spare
 
 
 def completed(problem: Problem, count: int, settings: SeparationSettings) -> list[Tensor]:
     """The links' matrix [1, n_tx, n_rx] of every subcarrier; missing links from the others by the rank `count`."""
     matrix, link = problem.csi.movedim(3, 1)[0], problem.link[..., 0]
     if not bool((link > 0).all()):
-        # larger than the matrix of rank `count` by the share of the missing links, which start at zero
         guess = torch.zeros_like(matrix)
         for _ in range(settings.completion_steps):
             left, value, right = torch.linalg.svd(torch.where(link > 0, matrix, guess), full_matrices=False)
@@ -149,7 +152,7 @@ def separate(factors: Factors, problem: Problem, generator: torch.Generator, set
     for _ in range(settings.first_steps):
         fit = amplitudes.step(fit, single)
     separation = fit[fit.cost.argsort()[: settings.kept]].separation.to(dtype=torch.float64)
-    fit = amplitudes.by_noise(separation, factors, problem.noise_variance)
+    fit = amplitudes.by_noise(separation, factors, problem.noise_variance.clamp(min=LEAST_NOISE))
     for _ in range(settings.final_steps):
         fit = amplitudes.step(fit, factors)
     return fit[fit.cost.argsort()]
