@@ -12,7 +12,7 @@ from unfolded_ogamp.imaging.problem import Problem
 
 MOST_UNKNOWNS = 0.8  # real unknowns per complex sample
 MORE_THAN_RANK, OVER_RANK = 3, 1.6  # sources beyond the rank of the links' matrix: in addition, or as a factor
-HIDDEN_SHARE = 0.15  # largest share of the scattered power that may hide in a consistent residual
+HIDDEN_SHARE = 0.1  # largest share of the scattered power that may hide in a consistent residual
 MARGIN = 4.0  # standard deviations by which a residual consistent with the noise may exceed it
 
 
