@@ -126,11 +126,10 @@ def partly_focused(
     """Node phases of a batch of starts [R, n, 1] after a random number of steps of autofocus.
 
     With few links, the sharpest image is not that of the true phases: few steps are best for few links, and many for
-    many links.
+    many links. There are at most as many steps as nodes of the smaller side.
     """
-    depth = torch.randint(settings.autofocus.steps + 1, (settings.starts,), generator=generator).sort(descending=True)[
-        0
-    ]
+    most = min(settings.autofocus.steps, *problem.link.shape[1:3])
+    depth = torch.randint(most + 1, (settings.starts,), generator=generator).sort(descending=True).values
     for number in range(int(depth[0])):
         count = int((depth > number).sum())
         focused = autofocus.step(copies(problem, count), phases[slice(0, count)], coarse, settings.autofocus)

@@ -53,4 +53,4 @@ class OvershootSettings(Settings):
     progress: Annotated[float, within("(0, 1]")] = 0.9
     swapped: Annotated[int, at_least(1)] = 2
     largest_move: Annotated[float, positive] = 0.1
-    autofocus: AutofocusSettings = field(default_factory=lambda: AutofocusSettings(steps=10))
+    autofocus: AutofocusSettings = field(default_factory=lambda: AutofocusSettings(steps=20))
