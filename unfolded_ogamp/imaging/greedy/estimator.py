@@ -100,7 +100,7 @@ def search(problem: Problem, given: NodePhases, settings: GreedySettings, budget
         return start.run(part, around, phases, begun, settings)
 
     found = restarts.search(best, problem, search_grid, second, correction, run, settings.restarts)
-    go_on(found, problem, search_grid, correction, settings, budget)
+    go_on(found, problem, search_grid, correction, given, settings, budget)
     return found
 
 

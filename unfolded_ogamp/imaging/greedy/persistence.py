@@ -25,12 +25,15 @@ from unfolded_ogamp.imaging.greedy.rounds import GreedyState, all_running
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
 from unfolded_ogamp.imaging.likelihood.model_selection import consistent, criterion, unknowns
 from unfolded_ogamp.imaging.model import Correction, Model, trim_slots
+from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import regular_grid
 from unfolded_ogamp.settings import Settings, at_least, positive, unbounded
 
-BLIND_TURNS = 2  # proposals of the blind search between two starts of the greedy estimator
+SEPARATIONS = 4  # largest number of proposals of separation by modulus
+LEAST_SPARE = 6  # of its spare equations per scatterer; with fewer, wrong fits are consistent with the noise
+BLIND_TURNS = 4  # proposals of the blind search between two starts of the greedy estimator
 MARGIN_SHARE = 0.25  # width of the margin around the region, as a share of its longest side
 WIDE_TURNS = 3  # every third turn searches the margin, too
 
@@ -59,6 +62,7 @@ def go_on(
     problem: Problem,
     search_grid: SearchGrid,
     correction: Correction,
+    given: NodePhases,
     settings: GreedySettings,
     budget: Budget,
 ) -> None:
@@ -68,6 +72,7 @@ def go_on(
         found: the search so far.
         problem, search_grid: geometry and CSI, coherent subcarriers averaged, and the positions that are searched.
         correction: near-field correction of the line of sight, the same in every start.
+        given: node phases [B, n, 1] before the search.
         settings: settings of the greedy estimator.
         budget: largest time of every scene.
     """
@@ -78,7 +83,7 @@ def go_on(
         def best(index: Tensor = index) -> Model:
             return trim_slots(found.best.model[index])
 
-        further = attempts(around, search_grid[index], correction[index], best, settings)
+        further = attempts(around, search_grid[index], correction[index], given[index], best, settings)
         elapsed = 0.0
         while scene in found.left(problem) and budget.allows(int(found.starts[scene]), elapsed):
             state, independent = next(further)
@@ -92,6 +97,7 @@ def attempts(
     problem: Problem,
     search_grid: SearchGrid,
     correction: Correction,
+    given: NodePhases,
     best: Callable[[], Model],
     settings: GreedySettings,
 ) -> Iterator[tuple[GreedyState, bool]]:
@@ -101,12 +107,9 @@ def attempts(
     turn; every third of the latter searches a margin around the region, too.
     """
     generator = torch.Generator().manual_seed(settings.restarts.seed)
-    least = int(problem.least_count)
-    blind: Iterator[Model] = iter(())
-    if least > 0:
-        for proposals in separation.proposals(problem, least, generator, SeparationSettings(spare=8)):
-            yield completed(proposals, problem, search_grid, settings), True
-        blind = overshoot.proposals(problem, least, generator, OvershootSettings())
+    for proposals in islice(separated(problem, generator), SEPARATIONS):
+        yield completed(proposals, problem, search_grid, settings), True
+    blind = overshot(problem, given, generator)
     wide = widened(problem)
     around = wide.search_grid(settings.detection.spacing)
     for turn in count(settings.restarts.together):
@@ -117,6 +120,26 @@ def attempts(
             yield start.run(wide, around, phases, correction, settings), False
         else:
             yield start.run(problem, search_grid, phases, correction, settings), bool(independent)
+
+
+def separated(problem: Problem, generator: torch.Generator) -> Iterator[Model]:
+    """Proposals of separation by modulus; none with a line of sight, which is no echo."""
+    least = int(problem.least_count)
+    if least == 0 or bool(problem.has_los):
+        return iter(())
+    return separation.proposals(problem, least, generator, SeparationSettings(spare=LEAST_SPARE))
+
+
+def overshot(problem: Problem, given: NodePhases, generator: torch.Generator) -> Iterator[Model]:
+    """Proposals of overshooting, in turn from random node phases and from phases near the given ones."""
+    least = int(problem.least_count)
+    if least == 0:
+        return
+    anywhere, near = (
+        overshoot.proposals(problem, least, generator, OvershootSettings(), phases) for phases in (None, given)
+    )
+    for pair in zip(anywhere, near, strict=False):
+        yield from pair
 
 
 def completed(proposals: Model, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
