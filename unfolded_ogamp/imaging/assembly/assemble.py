@@ -124,8 +124,8 @@ def from_model(
             reflectivity=model.sources.reflectivity[scene, used] * problem.reflectivity_scale[scene],
             probability=probability[scene, used],
         )
-        one = slice(scene, scene + 1)
-        region, beyond, ambiguous = split(_by_strength(every), problem.array[one], problem.grid[one])
+        around = problem[scene : scene + 1]
+        region, beyond, ambiguous = split(_by_strength(every), around.array, around.grid)
         scatterers.append(region.to(dtype))
         outside.append(beyond.to(dtype))
         found[scene] += listing_sentences(vague[scene], len(beyond.position), ambiguous)

@@ -21,9 +21,9 @@ from unfolded_ogamp.imaging.blind.overshoot import OvershootSettings
 from unfolded_ogamp.imaging.blind.separation import SeparationSettings
 from unfolded_ogamp.imaging.greedy import start
 from unfolded_ogamp.imaging.greedy.restarts import Searched, next_phases
-from unfolded_ogamp.imaging.greedy.rounds import GreedyState, all_running
+from unfolded_ogamp.imaging.greedy.rounds import GreedyState, all_running, place_scenes
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
-from unfolded_ogamp.imaging.likelihood.model_selection import consistent, criterion, unknowns
+from unfolded_ogamp.imaging.likelihood.model_selection import consistent, criterion, decisive, determined
 from unfolded_ogamp.imaging.model import Correction, Model, trim_slots
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
@@ -31,6 +31,7 @@ from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import regular_grid
 from unfolded_ogamp.settings import Settings, at_least, positive, unbounded
 
+WIDE = 20.0  # side of a region in wavelengths from which separation comes first
 SEPARATIONS = 4  # largest number of proposals of separation by modulus
 LEAST_SPARE = 6  # of its spare equations per scatterer; with fewer, wrong fits are consistent with the noise
 BLIND_TURNS = 4  # proposals of the blind search between two starts of the greedy estimator
@@ -93,6 +94,27 @@ def go_on(
                 budget.report(int(found.starts[scene]), elapsed)
 
 
+def separated_first(state: GreedyState, problem: Problem, settings: GreedySettings) -> tuple[GreedyState, Tensor]:
+    """Separation by modulus of scenes in wide regions, where a start from wrong phases meets many local minima.
+
+    Returns:
+        The state, with the scenes that are solved replaced, and these scenes, bool [B].
+    """
+    side = (problem.grid.centre.amax(1) - problem.grid.centre.amin(1)).amax(1)
+    solved = torch.zeros_like(problem.has_los)
+    for scene in (side > WIDE * problem.array.wavelength).nonzero()[:, 0].tolist():
+        index = torch.tensor([scene], device=side.device)
+        part, generator = problem[index], torch.Generator().manual_seed(settings.restarts.seed)
+        search_grid = None
+        for proposals in islice(separated(part, generator), SEPARATIONS):
+            search_grid = part.search_grid(settings.detection.spacing) if search_grid is None else search_grid
+            ended = completed(proposals, part, search_grid, settings)
+            if bool(consistent(ended.model, part) & decisive(ended.model, part)):
+                state, solved[scene] = place_scenes(ended, index, state), True
+                break
+    return state, solved
+
+
 def attempts(
     problem: Problem,
     search_grid: SearchGrid,
@@ -145,8 +167,7 @@ def overshot(problem: Problem, given: NodePhases, generator: torch.Generator) ->
 def completed(proposals: Model, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
     """The best of the proposals [R] for one scene; if its residual is consistent with the noise, pruned."""
     repeated = problem.map(lambda tensor: tensor.expand(len(proposals.cost), *tensor.shape[1:]))
-    determined = unknowns(proposals, repeated) <= problem.n_samples
-    value = torch.where(determined, criterion(proposals, repeated), torch.inf)
+    value = torch.where(determined(proposals, repeated), criterion(proposals, repeated), torch.inf)
     chosen = trim_slots(proposals[value.argmin(keepdim=True)])
     state = all_running(chosen)
     if not bool(consistent(chosen, problem)):
