@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from unfolded_ogamp.files import read_npz
 from unfolded_ogamp.imaging.catalogue import CLASSIC
 from unfolded_ogamp.imaging.diagnosis.examination import Examined, examine
+from unfolded_ogamp.imaging.diagnosis.images import with_mirror_images
 from unfolded_ogamp.imaging.diagnosis.units import suspicion
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.files.arrays import KEYS, REQUIRED, CsiFile
@@ -80,6 +81,10 @@ class Measured:
     file: CsiFile
     examined: Examined
 
+    def ambiguous(self, estimate: Estimate) -> Estimate:
+        """The estimate with the mirror images that the CSI cannot tell from its scatterers."""
+        return with_mirror_images(estimate, self.file.array, self.file.grid)
+
 
 def read(path: Path) -> CsiFile:
     """Read a CSI file; an error also says which unit is suspected.
@@ -119,19 +124,19 @@ def report(measured: Measured, estimate: Estimate, notes: Sequence[Warning]) -> 
     """The report on an estimate, line by line."""
     from unfolded_ogamp.imaging import report
 
-    return report.report(measured.file, estimate, notes)
+    return report.report(measured.file, measured.ambiguous(estimate), notes)
 
 
 def picture(measured: Measured, estimate: Estimate) -> Figure:
     """The picture of an estimate."""
     from unfolded_ogamp.imaging import report
 
-    return report.picture(measured.file, estimate)
+    return report.picture(measured.file, measured.ambiguous(estimate))
 
 
 def write_estimate(path: Path, estimate: Estimate, measured: Measured, origin: Mapping[str, str]) -> None:
     """Write an estimate to a file, with node phases on all subcarriers of the measurement."""
-    restored = measured.examined.restored(estimate)
+    restored = measured.examined.restored(measured.ambiguous(estimate))
     save_estimate(path, restored, measured.file.grid, origin, diagnosis=measured.examined.lines)
 
 
