@@ -62,4 +62,4 @@ def unit_findings(array: NodeArray) -> list[Finding]:
 def _lengths(span: float) -> str:
     if span <= WIDEST:
         return ""
-    return f"the nodes span {span:.3g} wavelengths: positions, roi and pixel seem to be in millimetres; metres are expected"
+    return f"the nodes span {span:.3g} wavelengths: lengths seem to be in millimetres; metres are expected"
