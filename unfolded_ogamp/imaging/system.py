@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from unfolded_ogamp.files import read_npz
 from unfolded_ogamp.imaging.catalogue import CLASSIC
 from unfolded_ogamp.imaging.diagnosis.examination import Examined, examine
-from unfolded_ogamp.imaging.diagnosis.images import with_mirror_images
+from unfolded_ogamp.imaging.diagnosis.geometry import with_mirror_images
 from unfolded_ogamp.imaging.diagnosis.units import suspicion
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.files.arrays import KEYS, REQUIRED, CsiFile

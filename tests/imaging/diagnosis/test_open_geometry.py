@@ -16,8 +16,8 @@ from unfolded_ogamp.imaging.diagnosis.geometry import (
     joined_part,
     mirror_image,
     symmetric_array,
+    with_mirror_images,
 )
-from unfolded_ogamp.imaging.diagnosis.images import with_mirror_images
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.physics import nlos_channel
 

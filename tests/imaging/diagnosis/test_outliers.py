@@ -9,10 +9,16 @@ import pytest
 import torch
 from faulty_scenes import drawn, quarter_turns
 
-from unfolded_ogamp.imaging.diagnosis.dead import Kept, dead_parts, quantised
 from unfolded_ogamp.imaging.diagnosis.finding import Severity
 from unfolded_ogamp.imaging.diagnosis.links import turned_links
-from unfolded_ogamp.imaging.diagnosis.outliers import outlying_links, outlying_power, polished
+from unfolded_ogamp.imaging.diagnosis.outliers import (
+    Kept,
+    dead_parts,
+    outlying_links,
+    outlying_power,
+    polished,
+    quantised,
+)
 
 
 def test_median_polish_removes_the_effects_of_nodes_and_keeps_an_outlier():

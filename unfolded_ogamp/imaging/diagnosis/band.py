@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.diagnosis.dead import Kept
 from unfolded_ogamp.imaging.diagnosis.delays import (
     centred,
     delay_window,
@@ -22,6 +21,7 @@ from unfolded_ogamp.imaging.diagnosis.delays import (
     power_outside,
 )
 from unfolded_ogamp.imaging.diagnosis.finding import Finding, Severity, subcarrier_names
+from unfolded_ogamp.imaging.diagnosis.outliers import Kept
 from unfolded_ogamp.inference.node_phases import fit_phases
 from unfolded_ogamp.physics import SPEED_OF_LIGHT, Csi, NodeArray, PixelGrid
 
