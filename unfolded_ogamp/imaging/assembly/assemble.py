@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -174,13 +175,13 @@ def batched(estimates: Sequence[Estimate]) -> Estimate:
     def lengthened(entry: Tensor) -> Tensor:
         return torch.cat([entry, entry[:, -1:].expand(-1, length - entry.shape[1])], dim=1)
 
-    joined = {
+    joined: dict[str, Any] = {
         field.name: torch.cat([getattr(estimate, field.name) for estimate in estimates])
         for field in fields(Estimate)
         if field.name not in LISTS and field.name != "history"
     }
+    joined |= {name: [entry for estimate in estimates for entry in getattr(estimate, name)] for name in LISTS}
     return Estimate(
-        **{name: [entry for estimate in estimates for entry in getattr(estimate, name)] for name in LISTS},
         history=concatenate([estimate.history.map(lengthened) for estimate in estimates]),
         **joined,
     )

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.blind import overshoot, separation
-from unfolded_ogamp.imaging.blind.overshoot import OvershootSettings
 from unfolded_ogamp.imaging.blind.separation import SeparationSettings
+from unfolded_ogamp.imaging.blind.settings import OvershootSettings
 from unfolded_ogamp.imaging.greedy import start
 from unfolded_ogamp.imaging.greedy.restarts import Searched, next_phases
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, all_running, place_scenes
