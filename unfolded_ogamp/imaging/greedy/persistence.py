@@ -27,6 +27,7 @@ from unfolded_ogamp.imaging.likelihood.model_selection import consistent, criter
 from unfolded_ogamp.imaging.model import Correction, Model, trim_slots
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.memory import MemoryLimitError
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import regular_grid
 from unfolded_ogamp.settings import Settings, at_least, positive, unbounded
@@ -100,10 +101,9 @@ def separated_first(state: GreedyState, problem: Problem, settings: GreedySettin
     Returns:
         The state, with the scenes that are solved replaced, and these scenes, bool [B].
     """
-    side = (problem.grid.centre.amax(1) - problem.grid.centre.amin(1)).amax(1)
     solved = torch.zeros_like(problem.has_los)
-    for scene in (side > WIDE * problem.array.wavelength).nonzero()[:, 0].tolist():
-        index = torch.tensor([scene], device=side.device)
+    for scene in in_wide_region(problem).nonzero()[:, 0].tolist():
+        index = torch.tensor([scene], device=solved.device)
         part, generator = problem[index], torch.Generator().manual_seed(settings.restarts.seed)
         search_grid = None
         for proposals in islice(separated(part, generator), SEPARATIONS):
@@ -113,6 +113,12 @@ def separated_first(state: GreedyState, problem: Problem, settings: GreedySettin
                 state, solved[scene] = place_scenes(ended, index, state), True
                 break
     return state, solved
+
+
+def in_wide_region(problem: Problem) -> Tensor:
+    """Scenes with a region of so many wavelengths that separation comes first, bool [B]."""
+    side = (problem.grid.centre.amax(1) - problem.grid.centre.amin(1)).amax(1)
+    return side > WIDE * problem.array.wavelength
 
 
 def attempts(
@@ -126,22 +132,24 @@ def attempts(
     """Starts of one scene without end, and whether they are independent of the best one.
 
     Separation comes first, because it is fast where it works. Overshooting and starts of the greedy estimator follow in
-    turn; every third of the latter searches a margin around the region, too.
+    turn; every third of the latter searches a margin around the region, too, if there is memory for it.
     """
     generator = torch.Generator().manual_seed(settings.restarts.seed)
-    for proposals in islice(separated(problem, generator), SEPARATIONS):
-        yield completed(proposals, problem, search_grid, settings), True
-    blind = overshot(problem, given, generator)
-    wide = widened(problem)
-    around = wide.search_grid(settings.detection.spacing)
+    if not bool(in_wide_region(problem)):  # otherwise it came before the first start
+        for proposals in islice(separated(problem, generator), SEPARATIONS):
+            yield completed(proposals, problem, search_grid, settings), True
+    blind, margin = overshot(problem, given, generator), with_margin(problem)
     for turn in count(settings.restarts.together):
         for proposals in islice(blind, BLIND_TURNS):
             yield completed(proposals, problem, search_grid, settings), True
         phases, independent = next_phases(turn, best(), problem, generator, settings.restarts)
-        if turn % WIDE_TURNS == 0:
-            yield start.run(wide, around, phases, correction, settings), False
-        else:
-            yield start.run(problem, search_grid, phases, correction, settings), bool(independent)
+        wide = turn % WIDE_TURNS == 0
+        try:
+            grid = margin.search_grid(settings.detection.spacing) if wide else search_grid
+        except MemoryLimitError:
+            wide, grid = False, search_grid
+        ended = start.run(margin if wide else problem, grid, phases, correction, settings)
+        yield ended, bool(independent) and not wide
 
 
 def separated(problem: Problem, generator: torch.Generator) -> Iterator[Model]:
@@ -153,15 +161,21 @@ def separated(problem: Problem, generator: torch.Generator) -> Iterator[Model]:
 
 
 def overshot(problem: Problem, given: NodePhases, generator: torch.Generator) -> Iterator[Model]:
-    """Proposals of overshooting, in turn from random node phases and from phases near the given ones."""
+    """Proposals of overshooting, in turn from random node phases and from phases near the given ones.
+
+    There are none if there is no memory for them.
+    """
     least = int(problem.least_count)
     if least == 0:
         return
     anywhere, near = (
         overshoot.proposals(problem, least, generator, OvershootSettings(), phases) for phases in (None, given)
     )
-    for pair in zip(anywhere, near, strict=False):
-        yield from pair
+    try:
+        for pair in zip(anywhere, near, strict=False):
+            yield from pair
+    except MemoryLimitError:
+        return
 
 
 def completed(proposals: Model, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
@@ -175,7 +189,7 @@ def completed(proposals: Model, problem: Problem, search_grid: SearchGrid, setti
     return start.resume(state, problem, search_grid, settings)
 
 
-def widened(problem: Problem) -> Problem:
+def with_margin(problem: Problem) -> Problem:
     """The problem with a margin of pixels around its region."""
     grid = problem.grid
     low, high = grid.centre[0].amin(0), grid.centre[0].amax(0)
