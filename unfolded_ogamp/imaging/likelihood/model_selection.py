@@ -51,7 +51,7 @@ def consistent(model: Model, problem: Problem) -> Tensor:
 def determined(model: Model, problem: Problem) -> Tensor:
     """Scenes with enough samples for their unknowns, bool [B]; coherent subcarriers count once, see `evidence`.
 
-    A third as many unknowns as samples is no problem. Up to `MOST_UNKNOWNS` per sample are allowed if the scatterers are
+    Up to a third as many unknowns as samples are allowed. Up to `MOST_UNKNOWNS` per sample are, if the scatterers are
     not many more than the rank of the links' matrix, as in scenes of few nodes; invented scatterers are many more.
     """
     return model.sources.used.sum(1) <= most_sources(model, problem)
