@@ -80,7 +80,8 @@ class Searched:
 
     def left(self, problem: Problem) -> Tensor:
         """Indices of the scenes that need further starts."""
-        extended = self.best.model.correction.extended & (self.starts >= STARTS_IF_EXTENDED)
+        # with known phases, a further start is the same
+        extended = problem.phases_known | self.best.model.correction.extended & (self.starts >= STARTS_IF_EXTENDED)
         return (~extended & ~self.agreed(problem) & ~self.confirmed(problem)).nonzero()[:, 0]
 
     def add(self, ended: GreedyState, scenes: Tensor, independent: Tensor, problem: Problem) -> None:

@@ -23,7 +23,8 @@ def unknowns(model: Model, problem: Problem) -> Tensor:
     # gauge: a common phase of all nodes; without a line of sight also that of all Tx against all reflectivities
     gauge = torch.where(problem.has_los, 1, 2)
     nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
-    return sources.used.sum(1) * (sources.position.shape[-1] + 2) + model.correction.count + nodes - gauge
+    phases = torch.where(problem.phases_known, 0, nodes - gauge)
+    return sources.used.sum(1) * (sources.position.shape[-1] + 2) + model.correction.count + phases
 
 
 def noise_power(model: Model, problem: Problem) -> Tensor:
