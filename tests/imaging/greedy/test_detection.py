@@ -73,7 +73,6 @@ def test_in_a_chain_only_neighbours_of_the_strongest_merge() -> None:
 
 def test_sources_below_the_threshold_or_outside_the_region_are_removed() -> None:
     *_, problem, truth = posed(SCENARIO, 4, seed=2, expected_count=1.0)
-    assert problem.noise_variance is not None
     kept = merge_and_prune(truth, problem)
     assert torch.equal(kept.used, truth.used)
     faint = truth.reflectivity.clone()

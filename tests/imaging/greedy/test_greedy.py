@@ -13,6 +13,7 @@ from scipy.stats import binom
 from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.imaging.greedy import rounds
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
+from unfolded_ogamp.imaging.greedy.persistence import Budget
 from unfolded_ogamp.imaging.greedy.settings import DetectionSettings, GreedySettings, RestartSettings
 from unfolded_ogamp.imaging.scenes.sampler import draw, draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
@@ -21,13 +22,20 @@ from unfolded_ogamp.physics import measure
 from unfolded_ogamp.records import concatenate
 
 SMALL = Scenario(name="small", n_tx=14, n_rx=14, pixels=(10, 10), sparsity=0.05)
-ONE_START = GreedySettings(restarts=RestartSettings(starts=1))
-NEVER_FOCUSED = GreedySettings(restarts=RestartSettings(starts=1, focus_gain=math.inf))
+ONE_START = GreedySettings(restarts=RestartSettings(together=1))
+NEVER_FOCUSED = GreedySettings(restarts=RestartSettings(together=1, focus_gain=math.inf))
+NO_MORE = Budget(starts=1)
 
 
-def success_and_metrics(scenario: Scenario, n_scenes: int, seed: int, settings: GreedySettings | None = None):
+def success_and_metrics(
+    scenario: Scenario,
+    n_scenes: int,
+    seed: int,
+    settings: GreedySettings | None = None,
+    budget: Budget | None = None,
+):
     scene, csi = draw(scenario, n_scenes, torch.Generator().manual_seed(seed))
-    estimate = GreedyEstimator(settings or GreedySettings())(csi, scene.array, scene.grid)
+    estimate = GreedyEstimator(settings or GreedySettings(), budget or Budget())(csi, scene.array, scene.grid)
     return [scene_metrics(scene, estimate, i, joint_bound(scene, i)) for i in range(n_scenes)], estimate, scene
 
 
@@ -68,7 +76,7 @@ def test_uniform_phases_need_no_synchronisation():
     """With uniform node phases one start suffices from autofocused phases, but seldom from the given ones."""
     scenario = replace(SMALL, n_tx=16, n_rx=16, phase_std=50.0)
     found = [
-        sum(m.success for m in success_and_metrics(scenario, 5, seed=3, settings=settings)[0])
+        sum(m.success for m in success_and_metrics(scenario, 5, seed=3, settings=settings, budget=NO_MORE)[0])
         for settings in (
             NEVER_FOCUSED,
             ONE_START,
@@ -95,7 +103,7 @@ def test_false_alarms_of_noise_alone():
     generator = torch.Generator().manual_seed(6)
     noise = torch.view_as_complex(torch.randn(*csi.value.shape, 2, generator=generator).to(scene.position))
     csi = replace(csi, value=noise, noise_variance=torch.full_like(csi.noise_variance, 2.0))
-    estimator = GreedyEstimator(replace(ONE_START, detection=DetectionSettings(false_alarm=0.3)))
+    estimator = GreedyEstimator(replace(ONE_START, detection=DetectionSettings(false_alarm=0.3)), NO_MORE)
     alarms = sum(len(found.position) > 0 for found in estimator(csi, scene.array, scene.grid).scatterers)
     assert 0.1 * 0.3 * 100 <= alarms <= binom.ppf(0.999, 100, 0.3)
 
@@ -111,7 +119,7 @@ def test_a_scene_does_not_depend_on_its_batch():
     ]
     grids = [replace(s.grid, centre=s.grid.centre - m) for (s, _), m in zip((few, crowded), moved, strict=True)]
     array, grid = concatenate(arrays), concatenate(grids)
-    estimator = GreedyEstimator(GreedySettings(restarts=RestartSettings(starts=3)))
+    estimator = GreedyEstimator(GreedySettings(), Budget(starts=3))
     together = estimator(csi, array, grid)
     assert bool(together.prediction.isfinite().all())
     for index in range(4):
@@ -152,5 +160,7 @@ def test_a_close_pair_is_not_merged():
 def test_settings_are_checked():
     with pytest.raises(ValueError, match="spacing must be positive, got 0"):
         DetectionSettings(spacing=0.0)
+    with pytest.raises(ValueError, match="together must be at least 1, got 0"):
+        RestartSettings(together=0)
     with pytest.raises(ValueError, match="starts must be at least 1, got 0"):
-        RestartSettings(starts=0)
+        Budget(starts=0)

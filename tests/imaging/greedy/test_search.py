@@ -20,7 +20,7 @@ from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import link_phase_error
 
 SCENARIO = Scenario(n_tx=8, n_rx=7, pixels=(8, 8), sparsity=0.1)
-UNKNOWN_NOISE = {"noise_variance": None}
+UNKNOWN_NOISE = {"noise_variance": torch.zeros(1, dtype=torch.float64)}
 TRUTH = -1
 
 
@@ -54,9 +54,9 @@ class Search:
             return self.end(next(ends))
 
         grid = self.problem.search_grid(0.25)
-        none, settings = Correction.none(self.problem), RestartSettings(starts=starts)
-        state = restarts.search(self.end(first), self.problem, grid, second, none, run, settings)
-        return state.model
+        none, settings = Correction.none(self.problem), RestartSettings(together=starts)
+        found = restarts.search(self.end(first), self.problem, grid, second, none, run, settings)
+        return found.best.model
 
 
 def test_a_residual_consistent_with_the_noise_ends_the_search() -> None:
