@@ -36,7 +36,7 @@ def scene(scenario: Scenario, seed: int) -> tuple[Problem, Sources]:
 def found(problem: Problem, count: int, most: int, settings: OvershootSettings = SETTINGS) -> Model | None:
     """The best fit of the first proposals that is consistent with the noise."""
     for model in islice(overshoot.proposals(problem, count, generator(), settings), most):
-        if bool(model_selection.consistent(model[:1], problem, margin=4.0)):
+        if bool(model_selection.consistent(model[:1], problem)):
             return model[:1]
     return None
 

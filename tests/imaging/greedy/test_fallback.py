@@ -77,6 +77,8 @@ def test_a_new_start_is_kept_only_if_it_fits_better(monkeypatch: pytest.MonkeyPa
     poorer = without_strongest(poor, problem, scene=1)
     state, anew = (poor, truth) if anew_is_better else (poorer, without_strongest(poorer, problem, scene=1))
     monkeypatch.setattr(start, "resume", unchanged)
-    monkeypatch.setattr(estimator, "search", returning(Searched.of(anew[torch.tensor([1])], problem[torch.tensor([1])])))
+    monkeypatch.setattr(
+        estimator, "search", returning(Searched.of(anew[torch.tensor([1])], problem[torch.tensor([1])]))
+    )
     found = fall_back(state, problem, given, SETTINGS, Budget()).best
     torch.testing.assert_close(found.model.cost, (truth if anew_is_better else state).model.cost)
