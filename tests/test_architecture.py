@@ -61,7 +61,7 @@ IMAGING: dict[str, set[str]] = {
     "catalogue": {"estimate", "ogamp", "greedy", "baselines", "network"},
     "checks": {"files", "greedy", "diagnosis"},
     "figures": {"estimate", "score", "measured"},
-    "report": {"estimate", "files", "figures", "assembly"},
+    "report": {"estimate", "files", "figures"},
     "study": {"estimate", "scenes", "score", "figures", "ogamp", "greedy", "network"},
     "commands": FITTED
     | {"scenes", "files", "score", "measured", "ogamp", "greedy", "network", "checks", "catalogue"}

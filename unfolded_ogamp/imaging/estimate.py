@@ -29,8 +29,8 @@ class Scatterers:
     reflectivity: Tensor
     probability: Tensor
 
-    def __getitem__(self, chosen: Tensor) -> Scatterers:
-        """The scatterers of a mask, bool [S], or of indices, in their order."""
+    def __getitem__(self, chosen: Tensor | slice) -> Scatterers:
+        """The scatterers of a mask, bool [S], of indices in their order, or of a slice."""
         return Scatterers(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
     def to(self, dtype: torch.dtype) -> Scatterers:

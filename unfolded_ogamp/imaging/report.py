@@ -10,14 +10,11 @@ from rich.table import Table
 
 from unfolded_ogamp.evaluation.point_sets import matched_estimates
 from unfolded_ogamp.evaluation.report import screen_table
-from unfolded_ogamp.imaging.assembly.outcome import MismatchWarning
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.figures.overview import estimate_figure, headline
 from unfolded_ogamp.imaging.files.arrays import CsiFile
 
 STRONGEST = 8
-MISFIT = 10.0  # residual over noise variance from which a note appears
-LITTLE = 0.5  # residual over power of the CSI from which a note appears
 
 
 def description(file: CsiFile) -> str:
@@ -44,15 +41,6 @@ def report(file: CsiFile, estimate: Estimate, notes: Sequence[Warning]) -> Itera
         yield f"No line of sight: {', '.join(blocked)}; their phases come from scattering alone."
     for note in notes:
         yield f"Note: {note}."
-    residual, noise = float(estimate.residual[0]), file.csi.noise_variance
-    warned = any(isinstance(note, MismatchWarning) for note in notes)
-    if noise is not None and not warned and residual > MISFIT * float(noise[0]):
-        yield (
-            f"Note: the residual is {residual / float(noise[0]):.3g} times the noise: the model leaves something out, "
-            "and scatterers in its place may be invented; check los, los_channel and the positions."
-        )
-    if residual > LITTLE * float(file.csi.value[0][file.csi.link[0]].abs().square().mean()):
-        yield "Note: little of the CSI is explained; check the sign of its phases, the positions, roi and pixel."
     if len(estimate.scatterers[0].position):
         yield scatterer_table(estimate)
 

@@ -31,7 +31,7 @@ def test_unit_of_frequency_is_named(arrays, factor, unit):
     assert frequency_unit(changed) == unit
     assert suspicion(changed) == ("" if unit is None else suspicion(changed))
     if unit is not None:
-        assert f"look like {unit}" in suspicion(changed)
+        assert f"seem to be in {unit}" in suspicion(changed)
         assert {check.name: check.verdict for check in check_arrays(changed)}["frequency"] == Verdict.FAIL
 
 
@@ -44,7 +44,7 @@ def test_millimetres_are_suspected_with_a_pixel_and_without(arrays, without, tmp
     }
     if without == "pixel":
         np.savez(tmp_path / "scene.npz", **changed)
-        with pytest.raises(CsiFileError, match=r"GB available; the nodes span .* wavelengths: .* look like mill"):
+        with pytest.raises(CsiFileError, match=r"GB available; the nodes span .* wavelengths: .* seem to be in mill"):
             read(tmp_path / "scene.npz")
         checks = {check.name: check for check in check_arrays(changed)}
         assert (checks["lengths"].verdict, checks["grid"].verdict) == (Verdict.DOUBT, Verdict.FAIL)
@@ -55,7 +55,7 @@ def test_millimetres_are_suspected_with_a_pixel_and_without(arrays, without, tmp
 
 def test_a_suspicion_is_added_to_the_reason_of_a_refusal_only_if_there_is_one(arrays, tmp_path):
     np.savez(tmp_path / "scene.npz", **arrays | {"frequency": arrays["frequency"] / 1e9, "carrier_frequency": 1.0})
-    with pytest.raises(CsiFileError, match=r"at one place; frequencies of 1 to 1.00012 look like GHz"):
+    with pytest.raises(CsiFileError, match=r"at one place; frequencies of 1 to 1.00012 seem to be in GHz"):
         read(tmp_path / "scene.npz")
     np.savez(tmp_path / "scene.npz", **arrays | {"rx": arrays["rx"][1:]})
     with pytest.raises(CsiFileError, match=r"found 4 in \[5, 4\]$"):

@@ -15,7 +15,8 @@ from unfolded_ogamp.imaging.estimate import Scatterers
 from unfolded_ogamp.physics import NodeArray, PixelGrid
 from unfolded_ogamp.records import Record
 
-FLAT = 1e-3  # largest distance of the nodes from their common line or plane, in carrier wavelengths
+FLAT = 0.02  # largest distance of the nodes from their common line or plane, in carrier wavelengths
+SAME = 0.125  # distance of a scatterer and its mirror image that count as one, in carrier wavelengths
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def split(found: Scatterers, array: NodeArray, grid: PixelGrid) -> tuple[Scatter
     if plane is None:
         return found[within], found[~within], 0
     image = replace(found, position=plane.image(found.position), covariance=plane.reflected(found.covariance))
-    image_within = inside(image.position, grid)
+    apart = (image.position - found.position).norm(dim=1) > SAME * array.wavelength[0]
+    image_within = inside(image.position, grid) & apart
     both = within & image_within
     probability = torch.where(both, found.probability / 2, found.probability)
     found, image = replace(found, probability=probability), replace(image, probability=probability)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -124,8 +125,8 @@ def from_model(
             reflectivity=model.sources.reflectivity[scene, used] * problem.reflectivity_scale[scene],
             probability=probability[scene, used],
         )
-        one = slice(scene, scene + 1)
-        region, beyond, ambiguous = split(_by_strength(every), problem.array[one], problem.grid[one])
+        around = problem[scene : scene + 1]
+        region, beyond, ambiguous = split(_by_strength(every), around.array, around.grid)
         scatterers.append(region.to(dtype))
         outside.append(beyond.to(dtype))
         found[scene] += listing_sentences(vague[scene], len(beyond.position), ambiguous)
@@ -174,13 +175,13 @@ def batched(estimates: Sequence[Estimate]) -> Estimate:
     def lengthened(entry: Tensor) -> Tensor:
         return torch.cat([entry, entry[:, -1:].expand(-1, length - entry.shape[1])], dim=1)
 
-    joined = {
+    joined: dict[str, Any] = {
         field.name: torch.cat([getattr(estimate, field.name) for estimate in estimates])
         for field in fields(Estimate)
         if field.name not in LISTS and field.name != "history"
     }
+    joined |= {name: [entry for estimate in estimates for entry in getattr(estimate, name)] for name in LISTS}
     return Estimate(
-        **{name: [entry for estimate in estimates for entry in getattr(estimate, name)] for name in LISTS},
         history=concatenate([estimate.history.map(lengthened) for estimate in estimates]),
         **joined,
     )

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.diagnosis.dead import Kept
 from unfolded_ogamp.imaging.diagnosis.delays import (
     centred,
     delay_window,
@@ -22,6 +21,7 @@ from unfolded_ogamp.imaging.diagnosis.delays import (
     power_outside,
 )
 from unfolded_ogamp.imaging.diagnosis.finding import Finding, Severity, subcarrier_names
+from unfolded_ogamp.imaging.diagnosis.outliers import Kept
 from unfolded_ogamp.inference.node_phases import fit_phases
 from unfolded_ogamp.physics import SPEED_OF_LIGHT, Csi, NodeArray, PixelGrid
 
@@ -49,34 +49,29 @@ class Band:
 
 def examine_band(csi: Csi, array: NodeArray, grid: PixelGrid, kept: Kept) -> tuple[list[Finding], Band]:
     """Findings about subcarriers, their order and clocks; a batch of one."""
-    findings, band = [], Band(kept)
-    measure = _Misfit(csi, array, grid, kept)
-    found = measure.inconsistent()
-    late = measure.delays()
-    orders = {name: measure.of(measure.value[:, order]) for name, order in orders_of(measure.n_subcarriers).items()}
-    if bool(found.any()) and ALIKE * measure.without(found) < min(*orders.values(), late[1]):
-        which = subcarrier_names(found)
-        fall = 10 * math.log10(measure.own / measure.without(found))
-        evidence = f"{which} {'do' if int(found.sum()) > 1 else 'does'} not continue the others over frequency: "
-        evidence += f"without, the part that no delay of the geometry explains is {fall:.0f} dB lower"
-        findings.append(Finding("outlying subcarriers", evidence, f"Left out: {which}", Severity.DOUBT))
-        band = replace(band, kept=replace(kept, subcarrier=kept.subcarrier & ~found))
-        measure = _Misfit(csi, array, grid, band.kept)
-    if not measure.exceeds:
-        return findings, band
-    explained = {name: level for name, level in orders.items() if measure.own > RATIO * level}
-    turned = measure.of(measure.opposite())
-    if measure.own > RATIO * turned:
-        explained["with the opposite sign of the exponent"] = turned
+    findings: list[Finding] = []
+    misfit = _Misfit(csi, array, grid, kept)
+    found = misfit.inconsistent()
+    if bool(found.any()):
+        without = misfit.without(found)
+        if ALIKE * without < min([misfit.delays()[1], *misfit.orders().values()]):
+            findings.append(_subcarrier_finding(found, misfit.own / without))
+            kept = replace(kept, subcarrier=kept.subcarrier & ~found)
+            misfit = _Misfit(csi, array, grid, kept)
+    if not misfit.exceeds:
+        return findings, Band(kept)
+    explained = {name: level for name, level in misfit.orders().items() if misfit.own > RATIO * level}
+    opposite = misfit.of(misfit.value.conj())
+    if misfit.own > RATIO * opposite:
+        explained["with the opposite sign of the exponent"] = opposite
     if explained:
         best = min(explained.values())
         alike = [name for name, level in explained.items() if level < ALIKE * best]
-        findings.append(_order_finding(measure, alike, best))
-        if alike[0] in orders and len(alike) == 1 and bool(band.kept.subcarrier.all()):
-            band = replace(band, order=orders_of(measure.n_subcarriers)[alike[0]])
-        return findings, band
-    apart = _clocks(measure, csi, measure.delays())
-    return [*findings, *apart], replace(band, clocks_apart=bool(apart))
+        sorts = len(alike) == 1 and alike[0] in misfit.orders() and bool(kept.subcarrier.all())
+        order = orders_of(misfit.n_subcarriers)[alike[0]] if sorts else None
+        return [*findings, _order_finding(misfit, alike, best)], Band(kept, order)
+    apart = _clocks(misfit, csi)
+    return [*findings, *apart], Band(kept, clocks_apart=bool(apart))
 
 
 def orders_of(count: int) -> dict[str, Tensor]:
@@ -123,9 +118,9 @@ class _Misfit:
         """Power outside of CSI [links, K]; NaN if every mode is allowed."""
         return power_outside(self.centred(value), self.projection)
 
-    def opposite(self) -> Tensor:
-        """The CSI [links, K] with the opposite sign of the exponent."""
-        return self.value.conj()
+    def orders(self) -> dict[str, float]:
+        """Power outside in the usual other orders of the subcarriers, by name."""
+        return {name: self.of(self.value[:, order]) for name, order in orders_of(self.n_subcarriers).items()}
 
     def inconsistent(self) -> Tensor:
         """Subcarriers [K] of the file that do not continue the others."""
@@ -159,11 +154,19 @@ def evened(value: Tensor) -> Tensor:
     return value * (largest / power.clamp(min=1e-300)).clamp(max=1).sqrt()[:, None]
 
 
-def _order_finding(measure: _Misfit, alike: list[str], best: float) -> Finding:
-    """The finding that another order or sign explains the band."""
+def _subcarrier_finding(found: Tensor, fall: float) -> Finding:
+    """The finding that subcarriers [K] do not continue the others; without them the power outside falls by a factor."""
+    which = subcarrier_names(found)
     evidence = (
-        f"the part of the CSI that no delay of the geometry explains falls by {_decibels(measure.own / best)} dB "
+        f"{which} {'do' if int(found.sum()) > 1 else 'does'} not continue the others over frequency: without, the part "
+        f"of the CSI that no delay of the geometry explains falls by {_decibels(fall)} dB"
     )
+    return Finding("outlying subcarriers", evidence, f"Left out: {which}", Severity.DOUBT)
+
+
+def _order_finding(misfit: _Misfit, alike: list[str], best: float) -> Finding:
+    """The finding that another order or sign explains the band."""
+    evidence = f"the part of the CSI that no delay of the geometry explains falls by {_decibels(misfit.own / best)} dB "
     evidence += f"if the CSI is {' or '.join(alike)}"
     if len(alike) > 1:
         return Finding("order or sign", evidence, "", Severity.DECISIVE)
@@ -174,17 +177,17 @@ def _order_finding(measure: _Misfit, alike: list[str], best: float) -> Finding:
     )
 
 
-def _clocks(measure: _Misfit, csi: Csi, delays: tuple[Tensor, float]) -> list[Finding]:
+def _clocks(misfit: _Misfit, csi: Csi) -> list[Finding]:
     """The finding that every node has a delay of its own, if that explains the band and no geometry does."""
-    late, left = delays
-    if not measure.own > RATIO * left or float(late.max() - late.min()) < measure.window.width / 2:
+    late, left = misfit.delays()
+    if not misfit.own > RATIO * left or float(late.max() - late.min()) < misfit.window.width / 2:
         return []
     first, last = SPEED_OF_LIGHT * float(late.min()), SPEED_OF_LIGHT * float(late.max())
     evidence = (
         f"a delay per node, {first:.3g} to {last:.3g} m of path on the links, lowers the part of the CSI that no delay "
-        f"of the geometry explains by {_decibels(measure.own / left)} dB"
+        f"of the geometry explains by {_decibels(misfit.own / left)} dB"
     )
-    spacing = measure.frequency.diff()
+    spacing = misfit.frequency.diff()
     uniform = len(spacing) > 1 and bool((spacing - spacing[0]).abs().max() < 1e-3 * spacing[0].abs())
     if uniform and bool((csi.los_trusted & csi.los).any()):
         cure = "synchronise=true synchronises the band over its line of sight; without it, one subcarrier is used"

@@ -14,7 +14,6 @@ from torch import Tensor
 from unfolded_ogamp.coarse.clocks import CoarseSettings, NodeClocks, synchronise
 from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.imaging.diagnosis.band import examine_band
-from unfolded_ogamp.imaging.diagnosis.dead import Kept, dead_parts, without_links
 from unfolded_ogamp.imaging.diagnosis.finding import Finding, Severity
 from unfolded_ogamp.imaging.diagnosis.geometry import (
     few_samples,
@@ -26,7 +25,7 @@ from unfolded_ogamp.imaging.diagnosis.geometry import (
 from unfolded_ogamp.imaging.diagnosis.line_of_sight import hidden_line_of_sight, other_order
 from unfolded_ogamp.imaging.diagnosis.links import turned_links
 from unfolded_ogamp.imaging.diagnosis.nodes import changed_nodes
-from unfolded_ogamp.imaging.diagnosis.outliers import outlying_links, outlying_power
+from unfolded_ogamp.imaging.diagnosis.outliers import Kept, dead_parts, outlying_links, outlying_power, without_links
 from unfolded_ogamp.imaging.diagnosis.units import unit_findings
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, link_phasor, wrap

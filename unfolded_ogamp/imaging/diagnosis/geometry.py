@@ -41,7 +41,14 @@ def mirror_image(array: NodeArray, grid: PixelGrid) -> list[Finding]:
         f"all nodes lie {shape}, and {100 * share:.0f} % of the region beyond it: a scatterer and its mirror image fit "
         f"the CSI alike"
     )
-    return [Finding("mirror image", evidence, "Choose roi on one side of the nodes if the scene is", Severity.DOUBT)]
+    return [
+        Finding(
+            "mirror image",
+            evidence,
+            "Both are listed, at half the probability; a roi on one side of the nodes decides",
+            Severity.DOUBT,
+        )
+    ]
 
 
 def symmetric_array(array: NodeArray) -> list[Finding]:

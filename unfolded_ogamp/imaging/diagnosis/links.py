@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.diagnosis.dead import without_links
 from unfolded_ogamp.imaging.diagnosis.finding import Finding, Severity, link_names, listed
 from unfolded_ogamp.imaging.diagnosis.line_of_sight import fit_node_phases
+from unfolded_ogamp.imaging.diagnosis.outliers import without_links
 from unfolded_ogamp.inference.node_phases import fit_phases
 from unfolded_ogamp.physics import (
     Csi,

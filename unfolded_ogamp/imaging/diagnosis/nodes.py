@@ -18,6 +18,7 @@ LEAST_LINKS = 6  # trusted lines of sight of a node, for a judgement of it
 GOOD = 0.6  # least coherence after a change
 LEAST_GAIN = 0.15  # least gain of coherence of either node of an exchange
 MOST_CHANGES = 3
+LARGEST_WEIGHT = 5.0  # of a link; a node far from the others may have weaker lines of sight than the median node
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def _coherence(value: Tensor, reference: Tensor, link: Tensor, other: Tensor) ->
     at = (turned @ reference.conj().T).abs() * share[:, None]
     conjugated = (value.conj() * reference.conj() * other * link).sum(1).abs() * share
     median = float(at.diagonal().median())
-    return Coherence(at, conjugated, count, median * (2 - median**2) / max(1 - median**2, 1e-3))
+    return Coherence(at, conjugated, count, min(median * (2 - median**2) / max(1 - median**2, 1e-3), LARGEST_WEIGHT))
 
 
 def changed_nodes(csi: Csi, array: NodeArray) -> tuple[list[Finding], Csi, NodeArray]:

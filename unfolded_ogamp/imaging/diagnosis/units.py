@@ -48,7 +48,7 @@ def suspicion(arrays: Mapping[str, np.ndarray]) -> str:
     """What is suspected of the units, as one clause; empty if they are plausible."""
     if unit := frequency_unit(arrays):
         frequency = np.asarray(arrays["frequency"], float)
-        return f"frequencies of {frequency.min():g} to {frequency.max():g} look like {unit}; hertz are expected"
+        return f"frequencies of {frequency.min():g} to {frequency.max():g} seem to be in {unit}; hertz are expected"
     return _lengths(extent(arrays))
 
 
@@ -62,4 +62,4 @@ def unit_findings(array: NodeArray) -> list[Finding]:
 def _lengths(span: float) -> str:
     if span <= WIDEST:
         return ""
-    return f"the nodes span {span:.3g} wavelengths: positions, roi and pixel look like millimetres; metres are expected"
+    return f"the nodes span {span:.3g} wavelengths: lengths seem to be in millimetres; metres are expected"

@@ -40,6 +40,7 @@ from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes
 
 UNKNOWN_PHASE = 1.0  # standard deviation of a phase that is not determined, [rad]
 LINE = 115  # characters that fit on the page in one line
+NOTE_LINE = 190  # characters of small type that fit on the page in one line
 PHASE_COLOURS = "twilight_shifted"
 
 
@@ -80,6 +81,8 @@ def estimate_figure(
         draw_nodes(axes, array, c=phase, cmap=PHASE_COLOURS, norm=norm)
         if true_position is not None:
             draw_truth(axes, true_position)
+    outside = plain(estimate.outside[0].position)
+    overview.scatter(outside[:, 0], outside[:, 1], marker="x", s=60, color=COLOURS[0], label="echo from outside")
     draw_scatterers(image, scatterers, found, COLOURS[0])
     number_scatterers(image, scatterers)
     factor = draw_ellipses(image, scatterers, grid, COLOURS[1])
@@ -110,6 +113,9 @@ def estimate_figure(
     title = headline(csi, estimate, phase_std, None if true_position is None else (len(true_position), found))
     width = LINE if len(title) <= LINE else len(title) // 2 + 12
     figure.suptitle(textwrap.fill(title, width), fontsize=LARGE)
+    if estimate.diagnosis[0]:
+        said = textwrap.shorten("; ".join(estimate.diagnosis[0]), 2 * NOTE_LINE, placeholder=" ...")
+        figure.supxlabel(textwrap.fill(said, NOTE_LINE), fontsize=SMALL)
     return figure
 
 
@@ -123,7 +129,8 @@ def headline(csi: Csi, estimate: Estimate, phase_std: Tensor | None, truth: tupl
         truth: the true number of scatterers, and which of the estimated ones are matched.
     """
     count = len(estimate.scatterers[0].position)
-    parts = [f"{count} scatterer{'' if count == 1 else 's'}"]
+    status = "" if bool(estimate.converged[0]) else "not converged: "
+    parts = [f"{status}{count} scatterer{'' if count == 1 else 's'}"]
     if truth is not None:
         n_true, found = truth
         parts[0] += f", {int(found.sum())} of {n_true} true ones within a tenth of a wavelength"
@@ -140,6 +147,9 @@ def headline(csi: Csi, estimate: Estimate, phase_std: Tensor | None, truth: tupl
         power = float(csi.value[0][link].abs().square().mean())
         level = 10 * math.log10(max(unexplained / power, 1e-30))
         parts.append(f"residual {abs(level):.1f} dB {'below' if level < 0 else 'above'} the CSI")
+    if float(estimate.noise_std[0]) > 0:
+        share = 100 * float(estimate.noise_std[0] / estimate.noise_variance[0])
+        parts.append(f"noise variance estimated to {share:.2g} %")
     missing = 1 - float(link.double().mean())
     if missing > 0:
         parts.append(f"{100 * missing:.0f} % of the links missing")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.greedy.settings import DetectionSettings
-from unfolded_ogamp.imaging.likelihood.model_selection import noise_power, strength, unknowns
+from unfolded_ogamp.imaging.likelihood.model_selection import most_sources, noise_power, strength
 from unfolded_ogamp.imaging.model import Model, evaluate
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources, trim
@@ -50,8 +50,8 @@ def add(model: Model, problem: Problem, search_grid: SearchGrid, settings: Detec
         response = response.masked_fill(beside & extended[:, None], 0.0)
     least = (search_grid.count / settings.false_alarm).log() * level(model, problem)
     least = torch.maximum(least, settings.share * response.amax(1))
-    # no more unknowns than samples
-    room = ((problem.n_samples - unknowns(model, problem)) / (sources.position.shape[-1] + 2)).floor()
+    # more sources than the samples determine are no fit
+    room = most_sources(model, problem) - sources.used.sum(1)
     radius = settings.separation * problem.array.wavelength[:, None]
     scene = torch.arange(len(response), device=response.device)
     for number in range(int(limit.max())):

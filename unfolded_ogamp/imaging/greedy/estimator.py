@@ -14,7 +14,7 @@ from unfolded_ogamp.imaging.evidence.noise import with_noise_variance
 from unfolded_ogamp.imaging.evidence.rank import with_least_count
 from unfolded_ogamp.imaging.evidence.subcarriers import coherent
 from unfolded_ogamp.imaging.greedy import restarts, start
-from unfolded_ogamp.imaging.greedy.persistence import Budget, go_on
+from unfolded_ogamp.imaging.greedy.persistence import Budget, go_on, separated_first
 from unfolded_ogamp.imaging.greedy.restarts import Searched
 from unfolded_ogamp.imaging.greedy.rounds import (
     GreedyState,
@@ -74,7 +74,9 @@ class GreedyEstimator:
 
 
 def search(problem: Problem, given: NodePhases, settings: GreedySettings, budget: Budget) -> Searched:
-    """The best of several starts of every scene; the first uses the given node phases or those after autofocus.
+    """The best of several starts of every scene.
+
+    Where separation by modulus promises more than a start from node phases, it comes first.
 
     Args:
         problem: geometry and CSI, coherent subcarriers averaged, in double precision.
@@ -82,6 +84,18 @@ def search(problem: Problem, given: NodePhases, settings: GreedySettings, budget
         settings: settings of the greedy estimator.
         budget: largest time of every scene.
     """
+    state, solved = separated_first(init(problem, given, Correction.none(problem)), problem, settings)
+    if not solved.any():
+        return search_from_phases(problem, given, settings, budget)
+    found = Searched.of(state, problem)
+    scenes = (~solved).nonzero()[:, 0]
+    if len(scenes) > 0:
+        found.put(search_from_phases(problem[scenes], given[scenes], settings, budget), scenes)
+    return found
+
+
+def search_from_phases(problem: Problem, given: NodePhases, settings: GreedySettings, budget: Budget) -> Searched:
+    """`search` from node phases: the first start uses the given ones or those after autofocus."""
     correction, given = fit_near_field(problem, given)
     search_grid = problem.search_grid(settings.detection.spacing)
     coarse = problem.search_grid(settings.restarts.autofocus.spacing)

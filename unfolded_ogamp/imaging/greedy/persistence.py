@@ -17,20 +17,22 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.blind import overshoot, separation
-from unfolded_ogamp.imaging.blind.overshoot import OvershootSettings
 from unfolded_ogamp.imaging.blind.separation import SeparationSettings
+from unfolded_ogamp.imaging.blind.settings import OvershootSettings
 from unfolded_ogamp.imaging.greedy import start
 from unfolded_ogamp.imaging.greedy.restarts import Searched, next_phases
-from unfolded_ogamp.imaging.greedy.rounds import GreedyState, all_running
+from unfolded_ogamp.imaging.greedy.rounds import GreedyState, all_running, place_scenes
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
-from unfolded_ogamp.imaging.likelihood.model_selection import consistent, criterion, unknowns
+from unfolded_ogamp.imaging.likelihood.model_selection import consistent, criterion, decisive, determined
 from unfolded_ogamp.imaging.model import Correction, Model, trim_slots
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.memory import MemoryLimitError
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import regular_grid
 from unfolded_ogamp.settings import Settings, at_least, positive, unbounded
 
+WIDE = 20.0  # side of a region in wavelengths from which separation comes first
 SEPARATIONS = 4  # largest number of proposals of separation by modulus
 LEAST_SPARE = 6  # of its spare equations per scatterer; with fewer, wrong fits are consistent with the noise
 BLIND_TURNS = 4  # proposals of the blind search between two starts of the greedy estimator
@@ -93,6 +95,32 @@ def go_on(
                 budget.report(int(found.starts[scene]), elapsed)
 
 
+def separated_first(state: GreedyState, problem: Problem, settings: GreedySettings) -> tuple[GreedyState, Tensor]:
+    """Separation by modulus of scenes in wide regions, where a start from wrong phases meets many local minima.
+
+    Returns:
+        The state, with the scenes that are solved replaced, and these scenes, bool [B].
+    """
+    solved = torch.zeros_like(problem.has_los)
+    for scene in in_wide_region(problem).nonzero()[:, 0].tolist():
+        index = torch.tensor([scene], device=solved.device)
+        part, generator = problem[index], torch.Generator().manual_seed(settings.restarts.seed)
+        search_grid = None
+        for proposals in islice(separated(part, generator), SEPARATIONS):
+            search_grid = part.search_grid(settings.detection.spacing) if search_grid is None else search_grid
+            ended = completed(proposals, part, search_grid, settings)
+            if bool(consistent(ended.model, part) & decisive(ended.model, part)):
+                state, solved[scene] = place_scenes(ended, index, state), True
+                break
+    return state, solved
+
+
+def in_wide_region(problem: Problem) -> Tensor:
+    """Scenes with a region of so many wavelengths that separation comes first, bool [B]."""
+    side = (problem.grid.centre.amax(1) - problem.grid.centre.amin(1)).amax(1)
+    return side > WIDE * problem.array.wavelength
+
+
 def attempts(
     problem: Problem,
     search_grid: SearchGrid,
@@ -104,22 +132,24 @@ def attempts(
     """Starts of one scene without end, and whether they are independent of the best one.
 
     Separation comes first, because it is fast where it works. Overshooting and starts of the greedy estimator follow in
-    turn; every third of the latter searches a margin around the region, too.
+    turn; every third of the latter searches a margin around the region, too, if there is memory for it.
     """
     generator = torch.Generator().manual_seed(settings.restarts.seed)
-    for proposals in islice(separated(problem, generator), SEPARATIONS):
-        yield completed(proposals, problem, search_grid, settings), True
-    blind = overshot(problem, given, generator)
-    wide = widened(problem)
-    around = wide.search_grid(settings.detection.spacing)
+    if not bool(in_wide_region(problem)):  # otherwise it came before the first start
+        for proposals in islice(separated(problem, generator), SEPARATIONS):
+            yield completed(proposals, problem, search_grid, settings), True
+    blind, margin = overshot(problem, given, generator), with_margin(problem)
     for turn in count(settings.restarts.together):
         for proposals in islice(blind, BLIND_TURNS):
             yield completed(proposals, problem, search_grid, settings), True
         phases, independent = next_phases(turn, best(), problem, generator, settings.restarts)
-        if turn % WIDE_TURNS == 0:
-            yield start.run(wide, around, phases, correction, settings), False
-        else:
-            yield start.run(problem, search_grid, phases, correction, settings), bool(independent)
+        wide = turn % WIDE_TURNS == 0
+        try:
+            grid = margin.search_grid(settings.detection.spacing) if wide else search_grid
+        except MemoryLimitError:
+            wide, grid = False, search_grid
+        ended = start.run(margin if wide else problem, grid, phases, correction, settings)
+        yield ended, bool(independent) and not wide
 
 
 def separated(problem: Problem, generator: torch.Generator) -> Iterator[Model]:
@@ -131,22 +161,27 @@ def separated(problem: Problem, generator: torch.Generator) -> Iterator[Model]:
 
 
 def overshot(problem: Problem, given: NodePhases, generator: torch.Generator) -> Iterator[Model]:
-    """Proposals of overshooting, in turn from random node phases and from phases near the given ones."""
+    """Proposals of overshooting, in turn from random node phases and from phases near the given ones.
+
+    There are none if there is no memory for them.
+    """
     least = int(problem.least_count)
     if least == 0:
         return
     anywhere, near = (
         overshoot.proposals(problem, least, generator, OvershootSettings(), phases) for phases in (None, given)
     )
-    for pair in zip(anywhere, near, strict=False):
-        yield from pair
+    try:
+        for pair in zip(anywhere, near, strict=False):
+            yield from pair
+    except MemoryLimitError:
+        return
 
 
 def completed(proposals: Model, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
     """The best of the proposals [R] for one scene; if its residual is consistent with the noise, pruned."""
     repeated = problem.map(lambda tensor: tensor.expand(len(proposals.cost), *tensor.shape[1:]))
-    determined = unknowns(proposals, repeated) <= problem.n_samples
-    value = torch.where(determined, criterion(proposals, repeated), torch.inf)
+    value = torch.where(determined(proposals, repeated), criterion(proposals, repeated), torch.inf)
     chosen = trim_slots(proposals[value.argmin(keepdim=True)])
     state = all_running(chosen)
     if not bool(consistent(chosen, problem)):
@@ -154,7 +189,7 @@ def completed(proposals: Model, problem: Problem, search_grid: SearchGrid, setti
     return start.resume(state, problem, search_grid, settings)
 
 
-def widened(problem: Problem) -> Problem:
+def with_margin(problem: Problem) -> Problem:
     """The problem with a margin of pixels around its region."""
     grid = problem.grid
     low, high = grid.centre[0].amin(0), grid.centre[0].amax(0)

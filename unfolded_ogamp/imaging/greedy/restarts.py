@@ -93,6 +93,13 @@ class Searched:
         self.starts = self.starts.index_add(0, scenes, torch.ones_like(scenes))
         self.others.append((scenes, ended.model.sources))
 
+    def put(self, part: Searched, scenes: Tensor) -> None:
+        """Replace the search of the scenes with the indices `scenes` [B'] by another one."""
+        self.best = place_scenes(part.best, scenes, self.best)
+        for name in ("agreements", "independent", "starts"):
+            setattr(self, name, getattr(self, name).index_copy(0, scenes, getattr(part, name)))
+        self.others += [(scenes[inner], sources) for inner, sources in part.others]
+
     def include(self, part: Searched, scenes: Tensor, problem: Problem) -> None:
         """Include a search of the scenes with the indices `scenes` [B'] alone."""
         self.best, same, replaced = better(self.best, part.best, scenes, problem)
@@ -214,7 +221,10 @@ def better(
     tried[scenes] = True
     best, other = with_equal_slots(best, place_scenes(other, scenes, best))
     same = tried & agree(best.model, other.model, problem)
-    replaced = tried & model_selection.better(other.model, best.model, problem)
+    # a consistent residual comes before the criterion, which is no judge of fits with too many sources
+    before, now = (model_selection.consistent(one.model, problem) for one in (best, other))
+    lower = model_selection.better(other.model, best.model, problem)
+    replaced = tried & torch.where(before == now, lower, now)
     return choose(replaced, other, best), same, replaced
 
 

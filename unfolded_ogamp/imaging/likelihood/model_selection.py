@@ -53,9 +53,17 @@ def determined(model: Model, problem: Problem) -> Tensor:
     Up to half as many unknowns as samples are enough. Up to `MOST_UNKNOWNS` are, if the scatterers are not many more
     than the rank of the links' matrix: that is where scenes of few nodes are, but no fit of invented scatterers.
     """
-    count, least = unknowns(model, problem), problem.least_count
-    near_rank = model.sources.used.sum(1) <= torch.maximum(least + MORE_THAN_RANK, (least * OVER_RANK).long())
-    return (2 * count <= problem.n_samples) | ((count <= MOST_UNKNOWNS * problem.n_samples) & near_rank)
+    return model.sources.used.sum(1) <= most_sources(model, problem)
+
+
+def most_sources(model: Model, problem: Problem) -> Tensor:
+    """Largest number of sources that the samples determine [B], int64, see `determined`."""
+    count, least = model.sources.used.sum(1), problem.least_count
+    per_source = problem.grid.centre.shape[2] + 2
+    others = unknowns(model, problem) - count * per_source
+    few, many = (((share * problem.n_samples - others) / per_source).floor().long() for share in (0.5, MOST_UNKNOWNS))
+    near_rank = torch.maximum(least + MORE_THAN_RANK, (least * OVER_RANK).long())
+    return torch.maximum(few, torch.minimum(many, near_rank)).clamp(min=0)
 
 
 def decisive(model: Model, problem: Problem) -> Tensor:
