@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.imaging.evidence.rank import singular_values
 from unfolded_ogamp.imaging.evidence.subcarriers import coherent, delay_spread, middle_advance
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.records import Record, choose
@@ -114,7 +115,7 @@ def from_singular_values(problem: Problem) -> NoiseEstimate:
     """
     n_tx, n_rx = problem.link.shape[1:3]
     smaller, larger = sorted((n_tx, n_rx))
-    values = torch.linalg.svdvals(problem.csi.movedim(-1, 1)).square()  # [B, K, n]
+    values = singular_values(problem.csi.movedim(-1, 1)).square()  # [B, K, n]
     whole = (problem.link > 0).all(3).all(2).all(1) & ~problem.has_los
     result = NoiseEstimate(*torch.full_like(problem.grid.pixel, torch.inf).expand(2, -1).clone())
     for rank in range(int(LARGEST_RANK * smaller), -1, -1):
