@@ -114,7 +114,7 @@ def search_from_phases(problem: Problem, given: NodePhases, settings: GreedySett
         return start.run(part, around, phases, begun, settings)
 
     found = restarts.search(best, problem, search_grid, second, correction, run, settings.restarts)
-    go_on(found, problem, search_grid, correction, given, settings, budget)
+    go_on(found, problem, search_grid, correction, given, blurred, settings, budget)
     return found
 
 

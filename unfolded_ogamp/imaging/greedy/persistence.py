@@ -10,20 +10,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import count, islice
+from itertools import count, cycle, islice
 from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.blind import overshoot, separation
+from unfolded_ogamp.imaging.blind.growth import fit, without_least_certain
 from unfolded_ogamp.imaging.blind.separation import SeparationSettings
 from unfolded_ogamp.imaging.blind.settings import OvershootSettings
 from unfolded_ogamp.imaging.greedy import start
-from unfolded_ogamp.imaging.greedy.restarts import Searched, next_phases
+from unfolded_ogamp.imaging.greedy.restarts import Searched, focused_phases, next_phases, random_phases
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, all_running, place_scenes
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
-from unfolded_ogamp.imaging.likelihood.model_selection import consistent, criterion, decisive, determined
+from unfolded_ogamp.imaging.likelihood.model_selection import consistent, criterion, decisive, most_sources
 from unfolded_ogamp.imaging.model import Correction, Model, trim_slots
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
@@ -35,9 +36,9 @@ from unfolded_ogamp.settings import Settings, at_least, positive, unbounded
 WIDE = 20.0  # side of a region in wavelengths from which separation comes first
 SEPARATIONS = 4  # largest number of proposals of separation by modulus
 LEAST_SPARE = 6  # of its spare equations per scatterer; with fewer, wrong fits are consistent with the noise
-BLIND_TURNS = 4  # proposals of the blind search between two starts of the greedy estimator
+BLIND_TURNS = 6  # proposals of the blind search between two starts of the greedy estimator
 MARGIN_SHARE = 0.25  # width of the margin around the region, as a share of its longest side
-WIDE_TURNS = 3  # every third turn searches the margin, too
+MARGIN_TURNS = 2  # in every second turn a start searches the margin, too
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def go_on(
     search_grid: SearchGrid,
     correction: Correction,
     given: NodePhases,
+    unknown: Tensor,
     settings: GreedySettings,
     budget: Budget,
 ) -> None:
@@ -75,6 +77,7 @@ def go_on(
         problem, search_grid: geometry and CSI, coherent subcarriers averaged, and the positions that are searched.
         correction: near-field correction of the line of sight, the same in every start.
         given: node phases [B, n, 1] before the search.
+        unknown: scenes in which autofocus suggests that these are wrong, bool [B].
         settings: settings of the greedy estimator.
         budget: largest time of every scene.
     """
@@ -85,7 +88,9 @@ def go_on(
         def best(index: Tensor = index) -> Model:
             return trim_slots(found.best.model[index])
 
-        further = attempts(around, search_grid[index], correction[index], given[index], best, settings)
+        further = attempts(
+            around, search_grid[index], correction[index], given[index], bool(unknown[scene]), best, settings
+        )
         elapsed = 0.0
         while scene in found.left(problem) and budget.allows(int(found.starts[scene]), elapsed):
             state, independent = next(further)
@@ -126,30 +131,32 @@ def attempts(
     search_grid: SearchGrid,
     correction: Correction,
     given: NodePhases,
+    unknown: bool,
     best: Callable[[], Model],
     settings: GreedySettings,
 ) -> Iterator[tuple[GreedyState, bool]]:
     """Starts of one scene without end, and whether they are independent of the best one.
 
     Separation comes first, because it is fast where it works. Overshooting and starts of the greedy estimator follow in
-    turn; every third of the latter searches a margin around the region, too, if there is memory for it.
+    turn; some of the latter search a margin around the region, too, if there is memory for it.
     """
     generator = torch.Generator().manual_seed(settings.restarts.seed)
     if not bool(in_wide_region(problem)):  # otherwise it came before the first start
         for proposals in islice(separated(problem, generator), SEPARATIONS):
             yield completed(proposals, problem, search_grid, settings), True
-    blind, margin = overshot(problem, given, generator), with_margin(problem)
+    blind, margin = overshot(problem, given, unknown, generator), with_margin(problem)
     for turn in count(settings.restarts.together):
         for proposals in islice(blind, BLIND_TURNS):
             yield completed(proposals, problem, search_grid, settings), True
         phases, independent = next_phases(turn, best(), problem, generator, settings.restarts)
-        wide = turn % WIDE_TURNS == 0
-        try:
-            grid = margin.search_grid(settings.detection.spacing) if wide else search_grid
-        except MemoryLimitError:
-            wide, grid = False, search_grid
-        ended = start.run(margin if wide else problem, grid, phases, correction, settings)
-        yield ended, bool(independent) and not wide
+        yield start.run(problem, search_grid, phases, correction, settings), bool(independent)
+        if turn % MARGIN_TURNS == 0:
+            try:
+                around = margin.search_grid(settings.detection.spacing)
+            except MemoryLimitError:
+                continue
+            phases = focused_phases(margin, random_phases(margin, generator), settings.restarts)
+            yield start.run(margin, around, phases, correction, settings), False
 
 
 def separated(problem: Problem, generator: torch.Generator) -> Iterator[Model]:
@@ -160,10 +167,11 @@ def separated(problem: Problem, generator: torch.Generator) -> Iterator[Model]:
     return separation.proposals(problem, least, generator, SeparationSettings(spare=LEAST_SPARE))
 
 
-def overshot(problem: Problem, given: NodePhases, generator: torch.Generator) -> Iterator[Model]:
-    """Proposals of overshooting, in turn from random node phases and from phases near the given ones.
+def overshot(problem: Problem, given: NodePhases, unknown: bool, generator: torch.Generator) -> Iterator[Model]:
+    """Proposals of overshooting from random node phases, and in turn from phases near the given ones.
 
-    There are none if there is no memory for them.
+    If the given phases are as good as unknown, every fourth proposal starts near them, else every second. There are
+    none if there is no memory for them.
     """
     least = int(problem.least_count)
     if least == 0:
@@ -171,18 +179,25 @@ def overshot(problem: Problem, given: NodePhases, generator: torch.Generator) ->
     anywhere, near = (
         overshoot.proposals(problem, least, generator, OvershootSettings(), phases) for phases in (None, given)
     )
+    order = (anywhere, anywhere, near, anywhere) if unknown else (near, anywhere)
     try:
-        for pair in zip(anywhere, near, strict=False):
-            yield from pair
-    except MemoryLimitError:
+        for proposals in cycle(order):
+            yield next(proposals)
+    except (MemoryLimitError, StopIteration):
         return
 
 
 def completed(proposals: Model, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
-    """The best of the proposals [R] for one scene; if its residual is consistent with the noise, pruned."""
+    """The best of the proposals [R] for one scene; if its residual is consistent with the noise, pruned.
+
+    Proposals with more sources than the samples determine first lose their least certain ones.
+    """
     repeated = problem.map(lambda tensor: tensor.expand(len(proposals.cost), *tensor.shape[1:]))
-    value = torch.where(determined(proposals, repeated), criterion(proposals, repeated), torch.inf)
-    chosen = trim_slots(proposals[value.argmin(keepdim=True)])
+    excess = proposals.sources.used.sum(1) - most_sources(proposals, repeated)
+    for _ in range(int(excess.amax().clamp(min=0))):
+        fewer = without_least_certain(proposals, repeated, 1)
+        proposals = fit(fewer, repeated, settings.step.steps, settings.step.largest_move)
+    chosen = trim_slots(proposals[criterion(proposals, repeated).argmin(keepdim=True)])
     state = all_running(chosen)
     if not bool(consistent(chosen, problem)):
         return state

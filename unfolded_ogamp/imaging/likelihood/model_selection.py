@@ -10,8 +10,9 @@ from torch import Tensor
 from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.problem import Problem
 
-MOST_UNKNOWNS = 0.8  # real unknowns per complex sample
+FEW_UNKNOWNS, MANY_UNKNOWNS, MOST_UNKNOWNS = 1 / 3, 0.5, 0.8  # real unknowns per complex sample
 MORE_THAN_RANK, OVER_RANK = 3, 1.6  # sources beyond the rank of the links' matrix: in addition, or as a factor
+ROUNDING = 1e-9
 HIDDEN_SHARE = 0.1  # largest share of the scattered power that may hide in a consistent residual
 MARGIN = 4.0  # standard deviations by which a residual consistent with the noise may exceed it
 
@@ -50,8 +51,8 @@ def consistent(model: Model, problem: Problem) -> Tensor:
 def determined(model: Model, problem: Problem) -> Tensor:
     """Scenes with enough samples for their unknowns, bool [B]; coherent subcarriers count once, see `evidence`.
 
-    Up to half as many unknowns as samples are enough. Up to `MOST_UNKNOWNS` are, if the scatterers are not many more
-    than the rank of the links' matrix: that is where scenes of few nodes are, but no fit of invented scatterers.
+    A third as many unknowns as samples is no problem. Up to `MOST_UNKNOWNS` per sample are allowed if the scatterers are
+    not many more than the rank of the links' matrix, as in scenes of few nodes; invented scatterers are many more.
     """
     return model.sources.used.sum(1) <= most_sources(model, problem)
 
@@ -61,15 +62,22 @@ def most_sources(model: Model, problem: Problem) -> Tensor:
     count, least = model.sources.used.sum(1), problem.least_count
     per_source = problem.grid.centre.shape[2] + 2
     others = unknowns(model, problem) - count * per_source
-    few, many = (((share * problem.n_samples - others) / per_source).floor().long() for share in (0.5, MOST_UNKNOWNS))
+    few, many = (
+        ((share * problem.n_samples - others) / per_source + ROUNDING).floor().long()
+        for share in (FEW_UNKNOWNS, MOST_UNKNOWNS)
+    )
     near_rank = torch.maximum(least + MORE_THAN_RANK, (least * OVER_RANK).long())
     return torch.maximum(few, torch.minimum(many, near_rank)).clamp(min=0)
 
 
 def decisive(model: Model, problem: Problem) -> Tensor:
-    """Scenes whose echoes exceed the margin of a consistent residual so far that no echo can hide in it, bool [B]."""
+    """Scenes in which a consistent residual proves the fit without another start, bool [B].
+
+    The echoes exceed the margin of the residual so far that none can hide in it, and the unknowns are few.
+    """
     scattered = strength(model, problem).sum(1)
-    return MARGIN * problem.n_samples.sqrt() * problem.noise_variance <= HIDDEN_SHARE * scattered
+    no_room = MARGIN * problem.n_samples.sqrt() * problem.noise_variance <= HIDDEN_SHARE * scattered
+    return no_room & (unknowns(model, problem) <= MANY_UNKNOWNS * problem.n_samples)
 
 
 def criterion(model: Model, problem: Problem) -> Tensor:
