@@ -25,7 +25,7 @@ from unfolded_ogamp.imaging.greedy.rounds import (
 )
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
 from unfolded_ogamp.imaging.likelihood import joint_step
-from unfolded_ogamp.imaging.likelihood.model_selection import better, criterion
+from unfolded_ogamp.imaging.likelihood.model_selection import better, criterion, unknowns
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty
 from unfolded_ogamp.imaging.mismatch.correction import refit
 from unfolded_ogamp.imaging.mismatch.line_of_sight import fit_near_field
@@ -187,7 +187,9 @@ def first_start(
         The state, and the scenes that started from focused phases, bool [B].
     """
     state = start.run(problem, search_grid, choose(blurred, focused, given), correction, settings)
-    without = 2 * problem.n_samples * init(problem, given, correction).model.cost.log()
+    nothing = init(problem, given, correction).model
+    # given node phases are not fitted, and cost nothing
+    without = criterion(nothing, problem) - unknowns(nothing, problem) * (2 * problem.n_samples).log()
     worthless = blurred & (criterion(state.model, problem) > without)
     scenes = worthless.nonzero()[:, 0]
     if len(scenes) > 0:

@@ -219,12 +219,15 @@ def better(
     """Scene by scene the better of two starts; `other` holds the scenes with the indices `scenes` [B'] only.
 
     Returns:
-        The better starts, the scenes in which both starts agree, see `agree`, and those with a new best start, [B].
+        The better starts, the scenes in which both starts agree, see `agree`, or find nothing in CSI that is consistent
+        with the noise, and those with a new best start, [B].
     """
     tried = torch.zeros_like(best.running)
     tried[scenes] = True
     best, other = with_equal_slots(best, place_scenes(other, scenes, best))
-    same = tried & agree(best.model, other.model, problem)
+    nothing = ~best.model.sources.used.any(1) & ~other.model.sources.used.any(1)
+    same = agree(best.model, other.model, problem) | (nothing & model_selection.consistent(best.model, problem))
+    same = tried & same
     # a consistent residual comes before the criterion, which is no judge of fits with too many sources
     before, now = (model_selection.consistent(one.model, problem) for one in (best, other))
     lower = model_selection.better(other.model, best.model, problem)
