@@ -69,7 +69,7 @@ def test_a_repeated_default_is_found(tmp_path):
 
 @pytest.mark.parametrize(
     "argument",
-    ["network.greedy.restarts.starts=3", "loss.gate=0.2", "optimiser.final=0.1", "data.workers=2", "run.clip=2.0"],
+    ["network.greedy.restarts.together=3", "loss.gate=0.2", "optimiser.final=0.1", "data.workers=2", "run.clip=2.0"],
 )
 def test_every_setting_of_training_can_be_set(argument):
     path, _, value = argument.partition("=")

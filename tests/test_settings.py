@@ -38,6 +38,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "Range": {"low": 1.0, "high": 2.0},
     "TuningSettings": {"n_draws": 1, "n_scenes": 1, "seed": 0},
     "Component": {"scenario": Scenario()},
+    "EstimationSettings": {"adapt": 0, "synchronise": False, "budget": 60.0},
     "Mixture": {"components": [Component(Scenario())]},
     "Recipe": {
         "network": NetworkSettings(),

@@ -82,7 +82,7 @@ RUN = [
         "network.blocks=x",
         "network.first_exit=9",
         "network.moon=1",
-        "network.greedy.restarts.starts=0",
+        "network.greedy.restarts.together=0",
     ),
     *("network.greedy=3", "loss.growth=0", "loss.moon=1"),
 ]

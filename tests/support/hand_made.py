@@ -101,16 +101,20 @@ def truth_as_estimate(scene: Scene) -> Estimate:
     one = torch.ones(batch, 4, dtype=torch.float64)
     return Estimate(
         scatterers=scatterers,
+        outside=[one[:0] for one in scatterers],
         tx_phase=scene.tx_phase,
         rx_phase=scene.rx_phase,
         tx_phase_std=torch.full_like(scene.tx_phase[..., 0], 1e-2),
         rx_phase_std=torch.full_like(scene.rx_phase[..., 0], 1e-2),
         pixel_probability=(-(distance.amin(-1) / 0.12).square()).exp(),
         noise_variance=scene.noise_variance,
+        noise_std=torch.zeros_like(scene.noise_variance),
         prediction=noise_free_csi(scene),
         residual=scene.noise_variance,
         tx_without_los=torch.zeros_like(scene.tx_phase[..., 0], dtype=torch.bool),
         rx_without_los=torch.zeros_like(scene.rx_phase[..., 0], dtype=torch.bool),
+        converged=torch.ones(batch, dtype=torch.bool),
+        diagnosis=[()] * batch,
         finite=torch.ones(batch, dtype=torch.bool),
         history=History(residual=one * scene.noise_variance[:, None], change=one, active=one),
     )

@@ -35,6 +35,7 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
         "phase_step": (0.0, 2.0),
         "momentum": OPEN_SHARE,
     },
+    "Budget": {"seconds": POSITIVE, "starts": COUNT, "report": FREE},
     "CoarseSettings": {"steps": COUNT_OR_NONE, "gate": FREE},
     "Component": {"weight": POSITIVE, "scenario": FREE, "ranges": ({"moon": (0, 1)}, {"nodes": (4.5, 6)})},
     "AdaptationStudy": {
@@ -51,6 +52,7 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
         **dict.fromkeys(("spacing", "separation", "merge_radius", "extent"), POSITIVE),
         **dict.fromkeys(("false_alarm", "share"), SHARE),
     },
+    "EstimationSettings": {"adapt": COUNT_OR_NONE, "synchronise": FREE, "budget": POSITIVE},
     "EvaluationSettings": {"n_scenes": COUNT, "batch_size": COUNT, "seed": COUNT_OR_NONE, "device": ("moon",)},
     "Fista": {
         "penalty": SHARE,
@@ -93,12 +95,21 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
         "solver_iterations": COUNT,
         "listing": FREE,
     },
+    "OvershootSettings": {
+        **dict.fromkeys(("spacing", "separation", "undecided", "largest_move"), POSITIVE),
+        **dict.fromkeys(("jitter", "hidden"), NOT_NEGATIVE),
+        "starts": (*COUNT, 1),
+        **dict.fromkeys(("phase_count", "per_peak", "steps", "kept", "final_steps", "swapped"), COUNT),
+        **dict.fromkeys(("extra", "cycles"), COUNT_OR_NONE),
+        **dict.fromkeys(("saturation", "filled", "progress"), SHARE),
+        "autofocus": FREE,
+    },
     "Prior": dict.fromkeys(("phase_std", "pixel", "reflectivity_std"), (*POSITIVE, math.nan)),
     "Range": {"low": (3.0,), "high": (0.5,), "log": FREE},
     "Recipe": dict.fromkeys(("network", "loss", "optimiser", "data", "run"), FREE),
     "RestartSettings": {
-        **dict.fromkeys(("margin", "focus_gain", "jitter"), POSITIVE),
-        "starts": COUNT,
+        **dict.fromkeys(("focus_gain", "jitter"), POSITIVE),
+        "together": COUNT,
         "seed": COUNT_OR_NONE,
         "autofocus": FREE,
     },
@@ -125,6 +136,14 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
         **dict.fromkeys(("name", "off_grid", "snr_db", "los"), FREE),
     },
     "ScreeningSettings": dict.fromkeys(("candidates", "spacing", "separation", "guard"), POSITIVE),
+    "SeparationSettings": {
+        **dict.fromkeys(("spare", "batches", "starts", "first_steps", "kept", "final_steps", "fits"), COUNT),
+        **dict.fromkeys(("largest_effort", "placements", "survivors", "trial_steps", "joint_steps"), COUNT),
+        "completion_steps": COUNT,
+        "most": (*COUNT, 1),
+        **dict.fromkeys(("apart", "largest_move"), POSITIVE),
+        "window": FREE,
+    },
     "Size": {"n_scenes": COUNT, "values": FREE, "levels": FREE},
     "SparseBayesian": {
         **dict.fromkeys(("prune", "first_noise", "largest_move"), POSITIVE),
@@ -142,6 +161,10 @@ REFUSED: dict[str, dict[str, tuple[Any, ...]]] = {
         "node_phase": ("with_delay",),
     },
     "TuningSettings": {"n_draws": COUNT, "n_scenes": COUNT, "seed": COUNT_OR_NONE},
+    "WindowSettings": {
+        **dict.fromkeys(("radius", "anchor_spacing", "spacing"), POSITIVE),
+        **dict.fromkeys(("points", "pairs"), COUNT),
+    },
 }
 
 # The same for the options of all commands, by name; any value of the type where they are not listed.

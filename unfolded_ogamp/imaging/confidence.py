@@ -66,9 +66,7 @@ def confidence(
     found = detections(bound, amplitude, MATCH_GATE * float(scene.array.wavelength), threshold)
     missed, false = torch.ones(len(amplitude), dtype=torch.bool), torch.ones(len(probability), dtype=torch.bool)
     missed[true], false[estimated] = False, False
-    # estimators without these fields claim to have converged, and have no diagnosis
-    converged = bool(getattr(estimate, "converged", torch.ones(index + 1, dtype=torch.bool))[index])
-    diagnosed = len(getattr(estimate, "diagnosis", [()] * (index + 1))[index]) > 0
+    converged, diagnosed = bool(estimate.converged[index]), len(estimate.diagnosis[index]) > 0
     confident = probability > CONFIDENT
     silent = converged and not diagnosed and bool(confident.all())
     phase = link_phase(scene.tx_phase, scene.rx_phase)

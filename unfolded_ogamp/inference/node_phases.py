@@ -36,7 +36,9 @@ def likelihood(correlation: Tensor, tx: Tensor, rx: Tensor) -> Tensor:
 def normalized(value: Tensor) -> Tensor:
     """Phasors of the direction of `value` [B, n, K]; almost zero where it is negligible beside the largest one."""
     power = value.real.square() + value.imag.square()
-    floor = 1e-12 * power.amax(1, keepdim=True) + torch.finfo(power.dtype).tiny
+    largest = power.amax(1, keepdim=True)
+    # where all are zero, a floor of one keeps the gradient finite
+    floor = 1e-12 * torch.where(largest > 0, largest, 1) + torch.finfo(power.dtype).tiny
     return value * torch.rsqrt(power + floor)
 
 
@@ -68,10 +70,11 @@ def propagate(correlation: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
     """
     tx, rx = start.split(list(correlation.shape[1:3]), dim=1)
     for _ in range(start.shape[1]):
-        before = int((tx != 0).sum() + (rx != 0).sum())
+        before = torch.cat([tx, rx], dim=1) != 0
         tx = torch.where(tx != 0, tx, normalized((correlation * rx[:, None].conj()).sum(2)).conj())
         rx = torch.where(rx != 0, rx, normalized((correlation * tx[:, :, None]).sum(1)))
-        if int((tx != 0).sum() + (rx != 0).sum()) == before:
+        # an exported graph depends on no values; further rounds change nothing
+        if not torch.compiler.is_exporting() and torch.equal(torch.cat([tx, rx], dim=1) != 0, before):
             break
     return tx, rx
 

@@ -42,7 +42,8 @@ def components(link: Tensor) -> Tensor:
         from_rx = torch.where(link, at_rx[..., None, :], 0).amax(-1)
         from_tx = torch.where(link, at_tx[..., :, None], 0).amax(-2)
         higher = torch.maximum(rank, torch.cat([from_rx, from_tx], dim=-1))
-        if torch.equal(higher, rank):
+        # an exported graph depends on no values; further rounds change nothing
+        if not torch.compiler.is_exporting() and torch.equal(higher, rank):
             break
         rank = higher
     return n_nodes - 1 - rank % n_nodes

@@ -11,6 +11,7 @@ from problems import posed
 
 from unfolded_ogamp.imaging.blind import growth, overshoot
 from unfolded_ogamp.imaging.blind.settings import OvershootSettings
+from unfolded_ogamp.imaging.evidence.rank import with_least_count
 from unfolded_ogamp.imaging.evidence.subcarriers import coherent
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.model import Model
@@ -30,13 +31,13 @@ def generator() -> torch.Generator:
 
 def scene(scenario: Scenario, seed: int) -> tuple[Problem, Sources]:
     given = posed(scenario, 1, seed, expected_count=1.0)
-    return coherent(given.problem), given.truth
+    return with_least_count(coherent(given.problem)), given.truth
 
 
 def found(problem: Problem, count: int, most: int, settings: OvershootSettings = SETTINGS) -> Model | None:
     """The best fit of the first proposals that is consistent with the noise."""
     for model in islice(overshoot.proposals(problem, count, generator(), settings), most):
-        if bool(model_selection.consistent(model[:1], problem, margin=4.0)):
+        if bool(model_selection.consistent(model[:1], problem)):
             return model[:1]
     return None
 

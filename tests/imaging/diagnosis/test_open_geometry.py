@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 from faulty_scenes import drawn, flat_array, ring
-from hand_made import make_scene, truth_as_estimate
 
 from unfolded_ogamp.imaging.diagnosis.finding import Severity
 from unfolded_ogamp.imaging.diagnosis.geometry import (
@@ -16,7 +15,6 @@ from unfolded_ogamp.imaging.diagnosis.geometry import (
     joined_part,
     mirror_image,
     symmetric_array,
-    with_mirror_images,
 )
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.physics import nlos_channel
@@ -34,35 +32,6 @@ def test_mirrored_scene_has_the_csi_of_a_flat_array(seed):
     one, other = (nlos_channel(array, position, scene.reflectivity) for position in (scene.position, image))
     assert torch.allclose(one, other, rtol=1e-6, atol=1e-9)
     assert len(mirror_image(array, faulty.grid)) == 1
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_both_images_are_listed_at_half_the_probability(seed):
-    faulty = flat_array(torch.Generator().manual_seed(seed))
-    array, dimension = faulty.array, faulty.array.tx.shape[-1]
-    scene = make_scene()
-    exact = truth_as_estimate(scene)
-    generator = torch.Generator().manual_seed(seed)
-    position = 0.5 * torch.rand(3, dimension, dtype=torch.float64, generator=generator)
-    root = 0.01 * torch.randn(3, dimension, dimension, dtype=torch.float64, generator=generator)
-    certain = torch.ones(3, dtype=torch.float64)
-    found = replace(exact.scatterers[0], position=position, covariance=root @ root.mT, probability=certain)
-    wide = replace(faulty.grid, centre=3 * faulty.grid.centre, pixel=3 * faulty.grid.pixel)
-    both = with_mirror_images(replace(exact, scatterers=[found]), array, wide).scatterers[0]
-    assert both.position.shape == (6, dimension)
-    assert torch.equal(both.probability, torch.full((6,), 0.5, dtype=torch.float64))
-    image, strength = both.position[3:], both.reflectivity[3:]
-    # the same CSI, and positions as certain along the way from one to the other
-    one, other = (nlos_channel(array, place[None], strength[None]) for place in (position, image))
-    assert torch.allclose(one, other, rtol=1e-6, atol=1e-9)
-    way = (image - position) / (image - position).norm(dim=1, keepdim=True)
-    along = [((way[:, None] @ covariance)[:, 0] * way).sum(1) for covariance in (found.covariance, both.covariance[3:])]
-    assert torch.allclose(*along)
-
-    beside = replace(faulty.grid, centre=faulty.grid.centre + 20 * flat_normal(array))
-    alone = with_mirror_images(replace(exact, scatterers=[found]), array, beside)
-    assert torch.equal(alone.scatterers[0].probability, found.probability)
-    assert with_mirror_images(exact, scene.array, scene.grid) is exact
 
 
 def test_no_mirror_image_in_the_region_beside_a_line_or_of_other_arrays():

@@ -56,8 +56,6 @@ def test_noise_is_averaged() -> None:
     scenario = Scenario(n_tx=20, n_rx=20, pixels=(6, 6), n_subcarriers=4, snr_db=-20.0)
     problem = posed(scenario, 3, expected_count=1.0).problem
     few = coherent(problem)
-    assert problem.noise_variance is not None
-    assert few.noise_variance is not None
     torch.testing.assert_close(few.noise_variance, problem.noise_variance / 4)
     shown = few.mean_power(few.csi)
     torch.testing.assert_close(shown, few.noise_variance, rtol=0.2, atol=0)

@@ -11,6 +11,8 @@ from problems import posed, started
 
 from unfolded_ogamp.imaging.greedy import estimator, start
 from unfolded_ogamp.imaging.greedy.estimator import fall_back
+from unfolded_ogamp.imaging.greedy.persistence import Budget
+from unfolded_ogamp.imaging.greedy.restarts import Searched
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, align, all_running
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
 from unfolded_ogamp.imaging.likelihood.model_selection import consistent
@@ -47,24 +49,24 @@ def unchanged(state: GreedyState, *_: object) -> GreedyState:
     return state
 
 
-def returning(result: GreedyState) -> Callable[..., GreedyState]:
+def returning(result: Searched) -> Callable[..., Searched]:
     return lambda *_: result
 
 
 def test_consistent_scenes_are_returned_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, truth, given = scenes()
-    assert consistent(truth.model, problem, SETTINGS.restarts.margin).all()
+    assert consistent(truth.model, problem).all()
     monkeypatch.setattr(start, "resume", never)
-    assert fall_back(truth, problem, given, SETTINGS) is truth
+    assert fall_back(truth, problem, given, SETTINGS, Budget()).best is truth
 
 
 def test_a_scene_with_a_missing_scatterer_is_continued(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, truth, given = scenes()
     poor = without_strongest(truth, problem, scene=1)
-    assert consistent(poor.model, problem, SETTINGS.restarts.margin).tolist() == [True, False]
+    assert consistent(poor.model, problem).tolist() == [True, False]
     monkeypatch.setattr(estimator, "search", never)
-    found = fall_back(poor, problem, given, SETTINGS)
-    assert consistent(found.model, problem, SETTINGS.restarts.margin).all()
+    found = fall_back(poor, problem, given, SETTINGS, Budget()).best
+    assert consistent(found.model, problem).all()
     assert found.model.cost[0] == truth.model.cost[0]
 
 
@@ -75,6 +77,8 @@ def test_a_new_start_is_kept_only_if_it_fits_better(monkeypatch: pytest.MonkeyPa
     poorer = without_strongest(poor, problem, scene=1)
     state, anew = (poor, truth) if anew_is_better else (poorer, without_strongest(poorer, problem, scene=1))
     monkeypatch.setattr(start, "resume", unchanged)
-    monkeypatch.setattr(estimator, "search", returning(anew[torch.tensor([1])]))
-    found = fall_back(state, problem, given, SETTINGS)
+    monkeypatch.setattr(
+        estimator, "search", returning(Searched.of(anew[torch.tensor([1])], problem[torch.tensor([1])]))
+    )
+    found = fall_back(state, problem, given, SETTINGS, Budget()).best
     torch.testing.assert_close(found.model.cost, (truth if anew_is_better else state).model.cost)

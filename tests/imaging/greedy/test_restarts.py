@@ -51,10 +51,11 @@ def test_the_better_start_is_kept_scene_by_scene() -> None:
     scenes = torch.tensor([1, 2])
     again = pad(remove(sources, first & torch.tensor([False, False, True, False])[:, None]), 7)
     other = with_sources(truth, again, problem)[scenes]
-    found, same = restarts.better(best, other, scenes, problem)
+    found, same, replaced = restarts.better(best, other, scenes, problem)
     assert found.model.sources.used.sum(1).tolist() == (sources.used.sum(1) - torch.tensor([1, 0, 0, 1])).tolist()
     torch.testing.assert_close(found.model.cost[1:3], truth.model.cost[1:3])
     assert not same.any()
+    assert replaced.tolist() == [False, True, False, False]
 
 
 def test_starts_agree_up_to_order_and_negligible_scatterers() -> None:

@@ -20,7 +20,7 @@ from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import link_phase_error
 
 SCENARIO = Scenario(n_tx=8, n_rx=7, pixels=(8, 8), sparsity=0.1)
-UNKNOWN_NOISE = {"noise_variance": None}
+UNKNOWN_NOISE = {"noise_variance": torch.zeros(1, dtype=torch.float64)}
 TRUTH = -1
 
 
@@ -54,9 +54,9 @@ class Search:
             return self.end(next(ends))
 
         grid = self.problem.search_grid(0.25)
-        none, settings = Correction.none(self.problem), RestartSettings(starts=starts)
-        state = restarts.search(self.end(first), self.problem, grid, second, none, run, settings)
-        return state.model
+        none, settings = Correction.none(self.problem), RestartSettings(together=starts)
+        found = restarts.search(self.end(first), self.problem, grid, second, none, run, settings)
+        return found.best.model
 
 
 def test_a_residual_consistent_with_the_noise_ends_the_search() -> None:
@@ -77,15 +77,25 @@ def test_the_number_of_starts_is_limited_and_the_best_is_kept() -> None:
 
 
 def test_only_independent_starts_count_as_agreement() -> None:
-    """The noise variance is unknown. A start near the best phases is not independent of it."""
-    search = Search(**UNKNOWN_NOISE)
-    least, other, *_ = search.numbers()
-    search.best(least, [least])
-    assert len(search.began) == 1
-    search.best(least, [least, least, least], second_is_other=False)  # the second start has the phases of the first
+    """The noise variance is unknown, samples are many. A start near the best phases is not independent of it."""
+    search = Search(replace(SCENARIO, n_tx=21, n_rx=20), **UNKNOWN_NOISE)
+    least, *others = search.numbers()
+    search.best(least, [least] * 4)
     assert len(search.began) == 3
-    search.best(least, [other, least, other, least, least])
+    search.best(least, [least] * 5, second_is_other=False)  # the second start has the phases of the first
     assert len(search.began) == 5
+    search.best(least, [others[0], least, others[1], least, least, least, least])
+    assert len(search.began) == 7
+    # two of seven independent starts are less than a third; the third of eight is more
+    search.best(least, [others[number // 2 % 3] for number in range(10)] + [least] * 8)
+    assert len(search.began) == 15
+
+
+def test_in_scenes_of_few_samples_agreement_needs_more_starts() -> None:
+    search = Search(**UNKNOWN_NOISE)
+    least, *_ = search.numbers()
+    search.best(least, [least] * 19)
+    assert len(search.began) == restarts.STARTS_IF_FEW_SAMPLES - 1
 
 
 def test_every_second_restart_is_near_the_best_phases() -> None:

@@ -43,7 +43,6 @@ def test_a_prior_accepts_what_the_likelihood_alone_refuses() -> None:
 def test_prior_is_the_noise_over_the_mean_power_of_the_reflectivities() -> None:
     """Noise as the residual shows it, of 200 scenes at the truth."""
     *_, problem, truth = posed(SCENARIO, 200, seed=2)
-    assert problem.noise_variance is not None
     expected = problem.noise_variance / truth.reflectivity.abs().square().mean(1)
     found = joint_step.prior_precision(modelled(truth, problem), problem)
     torch.testing.assert_close((found / expected).mean(), torch.tensor(1.0).double(), rtol=0.03, atol=0)

@@ -77,7 +77,7 @@ def sentences(model: Model, problem: Problem, outcome: Outcome) -> list[tuple[st
     crowded = model_selection.unknowns(model, problem) > problem.n_samples
     found: list[tuple[str, ...]] = []
     for scene in range(len(model.cost)):
-        lines, ratio = [], float(outcome.ratio[scene])
+        lines, ratio = [], float(outcome.ratio[scene].detach())
         residual = "of unknown noise variance" if ratio == float("inf") else f"residual {ratio:.2g} times the noise"
         if outcome.misfit[scene]:
             lines.append(

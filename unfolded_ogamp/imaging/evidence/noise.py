@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.imaging.evidence.rank import singular_values
 from unfolded_ogamp.imaging.evidence.subcarriers import coherent, delay_spread, middle_advance
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.records import Record, choose
@@ -19,6 +20,7 @@ from unfolded_ogamp.records import Record, choose
 LARGEST_ERROR = 0.5  # relative standard error above which the noise variance counts as unknown
 LARGEST_RANK = 0.25  # share of the smaller number of nodes; weak echoes beyond it would pass for noise
 MARGIN = 3.0  # standard deviations of the sphericity of noise
+GAP = 8.0  # least power of the weakest echo over the largest squared singular value of noise
 STEPS = 60  # of the fit of signal and noise power
 
 
@@ -109,15 +111,15 @@ def from_singular_values(problem: Problem) -> NoiseEstimate:
 
     Beyond rank r the matrix of the links is noise in n_tx - r and n_rx - r dimensions. The rank is the smallest r for
     which the other singular values are as equal as those of noise (sphericity): the logarithm of their mean square
-    exceeds the mean of their logarithms by no more than in a complex Wishart matrix. Scenes with missing links or with
-    a line of sight have no estimate.
+    exceeds the mean of their logarithms by no more than in a complex Wishart matrix. The echoes must exceed the noise
+    clearly. Scenes with missing links or with a line of sight have no estimate.
     """
     n_tx, n_rx = problem.link.shape[1:3]
     smaller, larger = sorted((n_tx, n_rx))
-    values = torch.linalg.svdvals(problem.csi.movedim(-1, 1)).square()  # [B, K, n]
+    values = singular_values(problem.csi.movedim(-1, 1)).square()  # [B, K, n]
     whole = (problem.link > 0).all(3).all(2).all(1) & ~problem.has_los
     result = NoiseEstimate(*torch.full_like(problem.grid.pixel, torch.inf).expand(2, -1).clone())
-    for rank in range(int(LARGEST_RANK * smaller), -1, -1):
+    for rank in range(int(LARGEST_RANK * smaller), 0, -1):
         rest = values[..., rank:]
         size, degrees = smaller - rank, torch.arange(larger - smaller + 1, larger - rank + 1).to(values)
         variance = rest.sum(2) / (size * (larger - rank))
@@ -126,6 +128,9 @@ def from_singular_values(problem: Problem) -> NoiseEstimate:
         deviation = torch.polygamma(1, degrees).sum().sqrt() / size / values.shape[1] ** 0.5
         equal = whole & (spread - expected < MARGIN * deviation)
         found = variance.mean(1)
+        # very many echoes are as random as noise, but then there is no gap between the two
+        edge = found * (n_tx**0.5 + n_rx**0.5) ** 2
+        equal = equal & (values[..., rank - 1].amin(1) > GAP * edge)
         std = found / (size * (larger - rank) * values.shape[1]) ** 0.5
         result = choose(equal, NoiseEstimate(found, std), result)
     return result

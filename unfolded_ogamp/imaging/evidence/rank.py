@@ -38,8 +38,13 @@ def _rank(observed: Tensor, problem: Problem, scene: int) -> Tensor:
     tx, rx = largest_block(problem.link[scene, ..., 0] > 0)
     block = observed[tx][:, rx].movedim(-1, 0)
     limit = EDGE * noise.sqrt() * (len(tx) ** 0.5 + len(rx) ** 0.5)
-    above = (torch.linalg.svdvals(block) > limit).sum(1).amax()
+    above = (singular_values(block) > limit).sum(1).amax()
     return torch.where(noise > 0, above, 0)
+
+
+def singular_values(matrix: Tensor) -> Tensor:
+    """Singular values [..., n], descending; entries that are not finite, as of lengths beyond all units, count as 0."""
+    return torch.linalg.svdvals(torch.where(matrix.isfinite(), matrix, 0))
 
 
 def largest_block(link: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,7 @@ from unfolded_ogamp.settings import Settings, at_least, require, within
 
 PhaseModel = Literal["per_frequency", "common", "with_delay"]
 SCORING_STEPS = 2
+CLEARLY = 1.001  # factor between the likelihoods of two maxima
 
 
 @dataclass(frozen=True)
@@ -184,14 +185,14 @@ def align_phases(correlation: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
 
     The mean phase has no effect on the CSI, but could cause wrapping. Alternation from zero can wind the phases around
     a ring of nodes whose links see only the opposite side; phasors that propagate over the links from one node do not.
-    The start that ends with the higher likelihood counts.
+    They count where their likelihood is clearly higher; where both end at one maximum, a choice would not be smooth.
     """
     start = reference_nodes((correlation != 0).any(3))[..., None].to(correlation).expand(-1, -1, correlation.shape[3])
     near = (torch.ones_like(correlation[:, :, 0]), torch.ones_like(correlation[:, 0]))
     (tx, rx), (far_tx, far_rx) = (
         align(correlation, *begin, iterations) for begin in (near, propagate(correlation, start))
     )
-    higher = likelihood(correlation, far_tx, far_rx) > likelihood(correlation, tx, rx)
+    higher = likelihood(correlation, far_tx, far_rx) > CLEARLY * likelihood(correlation, tx, rx)
     tx, rx = torch.where(higher, far_tx, tx), torch.where(higher, far_rx, rx)
     common = normalized(tx.sum(1, keepdim=True) + rx.sum(1, keepdim=True)).conj()
     return (tx * common).angle(), (rx * common).angle()
