@@ -11,6 +11,7 @@ from unfolded_ogamp.errors import InputError
 from unfolded_ogamp.imaging.baselines import BASELINES, build_baseline
 from unfolded_ogamp.imaging.estimate import Estimator
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
+from unfolded_ogamp.imaging.greedy.persistence import Budget
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
@@ -28,6 +29,11 @@ def alternating(preset: str) -> Callable[[int | None], Estimator]:
         return AlternatingEstimator(settings if blocks is None else replace(settings, blocks=blocks))
 
     return build
+
+
+def greedy(budget: float = 60.0) -> Estimator:
+    """The greedy estimator with a budget of time for every scene, [s]."""
+    return GreedyEstimator(budget=Budget(seconds=budget))
 
 
 def baseline(name: str) -> Estimator:
@@ -48,7 +54,7 @@ def baseline(name: str) -> Estimator:
 
 CLASSIC: dict[str, Callable[..., Estimator]] = {
     **{name: alternating(name) for name in PRESETS},
-    "greedy": lambda: GreedyEstimator(),
+    "greedy": greedy,
     **{name: partial(baseline, name) for name in BASELINES},
 }
 

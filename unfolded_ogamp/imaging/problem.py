@@ -26,6 +26,7 @@ class Problem(Record):
         noise_variance: noise variance in problem units [B]; 0 if it is unknown.
         noise_std: standard error of the noise variance [B]; 0 if the noise variance is given or unknown.
         least_count: lower bound of the number of scatterers, the rank of the links' matrix, int64 [B]; 0 if unknown.
+        phases_known: scenes whose node phases are zero, bool [B].
         dictionary_scale: gain that is 1 in problem units [B].
         reflectivity_scale: reflectivity that is 1 in problem units [B].
     """
@@ -39,6 +40,7 @@ class Problem(Record):
     noise_variance: Tensor
     noise_std: Tensor
     least_count: Tensor
+    phases_known: Tensor
     dictionary_scale: Tensor
     reflectivity_scale: Tensor
 
@@ -111,6 +113,7 @@ def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | N
         noise_variance=unknown if csi.noise_variance is None else csi.noise_variance / unit.square(),
         noise_std=unknown,
         least_count=unknown.long(),
+        phases_known=unknown > 0 if csi.phases_known is None else csi.phases_known,
         dictionary_scale=dictionary,
         reflectivity_scale=reflectivity,
     )

@@ -26,6 +26,7 @@ class Csi(Record):
         los_channel: that line-of-sight channel, as measured or free space (9), complex [B, n_tx, n_rx, K].
         los_trusted: links whose line of sight may be used for coarse synchronisation, bool [B, n_tx, n_rx].
         noise_variance: variance of the complex noise [B], or None where it is not known.
+        phases_known: scenes whose node phases are zero, bool [B]; None if all phases are unknown.
     """
 
     value: Tensor
@@ -34,6 +35,7 @@ class Csi(Record):
     los_channel: Tensor
     los_trusted: Tensor
     noise_variance: Tensor | None
+    phases_known: Tensor | None = None
 
 
 def noise_free_csi(scene: Scene) -> Tensor:

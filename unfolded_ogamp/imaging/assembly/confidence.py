@@ -8,7 +8,7 @@ from torch import Tensor
 from unfolded_ogamp.imaging.assembly.outcome import Outcome
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.mismatch import diagnosis
-from unfolded_ogamp.imaging.model import Model, power
+from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.problem import Problem
 
 MOST_CERTAIN = 0.95  # largest probability of a scatterer if the residual exceeds the noise
@@ -31,8 +31,7 @@ def certainty(model: Model, problem: Problem, outcome: Outcome) -> Tensor:
     Otherwise it is the share of the scattered power that the model explains, since the rest can invent sources. If the
     search is trapped, the share of other starts that found the source is a further factor.
     """
-    scattered = power(model.residual + (model.channel - problem.los) * problem.link)
-    explained = MOST_CERTAIN * (1 - model.cost / scattered).clamp(0, 1)
+    explained = MOST_CERTAIN * model_selection.explained(model, problem)
     share = torch.where(outcome.trapped[:, None], outcome.support, 1.0)
     return torch.where(outcome.consistent[:, None], share, share * explained[:, None])
 

@@ -98,9 +98,10 @@ def examine(csi: Csi, array: NodeArray, grid: PixelGrid, synchronised: bool = Fa
     if all(finding.severity != Severity.DECISIVE or finding.cure for finding in findings):
         found, csi, array = examine_phases(csi, array, grid)
         findings += found
-    parted, separate = joined_part(csi.link[0])
-    csi = without_links(csi, separate)
-    findings += parted
+    if csi.phases_known is None:
+        parted, separate = joined_part(csi.link[0])
+        csi = without_links(csi, separate)
+        findings += parted
     findings = [*unit_findings(array), *findings]
     findings += [*mirror_image(array, grid), *symmetric_array(array), *few_samples(csi, array, grid)]
     return Examined(csi, array, grid, tuple(findings), clocks, frequency, numbers)

@@ -106,14 +106,14 @@ def few_samples(csi: Csi, array: NodeArray, grid: PixelGrid) -> list[Finding]:
     link = csi.link[0]
     samples = int(link.sum()) * independent
     nodes = int(link.any(1).sum() + link.any(0).sum())
-    gauge = 1 if bool(csi.los.any()) else 2
+    phases = 0 if csi.phases_known is not None else nodes - (1 if bool(csi.los.any()) else 2)
     each = grid.centre.shape[-1] + 2
-    most = max(0, (samples - (nodes - gauge) - 1) // each)
+    most = max(0, (samples - phases - 1) // each)
     if most >= FEW:
         return []
     of = f" ({independent} of {csi.value.shape[-1]} subcarriers are independent)" if csi.value.shape[-1] > 1 else ""
     evidence = (
-        f"{samples} independent samples{of}, {nodes - gauge} unknown node phases and {each} unknowns per scatterer: "
+        f"{samples} independent samples{of}, {phases} unknown node phases and {each} unknowns per scatterer: "
         f"with more than {most} scatterers there are fewer independent samples than unknowns"
     )
     severity = Severity.DOUBT if most == 0 else Severity.LIMIT

@@ -31,6 +31,7 @@ LOSS_EXPONENTS = {"spherical": 1.0, "cylindrical": 0.5}
 REQUIRED = ("tx", "rx", "frequency", "csi")
 KEYS = (
     *(*REQUIRED, "carrier_frequency", "wave_speed", "loss", "tx_gain", "rx_gain"),
+    *("tx_phase_std", "rx_phase_std"),
     *("link", "los", "los_channel", "los_trusted", "noise_variance", "roi", "pixel"),
     *("truth_position", "truth_reflectivity", "truth_tx_phase", "truth_rx_phase"),
 )
@@ -151,7 +152,8 @@ def _load_csi(fields: Fields, array: NodeArray) -> Csi:
     cut_off = (~reached_nodes(link[None])[0]).nonzero()[:, 0].tolist()
     names = [f"tx {node}" if node < n_tx else f"rx {node - n_tx}" for node in cut_off]
     found = f"{len(names)} of {n_tx + n_rx} nodes that no chain of links joins to tx 0: {', '.join(names[:5])}"
-    fields.expect(not names, "link", "one connected network", found)
+    known = phases_known(fields)
+    fields.expect(known or not names, "link", "one connected network, or known node phases", found)
     expect_complex_csi(fields)
     value = fields.optional_complex("csi", values, link, "on every measured link")
     assert value is not None
@@ -176,7 +178,20 @@ def _load_csi(fields: Fields, array: NodeArray) -> Csi:
         los_channel=known_los[None],
         los_trusted=(fields.boolean("los_trusted", links, los) & los)[None],
         noise_variance=None if noise_variance is None else array.frequency.new_tensor([noise_variance]),
+        phases_known=torch.tensor([True]) if known else None,
     )
+
+
+def phases_known(fields: Fields) -> bool:
+    """Whether the file says that all node phases are known, as they are on one oscillator."""
+    known = []
+    for side in ("tx", "rx"):
+        key = f"{side}_phase_std"
+        std = fields.optional_real(key, (f"n_{side}",))
+        fields.expect(std is None or not bool(std.any()), key, "0, for known phases of all nodes", "other values")
+        known.append(std is not None)
+    fields.expect(len(set(known)) == 1, "tx_phase_std and rx_phase_std", "both or none", "one of them")
+    return all(known)
 
 
 def _scaled_free_space(free_space: Tensor, value: Tensor, los: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ Optional:
     loss: "spherical", or "cylindrical" for two-dimensional propagation, where amplitudes fall with the root of the
         distance; spherical.
     tx_gain [n_tx], rx_gain [n_rx]: amplitude gains of the antennas, positive; 1.
+    tx_phase_std [n_tx], rx_phase_std [n_rx]: 0 if the phases of all nodes are known and zero, as on one oscillator;
+        otherwise they are unknown. Nodes that no chain of links joins need known phases.
     link: bool [n_tx, n_rx], false where the link was never measured (`csi` may be NaN there); all true.
     los: bool [n_tx, n_rx], links whose CSI contains the line of sight; all false, with a warning if `los_channel` is
         there, which does not imply that the CSI contains it.
@@ -75,6 +77,8 @@ def save_csi(path: str | Path, scene: Scene, csi: Csi, truth: bool = True) -> No
         tensors["los_channel"] = csi.los_channel[0]
     if csi.noise_variance is not None:
         tensors["noise_variance"] = csi.noise_variance[0]
+    if csi.phases_known is not None and bool(csi.phases_known[0]):
+        tensors |= {f"{side}_phase_std": torch.zeros(len(tensors[side])) for side in ("tx", "rx")}
     for key, gain in (("tx_gain", array.tx_gain), ("rx_gain", array.rx_gain)):
         if gain is not None:
             tensors[key] = gain[0]

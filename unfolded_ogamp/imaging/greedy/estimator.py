@@ -100,7 +100,7 @@ def search_from_phases(problem: Problem, given: NodePhases, settings: GreedySett
     search_grid = problem.search_grid(settings.detection.spacing)
     coarse = problem.search_grid(settings.restarts.autofocus.spacing)
     focused, gain = autofocus.focus(problem, given, coarse, settings.restarts.autofocus)
-    blurred = gain > settings.restarts.focus_gain
+    blurred = (gain > settings.restarts.focus_gain) & ~problem.phases_known
     best, from_focused = first_start(problem, search_grid, given, focused, blurred, correction, settings)
     best = prune_near_field(best, problem, settings)
     correction = choose(best.model.correction.near_field, correction, Correction.none(problem))
@@ -130,13 +130,13 @@ def fall_back(
         state: result of another estimator on this problem.
         problem, given, settings, budget: as in `search`.
     """
-    scenes = Searched.of(state, problem).left(problem)
+    scenes = (~Searched.of(state, problem).confirmed(problem)).nonzero()[:, 0]
     if len(scenes) > 0:
         part = problem[scenes]
         resumed = start.resume(state[scenes], part, part.search_grid(settings.detection.spacing), settings)
         state = place_scenes(resumed, scenes, state)
     found = Searched.of(state, problem)
-    scenes = found.left(problem)
+    scenes = (~found.confirmed(problem)).nonzero()[:, 0]
     if len(scenes) > 0:
         found.include(search(problem[scenes], given[scenes], settings, budget), scenes, problem)
     return found

@@ -160,9 +160,9 @@ def attempts(
 
 
 def separated(problem: Problem, generator: torch.Generator) -> Iterator[Model]:
-    """Proposals of separation by modulus; none with a line of sight, which is no echo."""
+    """Proposals of separation by modulus; none with a line of sight, which is no echo, or with known phases."""
     least = int(problem.least_count)
-    if least == 0 or bool(problem.has_los):
+    if least == 0 or bool(problem.has_los | problem.phases_known):
         return iter(())
     return separation.proposals(problem, least, generator, SeparationSettings(spare=LEAST_SPARE))
 

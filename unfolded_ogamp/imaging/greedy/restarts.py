@@ -24,7 +24,8 @@ from unfolded_ogamp.physics import distances, isolated_nodes, link_phase, link_p
 from unfolded_ogamp.records import choose
 
 MANY_SAMPLES = 400  # independent samples; with fewer, local minima are frequent
-STARTS_IF_FEW_SAMPLES = 12  # least number of starts before a scene of few samples counts as agreed
+MOSTLY_EXPLAINED = 0.8  # share of the scattered power; fits that explain less are often local minima
+STARTS_IF_DOUBTFUL = 12  # least number of starts before such a scene counts as agreed
 MOST_AGREEMENTS = 1000  # stands for known phases, from which every start is the same
 SAME_PLACE = 0.05  # largest distance of two equal scatterers of two starts, in wavelengths
 STARTS_IF_EXTENDED = 6  # with extended targets the residual stays above the noise, and more starts cost time only
@@ -66,9 +67,11 @@ class Searched:
     def agreed(self, problem: Problem) -> Tensor:
         """Scenes in which independent starts agree, bool [B]: at least two, and a third of all.
 
-        In scenes of few samples, two of a few starts can end in one local minimum; more starts are made there.
+        Two of a few starts can end in one local minimum if samples are few, or if the fit leaves much of the scattered
+        power; more starts are made there.
         """
-        enough = (self.starts >= STARTS_IF_FEW_SAMPLES) | (problem.n_samples >= MANY_SAMPLES)
+        good = model_selection.explained(self.best.model, problem) >= MOSTLY_EXPLAINED
+        enough = (self.starts >= STARTS_IF_DOUBTFUL) | ((problem.n_samples >= MANY_SAMPLES) & good)
         enough = enough | (self.agreements >= MOST_AGREEMENTS)
         return enough & (self.agreements >= 2) & (3 * self.agreements >= self.independent)
 
@@ -80,7 +83,8 @@ class Searched:
 
     def left(self, problem: Problem) -> Tensor:
         """Indices of the scenes that need further starts."""
-        extended = self.best.model.correction.extended & (self.starts >= STARTS_IF_EXTENDED)
+        # with known phases, a further start is the same
+        extended = problem.phases_known | self.best.model.correction.extended & (self.starts >= STARTS_IF_EXTENDED)
         return (~extended & ~self.agreed(problem) & ~self.confirmed(problem)).nonzero()[:, 0]
 
     def add(self, ended: GreedyState, scenes: Tensor, independent: Tensor, problem: Problem) -> None:

@@ -127,8 +127,9 @@ def companions(model: Model, problem: Problem, settings: GreedySettings) -> tupl
 
 
 def free_phases(model: Model, problem: Problem, settings: StepSettings) -> Tensor:
-    """Scenes whose node phases are fitted: those with enough scatterers or a line of sight; bool [B]."""
-    return (model.sources.used.sum(1) >= settings.phase_count) | problem.has_los
+    """Scenes whose node phases are fitted: unknown ones with enough scatterers or a line of sight; bool [B]."""
+    enough = (model.sources.used.sum(1) >= settings.phase_count) | problem.has_los
+    return enough & ~problem.phases_known
 
 
 def refine(state: JointState, problem: Problem, settings: StepSettings, steps: int) -> JointState:

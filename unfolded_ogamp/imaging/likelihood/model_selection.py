@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.model import Model
+from unfolded_ogamp.imaging.model import Model, power
 from unfolded_ogamp.imaging.problem import Problem
 
 FEW_UNKNOWNS, MANY_UNKNOWNS, MOST_UNKNOWNS = 1 / 3, 0.5, 0.8  # real unknowns per complex sample
-MORE_THAN_RANK, OVER_RANK = 3, 1.6  # sources beyond the rank of the links' matrix: in addition, or as a factor
+MORE_THAN_RANK, OVER_RANK = 3, 2.0  # sources beyond the rank of the links' matrix: in addition, or as a factor
 ROUNDING = 1e-9
 HIDDEN_SHARE = 0.1  # largest share of the scattered power that may hide in a consistent residual
 MARGIN = 4.0  # standard deviations by which a residual consistent with the noise may exceed it
@@ -23,7 +23,8 @@ def unknowns(model: Model, problem: Problem) -> Tensor:
     # gauge: a common phase of all nodes; without a line of sight also that of all Tx against all reflectivities
     gauge = torch.where(problem.has_los, 1, 2)
     nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
-    return sources.used.sum(1) * (sources.position.shape[-1] + 2) + model.correction.count + nodes - gauge
+    phases = torch.where(problem.phases_known, 0, nodes - gauge)
+    return sources.used.sum(1) * (sources.position.shape[-1] + 2) + model.correction.count + phases
 
 
 def noise_power(model: Model, problem: Problem) -> Tensor:
@@ -51,7 +52,7 @@ def consistent(model: Model, problem: Problem) -> Tensor:
 def determined(model: Model, problem: Problem) -> Tensor:
     """Scenes with enough samples for their unknowns, bool [B]; coherent subcarriers count once, see `evidence`.
 
-    A third as many unknowns as samples is no problem. Up to `MOST_UNKNOWNS` per sample are allowed if the scatterers are
+    Up to a third as many unknowns as samples are allowed. Up to `MOST_UNKNOWNS` per sample are, if the scatterers are
     not many more than the rank of the links' matrix, as in scenes of few nodes; invented scatterers are many more.
     """
     return model.sources.used.sum(1) <= most_sources(model, problem)
@@ -78,6 +79,12 @@ def decisive(model: Model, problem: Problem) -> Tensor:
     scattered = strength(model, problem).sum(1)
     no_room = MARGIN * problem.n_samples.sqrt() * problem.noise_variance <= HIDDEN_SHARE * scattered
     return no_room & (unknowns(model, problem) <= MANY_UNKNOWNS * problem.n_samples)
+
+
+def explained(model: Model, problem: Problem) -> Tensor:
+    """Share of the scattered power that the model explains [B], 0 to 1."""
+    scattered = power(model.residual + (model.channel - problem.los) * problem.link)
+    return torch.where(scattered > 0, 1 - model.cost / scattered, 0).clamp(0, 1)
 
 
 def criterion(model: Model, problem: Problem) -> Tensor:

@@ -48,7 +48,7 @@ def uncertainty(model: Model, problem: Problem) -> Uncertainty:
     Corrections count as known. Amplitudes are differentiated too, see `bounds.imaging`.
     """
     sources, matrix = model.sources, normal_matrix(model, problem)
-    moving = free_unknowns(sources, torch.ones_like(sources.used.any(1)))
+    moving = free_unknowns(sources, ~problem.phases_known)
     inverse, failed = least_squares.inverse(matrix, GAUGE_DAMPING, moving)
     covariance = inverse / 2  # complex noise of variance sigma^2 has the Fisher matrix 2 J^H J / sigma^2
     n_slots, dimension = sources.position.shape[1:]
@@ -66,6 +66,7 @@ def uncertainty(model: Model, problem: Problem) -> Uncertainty:
     amplitude = amplitude + 2 * direction.real * direction.imag * mixed
 
     phase = _observable_variance(covariance[:, third:, third:], problem.link[..., 0])
+    phase = torch.where(problem.phases_known[:, None], 0, phase)
     tx_phase, rx_phase = phase.split([sources.tx_phase.shape[1], sources.rx_phase.shape[1]], dim=1)
     result = Uncertainty(position, amplitude.clamp(min=0), tx_phase, rx_phase)
     return choose(failed, result.map(lambda value: torch.full_like(value, torch.inf)), result)

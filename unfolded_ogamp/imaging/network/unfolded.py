@@ -14,7 +14,7 @@ from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.evidence.noise import with_noise_variance
 from unfolded_ogamp.imaging.evidence.rank import with_least_count
 from unfolded_ogamp.imaging.evidence.subcarriers import coherent
-from unfolded_ogamp.imaging.greedy import pruning, restarts
+from unfolded_ogamp.imaging.greedy import pruning, restarts, rounds
 from unfolded_ogamp.imaging.greedy.estimator import conclude, fall_back
 from unfolded_ogamp.imaging.greedy.persistence import Budget
 from unfolded_ogamp.imaging.greedy.restarts import Searched
@@ -162,6 +162,9 @@ class UnfoldedOGAMP(Network):
         """
         posed, settings = self.pose(csi, array, grid), self.settings.greedy.restarts
         problem, given = posed.problem, posed.phases
+        if bool(problem.phases_known.any()):  # the layers fit phases
+            empty = rounds.init(posed.averaged, given.to(dtype=torch.float64), Correction.none(posed.averaged))
+            return self.to_estimate(empty, posed, grid.centre.dtype)
 
         def second(scenes: Tensor) -> tuple[NodePhases, Tensor]:
             begin, part = given[scenes], problem[scenes]
