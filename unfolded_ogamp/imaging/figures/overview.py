@@ -150,7 +150,7 @@ def headline(csi: Csi, estimate: Estimate, phase_std: Tensor | None, truth: tupl
         power = float(csi.value[0][link].abs().square().mean())
         level = 10 * math.log10(max(unexplained / power, 1e-30))
         parts.append(f"residual {abs(level):.1f} dB {'below' if level < 0 else 'above'} the CSI")
-    if float(estimate.noise_std[0]) > 0:
+    if float(estimate.noise_std[0]) > 0 and bool(estimate.converged[0]):
         share = 100 * float(estimate.noise_std[0] / estimate.noise_variance[0])
         parts.append(f"noise variance estimated to {share:.2g} %")
     missing = 1 - float(link.double().mean())
