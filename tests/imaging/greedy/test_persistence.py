@@ -83,7 +83,12 @@ def beside_the_region() -> tuple[Scene, Csi]:
     return scene, measure(scene, torch.Generator().manual_seed(5))
 
 
-def test_echoes_from_outside_the_region_are_listed_apart() -> None:
+@pytest.mark.parametrize("blind", [True, False], ids=["all searches", "margin alone"])
+def test_echoes_from_outside_the_region_are_listed_apart(monkeypatch: pytest.MonkeyPatch, blind: bool) -> None:
+    """The blind searches find some echoes from anywhere; without them, starts that search a margin do."""
+    if not blind:
+        monkeypatch.setattr(persistence, "separated", lambda *_: iter(()))
+        monkeypatch.setattr(persistence, "overshot", lambda *_: iter(()))
     scene, csi = beside_the_region()
     estimate = GreedyEstimator()(csi, scene.array, scene.grid)
     assert bool(estimate.converged)
