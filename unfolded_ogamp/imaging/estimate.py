@@ -21,7 +21,7 @@ class Scatterers:
         covariance: covariance of `position` [S, D, D], [m^2], from the curvature of the likelihood with all other
             unknowns free. It does not contain the error of an estimator that has not converged.
         reflectivity: complex [S], in the units of the CSI.
-        probability: probability that the scatterer exists [S].
+        probability: probability that a scatterer is within a tenth of a carrier wavelength of the position [S].
     """
 
     position: Tensor

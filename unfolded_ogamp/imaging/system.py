@@ -143,7 +143,7 @@ def picture(measured: Measured, estimate: Estimate) -> Figure:
     """The picture of an estimate."""
     from unfolded_ogamp.imaging import report
 
-    return report.picture(measured.file, estimate)
+    return report.picture(measured.file, measured.examined.explained(estimate))
 
 
 def write_estimate(path: Path, estimate: Estimate, measured: Measured, origin: Mapping[str, str]) -> None:

@@ -37,10 +37,11 @@ def certainty(model: Model, problem: Problem, outcome: Outcome) -> Tensor:
 
 
 def strongest(model: Model, problem: Problem, outcome: Outcome) -> Tensor:
-    """Sources that are listed, bool [B, S]: all, but in trapped scenes as many as the rank of the links' matrix."""
+    """Sources that are listed, bool [B, S]: all, but in trapped scenes at most the rank of the links, if known."""
     strength = torch.where(model.sources.used, model_selection.strength(model, problem), -torch.inf)
     place = strength.argsort(dim=1, descending=True).argsort(dim=1)
-    return model.sources.used & (~outcome.trapped[:, None] | (place < outcome.least_count[:, None]))
+    limited = (outcome.trapped & ~outcome.ratio.isinf())[:, None]
+    return model.sources.used & (~limited | (place < outcome.least_count[:, None]))
 
 
 def within(covariance: Tensor, radius: Tensor) -> Tensor:
@@ -57,11 +58,11 @@ def within(covariance: Tensor, radius: Tensor) -> Tensor:
     return torch.where(known, share, (mean == 0).to(share))
 
 
-def mixed(covariance: Tensor, share: Tensor, problem: Problem) -> Tensor:
-    """Covariance [B, S, D, D] if a position is uniform over the region with probability 1 - share [B, S]."""
+def mixed(covariance: Tensor, share: Tensor, problem: Problem, outcome: Outcome) -> Tensor:
+    """Covariance [B, S, D, D] if positions of trapped scenes are uniform over the region at probability 1 - share."""
     centre = problem.grid.centre
     uniform = torch.diag_embed((centre.amax(1) - centre.amin(1)).square() / 12)[:, None]
-    right = share[..., None, None]
+    right = torch.where(outcome.trapped[:, None], share, 1.0)[..., None, None]
     return torch.where(right < 1, right * covariance + (1 - right) * uniform, covariance)
 
 

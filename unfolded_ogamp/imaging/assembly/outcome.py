@@ -73,23 +73,23 @@ class Outcome(Record):
 
 def sentences(model: Model, problem: Problem, outcome: Outcome) -> list[tuple[str, ...]]:
     """What does not fit, scene by scene; nothing where the model explains the CSI."""
+    ratio = (model.cost / problem.n_samples / problem.noise_variance).detach()
     fits = model_selection.consistent(model, problem)
     crowded = model_selection.unknowns(model, problem) > problem.n_samples
     found: list[tuple[str, ...]] = []
     for scene in range(len(model.cost)):
-        lines, ratio = [], float(outcome.ratio[scene].detach())
-        residual = "of unknown noise variance" if ratio == float("inf") else f"residual {ratio:.2g} times the noise"
+        lines, starts = [], int(outcome.starts[scene])
+        unknown = bool(outcome.ratio[scene].isinf())
+        residual = "noise variance unknown" if unknown else f"residual {float(ratio[scene]):.3g} times the noise"
         if outcome.misfit[scene]:
-            lines.append(
-                f"points and noise do not explain the CSI: starts agree on a residual {ratio:.2g} times the noise, "
-                "and its variance is raised"
-            )
+            agreed = "starts agree on" if starts > 1 else "with the phases of the line of sight they leave"
+            lines.append(f"points and noise do not explain the CSI: {agreed} a {residual}, and its variance is raised")
         if outcome.trapped[scene]:
-            starts = int(outcome.starts[scene])
             reason = "other starts fit the CSI as well" if fits[scene] else "trapped, or the CSI is outside the model"
             lines.append(
-                f"not converged: {reason} ({starts} start{'s' * (starts != 1)}, {residual}); "
-                f"at most {int(outcome.least_count[scene])} scatterers are listed, none as certain"
+                f"not converged: {reason} ({starts} start{'s' * (starts != 1)}, {residual})"
+                + ("" if unknown else f"; at most {int(outcome.least_count[scene])} scatterers are listed")
+                + ", none as certain"
             )
             if crowded[scene]:
                 lines.append("there are more unknowns than independent samples of the CSI")

@@ -68,8 +68,11 @@ class Examined:
         if self.clocks is not None:
             at = self.clocks.phases_at(self.frequency)
             tx, rx = (wrap(phase + clock) for phase, clock in zip((tx, rx), at, strict=True))
-        diagnosis = [(*self.lines, *estimate.diagnosis[0])]
-        return replace(estimate, tx_phase=tx, rx_phase=rx, diagnosis=diagnosis)
+        return replace(self.explained(estimate), tx_phase=tx, rx_phase=rx)
+
+    def explained(self, estimate: Estimate) -> Estimate:
+        """The estimate with the findings in its diagnosis."""
+        return replace(estimate, diagnosis=[(*self.lines, *estimate.diagnosis[0])])
 
 
 def examine(csi: Csi, array: NodeArray, grid: PixelGrid, synchronised: bool = False) -> Examined:

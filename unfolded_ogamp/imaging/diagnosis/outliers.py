@@ -101,7 +101,8 @@ def dead_parts(csi: Csi, kept: Kept) -> tuple[list[Finding], Kept]:
     if bool(link.any()) and not quantised(value[kept.link]):
         evidence = f"the CSI is exactly zero on {int(link.sum())} of {int(kept.link.sum())} links: "
         evidence += listed(link_names(link))
-        if share < MOST_LINKS:
+        never = bool(dead[..., kept.subcarrier].all(-1)[link].all()) and bool((kept.link & ~link).any())
+        if share < MOST_LINKS or never:  # links without any value were not measured, however many they are
             kept = replace(kept, link=kept.link & ~link)
             cure, severity = "Left out: these links", Severity.DOUBT
         else:

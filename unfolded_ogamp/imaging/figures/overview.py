@@ -40,7 +40,7 @@ from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes
 
 UNKNOWN_PHASE = 1.0  # standard deviation of a phase that is not determined, [rad]
 LINE = 115  # characters that fit on the page in one line
-NOTE_LINE = 190  # characters of small type that fit on the page in one line
+NOTE_LINE = 75  # characters of small type that fit above the image in one line
 PHASE_COLOURS = "twilight_shifted"
 
 
@@ -82,7 +82,7 @@ def estimate_figure(
         if true_position is not None:
             draw_truth(axes, true_position)
     outside = plain(estimate.outside[0].position)
-    overview.scatter(outside[:, 0], outside[:, 1], marker="x", s=60, color=COLOURS[0], label="echo from outside")
+    overview.scatter(outside[:, 0], outside[:, 1], marker="x", s=60, color=COLOURS[0])
     draw_scatterers(image, scatterers, found, COLOURS[0])
     number_scatterers(image, scatterers)
     factor = draw_ellipses(image, scatterers, grid, COLOURS[1])
@@ -109,13 +109,16 @@ def estimate_figure(
     label = "95 % ellipse" if factor == 1 else f"95 % ellipse x {factor}"
     ellipse = Line2D([], [], color=COLOURS[1], linewidth=1.6, label=label)
     handles = [*legend_marks(truth=true_position is not None), ellipse]
+    if len(outside):
+        style = {"linestyle": "none", "marker": "x", "color": COLOURS[0]}
+        handles.append(Line2D([], [], label="echo from outside", **style))
     figure.legend(handles=handles, loc="outside lower center", ncols=8, fontsize=SMALL, frameon=False)
     title = headline(csi, estimate, phase_std, None if true_position is None else (len(true_position), found))
     width = LINE if len(title) <= LINE else len(title) // 2 + 12
     figure.suptitle(textwrap.fill(title, width), fontsize=LARGE)
     if estimate.diagnosis[0]:
-        said = textwrap.shorten("; ".join(estimate.diagnosis[0]), 2 * NOTE_LINE, placeholder=" ...")
-        figure.supxlabel(textwrap.fill(said, NOTE_LINE), fontsize=SMALL)
+        said = textwrap.shorten("; ".join(estimate.diagnosis[0]), 4 * NOTE_LINE, placeholder=" ...")
+        image.set_title(textwrap.fill(said, NOTE_LINE), fontsize=SMALL, loc="left")
     return figure
 
 
@@ -147,7 +150,7 @@ def headline(csi: Csi, estimate: Estimate, phase_std: Tensor | None, truth: tupl
         power = float(csi.value[0][link].abs().square().mean())
         level = 10 * math.log10(max(unexplained / power, 1e-30))
         parts.append(f"residual {abs(level):.1f} dB {'below' if level < 0 else 'above'} the CSI")
-    if float(estimate.noise_std[0]) > 0:
+    if float(estimate.noise_std[0]) > 0 and bool(estimate.converged[0]):
         share = 100 * float(estimate.noise_std[0] / estimate.noise_variance[0])
         parts.append(f"noise variance estimated to {share:.2g} %")
     missing = 1 - float(link.double().mean())

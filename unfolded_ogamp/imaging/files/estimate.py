@@ -3,7 +3,7 @@
 position, position_std: of the scatterers, most probable first [S, D] [m].
 covariance: of the positions [S, D, D] [m^2]; that of a uniform position in the region of interest if it is unknown.
 reflectivity: complex [S], in the units of the CSI.
-probability: that the scatterer exists [S].
+probability: that a scatterer is within a tenth of a carrier wavelength of the position [S].
 grid: pixel centres [N, D] [m].
 pixel_probability: that the pixel holds a scatterer [N].
 tx_phase, rx_phase: node phases [n_tx, K], [n_rx, K] [rad].

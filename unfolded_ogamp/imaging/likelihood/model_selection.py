@@ -68,6 +68,7 @@ def most_sources(model: Model, problem: Problem) -> Tensor:
         for share in (FEW_UNKNOWNS, MOST_UNKNOWNS)
     )
     near_rank = torch.maximum(least + MORE_THAN_RANK, (least * OVER_RANK).long())
+    near_rank = torch.where(problem.noise_variance > 0, near_rank, many)  # the rank of noisy links is not known
     return torch.maximum(few, torch.minimum(many, near_rank)).clamp(min=0)
 
 
