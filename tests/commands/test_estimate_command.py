@@ -21,7 +21,7 @@ from unfolded_ogamp.imaging.network.adaptation import AdaptationSettings, adapte
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.system import SYSTEM
-from unfolded_ogamp.physics import link_phase, link_phase_error
+from unfolded_ogamp.physics import link_phase, link_phase_error, link_phasor
 
 SCENARIO = Scenario(n_tx=10, n_rx=9, pixels=(8, 8), sparsity=0.05)
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -51,7 +51,7 @@ def test_csi_file_gives_estimate_and_picture(folder, tmp_path):
     output = tmp_path / "new" / "output"
     done = script_in_new_process(folder, "input=scene.npz", f"output={output}", "estimator=og_amp")
     assert (done.returncode, done.stderr) == (0, "")
-    size, headline = done.stdout.splitlines()[:2]
+    size, headline = [line for line in done.stdout.splitlines() if line][:2]
     assert size.startswith("10 x 9 nodes, 2 frequencies; 64 pixels of 0.2 m, centres -0.7 ... 0.7 x -0.7 ... 0.7 m")
     assert headline.startswith(
         "3 scatterers, 3 of 3 true ones within a tenth of a wavelength; node phases known to 0.0"
@@ -109,7 +109,8 @@ def test_nodes_without_a_line_of_sight_are_named(tmp_path, capfd):
     scene, csi = draw(replace(SCENARIO, los=True), 1, torch.Generator().manual_seed(1))
     los = csi.los.clone()
     los[:, 3] = los[:, :, 7] = False
-    value = torch.where(los[..., None], csi.value, csi.value - csi.los_channel)
+    direct = csi.los_channel * link_phasor(scene.tx_phase, scene.rx_phase).conj()
+    value = torch.where(los[..., None], csi.value, csi.value - direct)
     save_csi(tmp_path / "scene.npz", scene, replace(csi, value=value, los=los, los_trusted=los))
     arguments = [f"input={tmp_path / 'scene.npz'}", f"output={tmp_path / 'out'}", "estimator=greedy"]
     assert run_script("estimate", *arguments) == 0

@@ -223,14 +223,14 @@ def test_every_field_of_settings_can_be_set(monkeypatch) -> None:
 @pytest.mark.parametrize("estimator", ["greedy", "matched_filter", "unfolded"])
 def test_no_number_that_is_not_finite_is_written(estimator, folder, tmp_path, capfd) -> None:
     """An unknown quantity has a uniform spread; an estimate that is not finite is an error."""
-    arguments = [f"estimator={estimator}", f"output={tmp_path / 'out'}"]
+    arguments = [f"estimator={estimator}", f"output={tmp_path / 'out'}", "budget=1"]
     assert status("estimate", [f"input={folder / 'scene.npz'}", *arguments]) == 0
     with np.load(tmp_path / "out" / "estimate.npz") as archive:
         numbers = {key: archive[key] for key in archive.files if archive[key].dtype.kind in "fc"}
     assert len(numbers) >= 12
     assert all(np.isfinite(array).all() for array in numbers.values())
     capfd.readouterr()
-    assert status("estimate", [f"input={folder / 'loud.npz'}", *arguments[:1], f"output={tmp_path / 'loud'}"]) == 2
+    assert status("estimate", [f"input={folder / 'loud.npz'}", *arguments[::2], f"output={tmp_path / 'loud'}"]) == 2
     error = capfd.readouterr().err
     assert error.count("\n") == 1
     assert "expected finite numbers to be written, found" in error

@@ -22,7 +22,7 @@ MESSAGES = {
     "simulate output=[": "expected KEY=VALUE, found 'output=['\n",
     "simulate output=": "output: expected a value, found nothing\n",
     "simulate system=moon": "system: expected one of imaging, found 'moon'\n",
-    "simulate scenario=moon": "scenario: expected one of blind, blocked, coarse, default, ",
+    "simulate scenario=moon": "scenario: expected one of blind, blind_10, blind_10_wide, ",
     "simulate scenario.n_tx=few": "scenario.n_tx must be a whole number, got 'few'\n",
     "simulate scenario.phase_std=inf": "scenario.phase_std must be a finite number, got inf\n",
     "estimate input=???": "input: expected input=VALUE, found none\n",

@@ -76,10 +76,11 @@ def outcome(model: Model, problem: Problem, consistent: list[bool], agreed: list
 
 
 def test_uncertain_sources_have_the_covariance_of_a_mixture() -> None:
-    problem, _ = true_models(1)
+    problem, model = true_models(1)
+    trapped = outcome(model, problem, [False], [False], support=0.5)
     small = 1e-4 * torch.eye(2, dtype=torch.float64).expand(1, 3, -1, -1)
     share = torch.tensor([[1.0, 0.7, 0.0]], dtype=torch.float64)
-    found = mixed(small, share, problem)
+    found = mixed(small, share, problem, trapped)
     torch.testing.assert_close(found[0, 0], small[0, 0])
     # by simulation: one position in 0.3 is anywhere between the outermost pixels
     generator = torch.Generator().manual_seed(2)

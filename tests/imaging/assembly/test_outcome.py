@@ -53,7 +53,8 @@ def test_sentences_say_what_does_not_fit() -> None:
     assert first == fourth == ()
     (line,) = second
     assert line.startswith("points and noise do not explain the CSI")
-    assert f"{float(outcome.ratio[1]):.2g} times the noise" in line
+    ratio = float(model.cost[1] / problem.n_samples[1] / problem.noise_variance[1])
+    assert f"{ratio:.3g} times the noise" in line
     (line,) = third
     assert line.startswith("not converged: trapped, or the CSI is outside the model (40 starts, residual ")
     assert "at most 2 scatterers are listed, none as certain" in line

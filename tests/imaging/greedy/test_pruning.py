@@ -92,7 +92,7 @@ def test_spread_is_the_largest_standard_deviation_of_a_position() -> None:
 
 @pytest.mark.parametrize("scenario", [PLANE, SPACE], ids=["plane", "space"])
 def test_log_odds_are_half_of_what_the_information_criterion_loses_without_a_source(scenario: Scenario) -> None:
-    """Of a weak one, for which Wald's statistic is that loss; less the pixels it could be in.
+    """Of a weak one, for which Wald's statistic is that loss; it prices the choice of a pixel half as much.
 
     They agree better than to one unknown: on average over scenes to half of its price.
     """
@@ -105,7 +105,7 @@ def test_log_odds_are_half_of_what_the_information_criterion_loses_without_a_sou
     first = torch.zeros_like(truth.used).index_fill(1, torch.tensor([0]), True)
     without = converged(remove(state.model.sources, first), problem)
     loss = model_selection.criterion(without.model, problem) - model_selection.criterion(state.model, problem)
-    expected = (loss - math.log(scene.grid.centre.shape[1])) / 2
+    expected = (loss + math.log(scene.grid.centre.shape[1])) / 2
     price = (2 * problem.n_samples).log() / 2
     assert float(((odds - expected) / price).mean().abs()) < 0.5
 

@@ -95,7 +95,7 @@ def test_in_scenes_of_few_samples_agreement_needs_more_starts() -> None:
     search = Search(**UNKNOWN_NOISE)
     least, *_ = search.numbers()
     search.best(least, [least] * 19)
-    assert len(search.began) == restarts.STARTS_IF_FEW_SAMPLES - 1
+    assert len(search.began) == restarts.STARTS_IF_DOUBTFUL - 1
 
 
 def test_every_second_restart_is_near_the_best_phases() -> None:

@@ -136,7 +136,11 @@ def from_model(
     residual = (model.cost / problem.n_samples * problem.unit.square())[:, None].to(dtype)
     # a phase that the CSI does not determine has an infinite deviation, even without noise
     tx_std, rx_std = (
-        torch.where(outcome.trapped[:, None], torch.inf, (variance * noise[:, None]).nan_to_num(nan=torch.inf).sqrt())
+        torch.where(
+            outcome.trapped[:, None],
+            torch.inf,
+            (variance * noise[:, None]).nan_to_num(nan=torch.inf, posinf=torch.inf).sqrt(),
+        )
         for variance in (known.tx_phase, known.rx_phase)
     )
     sources = model.sources
