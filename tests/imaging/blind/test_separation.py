@@ -166,17 +166,6 @@ def test_it_ends_where_amplitudes_do_not_determine_positions() -> None:
     assert next(separation.proposals(missing, 3, generator(), SETTINGS), None) is None
 
 
-def test_one_scatterer_alone_is_located_by_its_amplitudes() -> None:
-    total = torch.zeros(0, dtype=torch.float64)
-    for seed in range(20):
-        scene = posed(replace(HALL, sparsity=1 / 625), seed=seed, expected_count=1.0)
-        model, spread = separation.alone(scene.problem, generator(), SETTINGS)
-        assert bool(model_selection.consistent(model, scene.problem))
-        far = (model.sources.position - scene.truth.position)[0, 0]
-        total = torch.cat([total, (far @ torch.linalg.solve(spread, far))[None]])
-    assert 1.0 < float(total.mean()) < 3.5
-
-
 def test_wrong_gains_widen_the_windows_and_scatterers_are_found_nevertheless() -> None:
     """Gains that are off by 1 dB (standard deviation) move the amplitude fit further than noise would."""
     found = []

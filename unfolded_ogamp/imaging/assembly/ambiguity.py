@@ -15,7 +15,7 @@ from unfolded_ogamp.imaging.estimate import Scatterers
 from unfolded_ogamp.physics import NodeArray, PixelGrid
 from unfolded_ogamp.records import Record
 
-FLAT = 0.02  # largest distance of the nodes from their common line or plane, in carrier wavelengths
+FLAT = 0.05  # largest root mean square distance of the nodes from a line or plane, in carrier wavelengths
 SAME = 0.125  # distance of a scatterer and its mirror image that count as one, in carrier wavelengths
 
 
@@ -46,7 +46,7 @@ def mirror(array: NodeArray) -> Mirror | None:
     nodes = torch.cat([array.tx[0], array.rx[0]])
     middle = nodes.mean(0)
     normal = torch.linalg.svd(nodes - middle, full_matrices=True).Vh[-1]
-    flat = bool((((nodes - middle) @ normal).abs() <= FLAT * array.wavelength[0]).all())
+    flat = bool(((nodes - middle) @ normal).square().mean().sqrt() <= FLAT * array.wavelength[0])
     return Mirror(middle, normal) if flat else None
 
 

@@ -113,7 +113,7 @@ def from_model(
         probability = presence(model_selection.strength(model, problem) / level, problem.grid.centre.shape[1])
     else:
         probability = decide(model, problem, known).to(level)
-    probability, covariance = probability * share * located, mixed(exact, share, problem, outcome)
+    probability, covariance = probability * share * located, mixed(exact, share, model, problem, outcome)
     listed = strongest(model, problem, outcome)
     vague = (listed & (located < VAGUE) & outcome.converged[:, None]).sum(1).tolist()
 

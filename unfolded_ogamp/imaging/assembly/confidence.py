@@ -17,7 +17,8 @@ MOST_CERTAIN = 0.95  # largest probability of a scatterer if the residual exceed
 def noise_levels(model: Model, problem: Problem, outcome: Outcome) -> tuple[Tensor, Tensor]:
     """Noise variance [B], and its level for every source [B, S], which jackknife noise of the nodes can raise."""
     of_residual = model_selection.noise_power(model, problem)
-    noise = torch.where(outcome.consistent, problem.noise_variance, of_residual.maximum(problem.noise_variance))
+    given = outcome.consistent & (problem.noise_std == 0)
+    noise = torch.where(given, problem.noise_variance, of_residual.maximum(problem.noise_variance))
     of_nodes = torch.zeros_like(model.sources.position[..., 0])
     scenes = (model.correction.extended | (~outcome.consistent & ~outcome.ratio.isinf())).nonzero()[:, 0]
     if len(scenes) > 0:
@@ -58,12 +59,15 @@ def within(covariance: Tensor, radius: Tensor) -> Tensor:
     return torch.where(known, share, (mean == 0).to(share))
 
 
-def mixed(covariance: Tensor, share: Tensor, problem: Problem, outcome: Outcome) -> Tensor:
+def mixed(covariance: Tensor, share: Tensor, model: Model, problem: Problem, outcome: Outcome) -> Tensor:
     """Covariance [B, S, D, D] if positions of trapped scenes are uniform over the region at probability 1 - share."""
     centre = problem.grid.centre
     uniform = torch.diag_embed((centre.amax(1) - centre.amin(1)).square() / 12)[:, None]
+    away = model.sources.position - centre.mean(1, keepdim=True)
+    uniform = uniform + away[..., :, None] * away[..., None, :]
     right = torch.where(outcome.trapped[:, None], share, 1.0)[..., None, None]
-    return torch.where(right < 1, right * covariance + (1 - right) * uniform, covariance)
+    known = torch.where(right > 0, right * covariance, 0)
+    return torch.where(right < 1, known + (1 - right) * uniform, covariance)
 
 
 def presence(above_noise: Tensor, n_pixels: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -31,6 +31,8 @@ class Outcome(Record):
         ratio: noise power of the residual over the noise variance [B]; inf if that is unknown.
         least_count: lower bound of the number of scatterers from the rank of the links' matrix, int64 [B].
         support: share of the other starts that found a source, too [B, S]; 1 if the residual is consistent.
+        within_noise: the residual alone is consistent with the noise, confirmed or not, bool [B].
+        crowded: more unknowns than independent samples, bool [B].
     """
 
     consistent: Tensor
@@ -39,6 +41,8 @@ class Outcome(Record):
     ratio: Tensor
     least_count: Tensor
     support: Tensor
+    within_noise: Tensor
+    crowded: Tensor
 
     @classmethod
     def of(
@@ -53,7 +57,20 @@ class Outcome(Record):
             ratio=ratio,
             least_count=problem.least_count,
             support=torch.where(consistent[:, None], 1.0, support),
+            within_noise=model_selection.consistent(model, problem),
+            crowded=model_selection.unknowns(model, problem) > problem.n_samples,
         )
+
+    def on_all_subcarriers(self, model: Model, full: Problem) -> Self:
+        """The outcome after a test on all subcarriers: if those that were averaged differ by more than noise, a misfit.
+
+        Args:
+            model: fitted to all subcarriers.
+            full: the problem with all subcarriers.
+        """
+        fits = model_selection.excess(model, full) <= model_selection.MARGIN
+        broken = self.consistent & ~fits
+        return replace(self, consistent=self.consistent & fits, agreed=self.agreed | broken)
 
     @property
     def converged(self) -> Tensor:
@@ -74,24 +91,22 @@ class Outcome(Record):
 def sentences(model: Model, problem: Problem, outcome: Outcome) -> list[tuple[str, ...]]:
     """What does not fit, scene by scene; nothing where the model explains the CSI."""
     ratio = (model.cost / problem.n_samples / problem.noise_variance).detach()
-    fits = model_selection.consistent(model, problem)
-    crowded = model_selection.unknowns(model, problem) > problem.n_samples
     found: list[tuple[str, ...]] = []
     for scene in range(len(model.cost)):
-        lines, starts = [], int(outcome.starts[scene])
-        unknown = bool(outcome.ratio[scene].isinf())
+        lines, unknown = [], bool(outcome.ratio[scene].isinf())
         residual = "noise variance unknown" if unknown else f"residual {float(ratio[scene]):.3g} times the noise"
         if outcome.misfit[scene]:
-            agreed = "starts agree on" if starts > 1 else "with the phases of the line of sight they leave"
-            lines.append(f"points and noise do not explain the CSI: {agreed} a {residual}, and its variance is raised")
+            lines.append(f"points and noise do not explain the CSI: {residual}, and its variance is raised")
         if outcome.trapped[scene]:
-            reason = "other starts fit the CSI as well" if fits[scene] else "trapped, or the CSI is outside the model"
+            within_noise = bool(outcome.within_noise[scene])
+            reason = "no other start confirms the fit" if within_noise else "trapped, or the CSI is outside the model"
+            starts, least = int(outcome.starts[scene]), int(outcome.least_count[scene])
+            limit = "" if unknown else f"at most {least} scatterer{'s' * (least != 1)} listed, "
             lines.append(
-                f"not converged: {reason} ({starts} start{'s' * (starts != 1)}, {residual})"
-                + ("" if unknown else f"; at most {int(outcome.least_count[scene])} scatterers are listed")
-                + ", none as certain"
+                f"not converged: {reason} ({starts} start{'s' * (starts != 1)}, {residual}); {limit}none certain; a larger "
+                "budget, more nodes or a better roi may help"
             )
-            if crowded[scene]:
+            if outcome.crowded[scene]:
                 lines.append("there are more unknowns than independent samples of the CSI")
         if model.correction.extended[scene]:
             lines.append("targets are extended, and echoes next to one are counted as part of it")

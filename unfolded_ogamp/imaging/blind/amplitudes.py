@@ -73,7 +73,7 @@ class Separation(Record):
 
     def columns(self, factors: Factors) -> tuple[Tensor, Tensor]:
         """A and B: complex [F, n_tx, S], [F, n_rx, S]."""
-        return factors.tx @ self.mixing, factors.rx @ torch.linalg.inv(self.mixing).mT
+        return factors.tx @ self.mixing, factors.rx @ torch.linalg.inv_ex(self.mixing).inverse.mT
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def jacobian(fit: Fit, factors: Factors) -> Tensor:
     """
     separation, array = fit.separation, factors.array
     n_slots = separation.strength.shape[1]
-    inverse = torch.linalg.inv(separation.mixing)
+    inverse = torch.linalg.inv_ex(separation.mixing).inverse
     tx, rx = factors.tx @ separation.mixing, factors.rx @ inverse.mT
     scale = fit.rx_weight * (-separation.strength).exp()
     tx_turn, rx_turn = (
@@ -223,4 +223,4 @@ def power(value: Tensor) -> Tensor:
 
 def _inverse_gram(side: Tensor) -> Tensor:
     """Diagonal of (side^H side)^-1 [F, S], for columns [F, n, S]."""
-    return torch.linalg.inv(side.mH @ side).diagonal(dim1=1, dim2=2).real
+    return torch.linalg.inv_ex(side.mH @ side).inverse.diagonal(dim1=1, dim2=2).real

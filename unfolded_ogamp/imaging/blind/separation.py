@@ -101,26 +101,11 @@ def proposals(
     for number in range(settings.batches):
         subcarrier, effort = number % len(factors), min(1 + number, settings.largest_effort)
         fits = separate(factors[subcarrier], problem, generator, settings)
+        if not bool(fits.cost.isfinite().any()):
+            continue  # this subcarrier holds fewer echoes than the others
         placed = place(fits, factors[subcarrier], problem, subcarrier, effort, settings)
-        yield refine(placed, problem, settings)
-
-
-@torch.no_grad()
-def alone(problem: Problem, generator: torch.Generator, settings: SeparationSettings) -> tuple[Model, Tensor]:
-    """The fit of one scatterer, and the covariance [D, D] [m^2] of its position.
-
-    Unknown node phases fit the phases of one scatterer at any position. Its amplitudes alone locate it.
-
-    Args:
-        problem: one scene in double precision, a batch of one, of known noise variance.
-        generator: of the random starts.
-        settings: settings of the search.
-    """
-    factors = Factors.of(completed(problem, 1, settings)[0], 1, problem)
-    fit = separate(factors, problem, generator, settings)[:1]
-    position = fit.separation.position
-    phases = windows.node_phases(windows.sides_of(fit, factors), 0, position[0], problem.array.wavenumber[0, 0])
-    return start(Placed(position, *phases, fit.cost), problem), amplitudes.covariance(fit, factors)[0, 0]
+        if len(placed.position):
+            yield refine(placed, problem, settings)
 
 
 def determined(problem: Problem, count: int, settings: SeparationSettings) -> bool:
@@ -146,7 +131,6 @@ def completed(problem: Problem, count: int, settings: SeparationSettings) -> lis
 
 def separate(factors: Factors, problem: Problem, generator: torch.Generator, settings: SeparationSettings) -> Fit:
     """The best amplitude fits from random starts, weighted by the noise, the best first."""
-    assert problem.noise_variance is not None
     single = factors.to(dtype=torch.float32)
     fit = amplitudes.random_start(single, settings.starts, generator)
     for _ in range(settings.first_steps):
@@ -191,7 +175,7 @@ def refine(placed: Placed, problem: Problem, settings: SeparationSettings) -> Mo
         if number == settings.trial_steps:
             state = state[state.model.cost.argsort()[: settings.survivors]]
         every = torch.zeros(len(state.model.cost), dtype=torch.long)
-        free = torch.ones_like(state.model.cost, dtype=torch.bool)
+        free = torch.ones_like(state.model.cost, dtype=torch.bool, device=placed.position.device)
         state = joint_step.step(state, problem[every], free, settings.largest_move)
     return state.model[state.model.cost.argsort()]
 
@@ -203,7 +187,7 @@ def start(placed: Placed, problem: Problem) -> Model:
     sources = Sources(
         position=placed.position,
         reflectivity=problem.csi.new_zeros(batch, n_slots),
-        used=torch.ones(batch, n_slots, dtype=torch.bool),
+        used=torch.ones(batch, n_slots, dtype=torch.bool, device=placed.position.device),
         tx_phase=wrap(placed.tx_phase),
         rx_phase=wrap(placed.rx_phase),
     )

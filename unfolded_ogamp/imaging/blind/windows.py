@@ -199,7 +199,7 @@ def distinct(placed: Placed, count: int, apart: float) -> Placed:
         chosen.append(best)
         near = ((placed.position - placed.position[best]).norm(dim=2) < apart).all(1)
         left[near] = torch.inf
-    return placed[torch.stack(chosen)]
+    return placed[torch.stack(chosen)] if chosen else placed[:0]
 
 
 def _rows(value: Tensor) -> Tensor:

@@ -64,6 +64,8 @@ class Examined:
         The subcarriers share the node phases up to known clocks. `prediction` keeps the subcarriers of the estimator.
         """
         count = self.frequency.shape[1]
+        if self.clocks is None and len(self.subcarrier) == count:
+            return self.explained(estimate)
         tx, rx = (phase[..., :1].expand(-1, -1, count) for phase in (estimate.tx_phase, estimate.rx_phase))
         if self.clocks is not None:
             at = self.clocks.phases_at(self.frequency)
@@ -98,6 +100,7 @@ def examine(csi: Csi, array: NodeArray, grid: PixelGrid, synchronised: bool = Fa
         one = torch.arange(len(numbers), device=numbers.device) == middle
         csi, array = shortened(csi, array, csi.link[0], one, None)
         numbers = numbers[middle : middle + 1]
+        csi = replace(csi, phases_known=None)  # the delays turn them
     if all(finding.severity != Severity.DECISIVE or finding.cure for finding in findings):
         found, csi, array = examine_phases(csi, array, grid)
         findings += found

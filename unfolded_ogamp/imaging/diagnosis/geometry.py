@@ -106,7 +106,9 @@ def few_samples(csi: Csi, array: NodeArray, grid: PixelGrid) -> list[Finding]:
     link = csi.link[0]
     samples = int(link.sum()) * independent
     nodes = int(link.any(1).sum() + link.any(0).sum())
-    phases = 0 if csi.phases_known is not None else nodes - (1 if bool(csi.los.any()) else 2)
+    phases = (
+        0 if csi.phases_known is not None and bool(csi.phases_known[0]) else nodes - (1 if bool(csi.los.any()) else 2)
+    )
     each = grid.centre.shape[-1] + 2
     most = max(0, (samples - phases - 1) // each)
     if most >= FEW:

@@ -88,7 +88,10 @@ def from_subcarriers(problem: Problem) -> NoiseEstimate:
     # Fisher information of the noise variance, and the leakage of the signal into the components that determine it
     weight = level.reciprocal().square()
     information = (n_links * weight).sum(1)
-    leakage = (weight * signal[:, None] * share).sum(1) / weight.sum(1)
+    # at most all of the power is signal: if components have similar shares, none of them shows the noise
+    most = (power.sum(1) / share.sum(1))[:, None] * share
+    careful = (most + noise[:, None]).reciprocal().square()
+    leakage = (careful * most).sum(1) / careful.sum(1)
     std = (information.reciprocal() + leakage.square()).sqrt()
     shown = noise > 0
     return NoiseEstimate(torch.where(shown, noise, torch.inf), torch.where(shown, std, torch.inf))

@@ -12,7 +12,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.phases.refinement import initial_phases, observe
 from unfolded_ogamp.imaging.problem import Problem
 
 EDGE = 1.05  # noise alone rarely exceeds its asymptotic limit by more
@@ -21,22 +20,23 @@ EDGE = 1.05  # noise alone rarely exceeds its asymptotic limit by more
 def with_least_count(problem: Problem) -> Problem:
     """The problem with the least number of scatterers in every scene; 0 in scenes of unknown noise variance.
 
-    Of several subcarriers the largest rank counts. Of a matrix with missing links, a part without gaps is taken. A line
-    of sight is subtracted with the node phases that fit it best.
+    Of several subcarriers the largest rank counts. Of a matrix with missing links, or with links that contain a line of
+    sight, a part without them is taken.
 
     Args:
         problem: geometry and CSI; coherent subcarriers are averaged.
     """
-    observed = observe(problem, initial_phases(problem)) * problem.link
-    ranks = [_rank(observed[scene], problem, scene) for scene in range(len(observed))]
+    ranks = [_rank(problem, scene) for scene in range(len(problem.csi))]
     return replace(problem, least_count=torch.stack(ranks))
 
 
-def _rank(observed: Tensor, problem: Problem, scene: int) -> Tensor:
-    """Rank of the measurement of one scene [n_tx, n_rx, K]."""
+def _rank(problem: Problem, scene: int) -> Tensor:
+    """Rank of the links' matrix of one scene, int64 []."""
     noise = problem.noise_variance[scene]
-    tx, rx = largest_block(problem.link[scene, ..., 0] > 0)
-    block = observed[tx][:, rx].movedim(-1, 0)
+    tx, rx = largest_block((problem.link[scene, ..., 0] > 0) & ~(problem.los[scene] != 0).any(-1))
+    block = problem.csi[scene][tx][:, rx].movedim(-1, 0)
+    if block.numel() == 0:
+        return problem.least_count.new_zeros(())
     limit = EDGE * noise.sqrt() * (len(tx) ** 0.5 + len(rx) ** 0.5)
     above = (singular_values(block) > limit).sum(1).amax()
     return torch.where(noise > 0, above, 0)

@@ -166,7 +166,8 @@ def conclude(
         begun = replace(Correction.none(full), extended=kinds.extended, near_field=kinds.near_field)
         state = joint_step.init(refit(evaluate(model.sources, full, begun), full))
         model = refine(state, full, settings.step, settings.step.final_steps).model
-    return assemble.from_model(refit(model, full), full, outcome, dtype, decide)
+    model = refit(model, full)
+    return assemble.from_model(model, full, outcome.on_all_subcarriers(model, full), dtype, decide)
 
 
 def first_start(

@@ -144,7 +144,7 @@ def attempts(
     if not bool(in_wide_region(problem)):  # otherwise it came before the first start
         for proposals in islice(separated(problem, generator), SEPARATIONS):
             yield completed(proposals, problem, search_grid, settings), True
-    blind, margin = overshot(problem, given, unknown, generator), with_margin(problem)
+    blind = overshot(problem, given, unknown, generator)
     for turn in count(settings.restarts.together):
         for proposals in islice(blind, BLIND_TURNS):
             yield completed(proposals, problem, search_grid, settings), True
@@ -152,11 +152,12 @@ def attempts(
         yield start.run(problem, search_grid, phases, correction, settings), bool(independent)
         if turn % MARGIN_TURNS == 0:
             try:
+                margin = with_margin(problem)
                 around = margin.search_grid(settings.detection.spacing)
+                phases = focused_phases(margin, random_phases(margin, generator), settings.restarts)
             except MemoryLimitError:
                 continue
-            phases = focused_phases(margin, random_phases(margin, generator), settings.restarts)
-            yield start.run(margin, around, phases, correction, settings), False
+            yield start.run(margin, around, phases, correction, settings), True
 
 
 def separated(problem: Problem, generator: torch.Generator) -> Iterator[Model]:
@@ -197,7 +198,7 @@ def completed(proposals: Model, problem: Problem, search_grid: SearchGrid, setti
     for _ in range(int(excess.amax().clamp(min=0))):
         fewer = without_least_certain(proposals, repeated, 1)
         proposals = fit(fewer, repeated, settings.step.steps, settings.step.largest_move)
-    chosen = trim_slots(proposals[criterion(proposals, repeated).argmin(keepdim=True)])
+    chosen = trim_slots(proposals[criterion(proposals, repeated).nan_to_num(nan=torch.inf).argmin(keepdim=True)])
     state = all_running(chosen)
     if not bool(consistent(chosen, problem)):
         return state

@@ -20,7 +20,7 @@ from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.operators.search_grid import SearchGrid
-from unfolded_ogamp.physics import distances, isolated_nodes, link_phase, link_phase_error
+from unfolded_ogamp.physics import distances, link_phase, link_phase_error
 from unfolded_ogamp.records import choose
 
 MANY_SAMPLES = 400  # independent samples; with fewer, local minima are frequent
@@ -57,8 +57,7 @@ class Searched:
     @classmethod
     def of(cls, first: GreedyState, problem: Problem) -> Self:
         """A search after its first start."""
-        # if every node has a trusted line of sight, all phases are known and another start finds the same
-        known = ~isolated_nodes(problem.trusted[..., 0] > 0).any(1)
+        known = problem.phases_known  # another start is the same
         scenes = torch.arange(len(known), device=known.device)
         agreements = MOST_AGREEMENTS * known.long()
         once = torch.ones_like(scenes)
@@ -72,8 +71,8 @@ class Searched:
         """
         good = model_selection.explained(self.best.model, problem) >= MOSTLY_EXPLAINED
         enough = (self.starts >= STARTS_IF_DOUBTFUL) | ((problem.n_samples >= MANY_SAMPLES) & good)
-        enough = enough | (self.agreements >= MOST_AGREEMENTS)
-        return enough & (self.agreements >= 2) & (3 * self.agreements >= self.independent)
+        several = (self.agreements >= 2) & (3 * self.agreements >= self.independent)
+        return enough & several & ~problem.phases_known
 
     def confirmed(self, problem: Problem) -> Tensor:
         """Scenes with a consistent residual in which no echo can hide, or which another start confirms; bool [B]."""
@@ -83,9 +82,9 @@ class Searched:
 
     def left(self, problem: Problem) -> Tensor:
         """Indices of the scenes that need further starts."""
-        # with known phases, a further start is the same
-        extended = problem.phases_known | self.best.model.correction.extended & (self.starts >= STARTS_IF_EXTENDED)
-        return (~extended & ~self.agreed(problem) & ~self.confirmed(problem)).nonzero()[:, 0]
+        extended = self.best.model.correction.extended & (self.starts >= STARTS_IF_EXTENDED)
+        ended = problem.phases_known | extended
+        return (~ended & ~self.agreed(problem) & ~self.confirmed(problem)).nonzero()[:, 0]
 
     def add(self, ended: GreedyState, scenes: Tensor, independent: Tensor, problem: Problem) -> None:
         """Add starts of the scenes with the indices `scenes` [B'], independent of the best ones or not, bool [B']."""
@@ -226,7 +225,8 @@ def better(
     tried[scenes] = True
     best, other = with_equal_slots(best, place_scenes(other, scenes, best))
     nothing = ~best.model.sources.used.any(1) & ~other.model.sources.used.any(1)
-    same = agree(best.model, other.model, problem) | (nothing & model_selection.consistent(best.model, problem))
+    silent = (problem.noise_variance <= 0) | model_selection.consistent(best.model, problem)
+    same = agree(best.model, other.model, problem) | (nothing & silent)
     same = tried & same
     # a consistent residual comes before the criterion, which is no judge of fits with too many sources
     before, now = (model_selection.consistent(one.model, problem) for one in (best, other))

@@ -34,11 +34,15 @@ def noise_power(model: Model, problem: Problem) -> Tensor:
 
 def excess(model: Model, problem: Problem) -> Tensor:
     """Excess of the residual over the noise [B], in standard deviations; inf if the noise variance is unknown."""
-    relative = problem.noise_std / problem.noise_variance.clamp(min=torch.finfo(model.cost.dtype).tiny)
-    deviation = (problem.n_samples.reciprocal() + relative.square()).sqrt()
     ratio = noise_power(model, problem) / problem.noise_variance
     # the ratio of two estimates is skewed, its logarithm is not
-    return torch.where(relative > 0, ratio.log(), ratio - 1) / deviation
+    return torch.where(problem.noise_std > 0, ratio.log(), ratio - 1) / deviation(problem)
+
+
+def deviation(problem: Problem) -> Tensor:
+    """Relative standard deviation of the power of a residual over the noise variance, given or estimated [B]."""
+    relative = problem.noise_std / problem.noise_variance.clamp(min=torch.finfo(problem.noise_std.dtype).tiny)
+    return (problem.n_samples.reciprocal() + relative.square()).sqrt()
 
 
 def consistent(model: Model, problem: Problem) -> Tensor:
@@ -63,9 +67,10 @@ def most_sources(model: Model, problem: Problem) -> Tensor:
     count, least = model.sources.used.sum(1), problem.least_count
     per_source = problem.grid.centre.shape[2] + 2
     others = unknowns(model, problem) - count * per_source
+    # lines of sight tell most of the node phases
+    share = torch.where(problem.has_los, MANY_UNKNOWNS, FEW_UNKNOWNS)
     few, many = (
-        ((share * problem.n_samples - others) / per_source + ROUNDING).floor().long()
-        for share in (FEW_UNKNOWNS, MOST_UNKNOWNS)
+        ((most * problem.n_samples - others) / per_source + ROUNDING).floor().long() for most in (share, MOST_UNKNOWNS)
     )
     near_rank = torch.maximum(least + MORE_THAN_RANK, (least * OVER_RANK).long())
     near_rank = torch.where(problem.noise_variance > 0, near_rank, many)  # the rank of noisy links is not known
@@ -78,7 +83,9 @@ def decisive(model: Model, problem: Problem) -> Tensor:
     The echoes exceed the margin of the residual so far that none can hide in it, and the unknowns are few.
     """
     scattered = strength(model, problem).sum(1)
-    no_room = MARGIN * problem.n_samples.sqrt() * problem.noise_variance <= HIDDEN_SHARE * scattered
+    margin = MARGIN * deviation(problem)
+    room = torch.where(problem.noise_std > 0, margin.expm1(), margin) * problem.n_samples * problem.noise_variance
+    no_room = room <= HIDDEN_SHARE * scattered
     return no_room & (unknowns(model, problem) <= MANY_UNKNOWNS * problem.n_samples)
 
 

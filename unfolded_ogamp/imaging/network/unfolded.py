@@ -10,6 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from unfolded_ogamp.imaging.assembly import assemble
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.evidence.noise import with_noise_variance
 from unfolded_ogamp.imaging.evidence.rank import with_least_count
@@ -160,6 +161,9 @@ class UnfoldedOGAMP(Network):
         Warns:
             MismatchWarning: if the model does not fit the CSI.
         """
+        if csi.phases_known is not None and len(csi.phases_known.unique()) > 1:
+            one_by_one = [slice(scene, scene + 1) for scene in range(len(csi.value))]
+            return assemble.batched([self(csi[one], array[one], grid[one]) for one in one_by_one])
         posed, settings = self.pose(csi, array, grid), self.settings.greedy.restarts
         problem, given = posed.problem, posed.phases
         if bool(problem.phases_known.any()):  # the layers fit phases
