@@ -14,7 +14,7 @@ from unfolded_ogamp.records import Record
 
 @dataclass(frozen=True)
 class Scatterers:
-    """The estimated scatterers of one scene, most probable first.
+    """The estimated scatterers of one scene, strongest first.
 
     Attributes:
         position: [S, D], [m].

@@ -159,8 +159,8 @@ def from_model(
 
 
 def _by_strength(found: Scatterers) -> Scatterers:
-    """The scatterers in descending order of amplitude times probability."""
-    return found[(found.reflectivity.abs() * found.probability).argsort(descending=True)]
+    """The scatterers in descending order of amplitude."""
+    return found[found.reflectivity.abs().argsort(descending=True, stable=True)]
 
 
 def join(entries: list[History]) -> History:

@@ -38,10 +38,13 @@ def certainty(model: Model, problem: Problem, outcome: Outcome) -> Tensor:
 
 
 def strongest(model: Model, problem: Problem, outcome: Outcome) -> Tensor:
-    """Sources that are listed, bool [B, S]: all, but in trapped scenes at most the rank of the links, if known."""
+    """Sources that are listed, bool [B, S]: all, but in trapped scenes at most the rank of the links, if known.
+
+    The rank of links without a line of sight limits nothing.
+    """
     strength = torch.where(model.sources.used, model_selection.strength(model, problem), -torch.inf)
     place = strength.argsort(dim=1, descending=True).argsort(dim=1)
-    limited = (outcome.trapped & ~outcome.ratio.isinf())[:, None]
+    limited = (outcome.trapped & ~outcome.ratio.isinf() & ~problem.has_los)[:, None]
     return model.sources.used & (~limited | (place < outcome.least_count[:, None]))
 
 

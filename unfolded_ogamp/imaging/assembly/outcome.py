@@ -101,10 +101,15 @@ def sentences(model: Model, problem: Problem, outcome: Outcome) -> list[tuple[st
             within_noise = bool(outcome.within_noise[scene])
             reason = "no other start confirms the fit" if within_noise else "trapped, or the CSI is outside the model"
             starts, least = int(outcome.starts[scene]), int(outcome.least_count[scene])
-            limit = "" if unknown else f"at most {least} scatterer{'s' * (least != 1)} listed, "
+            limit = (
+                ""
+                if unknown or bool(problem.has_los[scene])
+                else f"at most {least} scatterer{'s' * (least != 1)} listed, "
+            )
+            of_starts = f"{starts} start{'s' * (starts != 1)}"
             lines.append(
-                f"not converged: {reason} ({starts} start{'s' * (starts != 1)}, {residual}); {limit}none certain; a larger "
-                "budget, more nodes or a better roi may help"
+                f"not converged: {reason} ({of_starts}, {residual}); {limit}none certain; "
+                "a larger budget, more nodes or a better roi may help"
             )
             if outcome.crowded[scene]:
                 lines.append("there are more unknowns than independent samples of the CSI")

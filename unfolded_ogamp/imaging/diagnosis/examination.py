@@ -28,8 +28,11 @@ from unfolded_ogamp.imaging.diagnosis.nodes import changed_nodes
 from unfolded_ogamp.imaging.diagnosis.outliers import Kept, dead_parts, outlying_links, outlying_power, without_links
 from unfolded_ogamp.imaging.diagnosis.units import unit_findings
 from unfolded_ogamp.imaging.estimate import Estimate
+from unfolded_ogamp.imaging.evidence.noise import estimate_noise
+from unfolded_ogamp.imaging.problem import pose
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, link_phasor, wrap
 
+NOISE_RATIO = 4.0  # between a given noise variance and what the CSI shows; an estimate rarely errs by a factor of two
 SYNCHRONISED = 2  # subcarriers that are kept from the middle of a band after coarse synchronisation
 
 
@@ -92,7 +95,7 @@ def examine(csi: Csi, array: NodeArray, grid: PixelGrid, synchronised: bool = Fa
 
     numbers, clocks = band.kept.subcarrier.nonzero()[:, 0], None
     if synchronised:
-        csi, array, clocks = coarsely_synchronised(csi, array)
+        csi, array, clocks = coarsely_synchronised(csi, array, grid)
         numbers = numbers[middle_of_band(len(numbers))]
         findings = [done(finding) if finding.name == "clocks are apart" else finding for finding in findings]
     elif band.clocks_apart:  # on one subcarrier, a delay is a node phase
@@ -110,6 +113,7 @@ def examine(csi: Csi, array: NodeArray, grid: PixelGrid, synchronised: bool = Fa
         findings += parted
     findings = [*unit_findings(array), *findings]
     findings += [*mirror_image(array, grid), *symmetric_array(array), *few_samples(csi, array, grid)]
+    findings += noise_disagrees(csi, array, grid)
     return Examined(csi, array, grid, tuple(findings), clocks, frequency, numbers)
 
 
@@ -127,6 +131,18 @@ def examine_phases(csi: Csi, array: NodeArray, grid: PixelGrid) -> tuple[list[Fi
     turned, csi = turned_links(csi, array, grid)
     strong, csi = outlying_links(csi, array)
     return [*changed, *turned, *strong], csi, array
+
+
+def noise_disagrees(csi: Csi, array: NodeArray, grid: PixelGrid) -> list[Finding]:
+    """The finding that the given noise variance is far from what the CSI shows; a batch of one."""
+    if csi.noise_variance is None:
+        return []
+    shown = estimate_noise(pose(replace(csi, noise_variance=None), array, grid, None))
+    ratio = float(csi.noise_variance / (shown.variance * pose(csi, array, grid, None).unit.square()))
+    if not bool(shown.known) or 1 / NOISE_RATIO < ratio < NOISE_RATIO:
+        return []
+    evidence = f"noise_variance is {ratio:.2g} times what the CSI shows"
+    return [Finding("noise variance", evidence, "Leave noise_variance out, or correct it", Severity.DOUBT)]
 
 
 def shortened(
@@ -147,7 +163,7 @@ def shortened(
     return cleaned, replace(array, frequency=array.frequency[:, subcarrier])
 
 
-def coarsely_synchronised(csi: Csi, array: NodeArray) -> tuple[Csi, NodeArray, NodeClocks]:
+def coarsely_synchronised(csi: Csi, array: NodeArray, grid: PixelGrid) -> tuple[Csi, NodeArray, NodeClocks]:
     """CSI of a few subcarriers from the middle of the band, its clocks compensated, and these clocks.
 
     Raises:
@@ -161,6 +177,11 @@ def coarsely_synchronised(csi: Csi, array: NodeArray) -> tuple[Csi, NodeArray, N
     tx, rx = clocks.phases_at(array.frequency[:, middle])
     value = csi.value[..., middle] * link_phasor(tx, rx)
     cleaned = replace(csi, value=value, los_channel=csi.los_channel[..., middle])
+    if csi.noise_variance is None:  # the whole band shows it better than the part that is kept
+        every = clocks.phases_at(array.frequency)
+        problem = pose(replace(csi, value=csi.value * link_phasor(*every)), array, grid, None)
+        noise, unit = estimate_noise(problem), problem.unit.square()
+        cleaned = replace(cleaned, noise_variance=noise.variance * unit if bool(noise.known) else None)
     return cleaned, replace(array, frequency=array.frequency[:, middle]), clocks
 
 

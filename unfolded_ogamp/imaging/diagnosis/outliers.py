@@ -188,7 +188,9 @@ def _nodes(csi: Csi, array: NodeArray, grid: PixelGrid, kept: Kept) -> tuple[lis
     far = torch.cat(
         [(side.abs() > NODE_LIMIT) & some & both for side, some, both in zip(deviation, peers, enough, strict=True)]
     )
-    far = (far & ~_inside(array, grid)) | _silent(csi, kept, link)
+    # a scatterer next to a node makes it stronger, never weaker
+    weak = torch.cat(deviation) < 0
+    far = (far & (weak | ~_inside(array, grid))) | _silent(csi, kept, link)
     if not bool(far.any()) or int(far.sum()) * 2 > len(far):
         return [], kept
     names = listed(node_names(far, n_tx))

@@ -112,7 +112,13 @@ def estimate_figure(
     if len(outside):
         style = {"linestyle": "none", "marker": "x", "color": COLOURS[0]}
         handles.append(Line2D([], [], label="echo from outside", **style))
-    figure.legend(handles=handles, loc="outside lower center", ncols=8, fontsize=SMALL, frameon=False)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=len(handles) if len(handles) < 9 else 5,
+        fontsize=SMALL,
+        frameon=False,
+    )
     title = headline(csi, estimate, phase_std, None if true_position is None else (len(true_position), found))
     width = LINE if len(title) <= LINE else len(title) // 2 + 12
     figure.suptitle(textwrap.fill(title, width), fontsize=LARGE)

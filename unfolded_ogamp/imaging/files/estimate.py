@@ -1,6 +1,6 @@
 """The estimate file (.npz): the estimate from one CSI file, in the units of that file.
 
-position, position_std: of the scatterers, most probable first [S, D] [m].
+position, position_std: of the scatterers, strongest first [S, D] [m].
 covariance: of the positions [S, D, D] [m^2]; that of a uniform position in the region of interest if it is unknown.
 reflectivity: complex [S], in the units of the CSI.
 probability: that a scatterer is within a tenth of a carrier wavelength of the position [S].

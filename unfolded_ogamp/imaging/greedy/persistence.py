@@ -175,7 +175,7 @@ def overshot(problem: Problem, given: NodePhases, unknown: bool, generator: torc
     none if there is no memory for them.
     """
     least = int(problem.least_count)
-    if least == 0:
+    if least == 0 or bool(problem.has_los):  # the rank of links without a line of sight sizes no search of all links
         return
     anywhere, near = (
         overshoot.proposals(problem, least, generator, OvershootSettings(), phases) for phases in (None, given)

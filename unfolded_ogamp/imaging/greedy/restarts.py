@@ -16,17 +16,19 @@ from unfolded_ogamp.imaging.greedy.settings import RestartSettings
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.model import Correction, Model
 from unfolded_ogamp.imaging.phases import autofocus
-from unfolded_ogamp.imaging.phases.refinement import NodePhases
+from unfolded_ogamp.imaging.phases.refinement import NodePhases, initial_phases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.operators.search_grid import SearchGrid
-from unfolded_ogamp.physics import distances, link_phase, link_phase_error
+from unfolded_ogamp.physics import distances, isolated_nodes, link_phase, link_phase_error
 from unfolded_ogamp.records import choose
 
 MANY_SAMPLES = 400  # independent samples; with fewer, local minima are frequent
 MOSTLY_EXPLAINED = 0.8  # share of the scattered power; fits that explain less are often local minima
 STARTS_IF_DOUBTFUL = 12  # least number of starts before such a scene counts as agreed
+COMPARABLE = 2.0  # largest residual of a start over that of the best one if the two compete
 MOST_AGREEMENTS = 1000  # stands for known phases, from which every start is the same
+NEAR_FITTED = 0.1  # share of a turn by which a start deviates from phases that fit a line of sight
 SAME_PLACE = 0.05  # largest distance of two equal scatterers of two starts, in wavelengths
 STARTS_IF_EXTENDED = 6  # with extended targets the residual stays above the noise, and more starts cost time only
 NEAR = 0.1  # distance within which another start confirms a source, in wavelengths
@@ -92,7 +94,9 @@ class Searched:
         # starts that agreed with the former best one do not agree with another one
         kept = torch.where(replaced & ~same, 0, self.agreements)
         self.agreements = kept.index_add(0, scenes, (same[scenes] & independent).to(kept))
-        self.independent = self.independent.index_add(0, scenes, independent.to(kept))
+        # a start that ended with a much larger residual failed, and says nothing about the best one
+        comparable = ended.model.cost <= COMPARABLE * self.best.model.cost[scenes]
+        self.independent = self.independent.index_add(0, scenes, (independent & comparable).to(kept))
         self.starts = self.starts.index_add(0, scenes, torch.ones_like(scenes))
         self.others.append((scenes, ended.model.sources))
 
@@ -193,10 +197,20 @@ def focused_phases(problem: Problem, start: NodePhases, settings: RestartSetting
 
 
 def random_phases(problem: Problem, generator: torch.Generator) -> NodePhases:
-    """Random uniform node phases, the same in every scene, so that no scene depends on the others of its batch."""
+    """Random uniform node phases, the same in every scene, so that no scene depends on the others of its batch.
+
+    Nodes with a trusted line of sight start near the phases that fit it.
+    """
     zero = NodePhases.zero(problem.link, 1)
     tx, rx = (torch.rand(side.shape[1], 1, generator=generator, dtype=side.dtype) for side in (zero.tx, zero.rx))
-    return NodePhases.at_rest(zero.tx + 2 * math.pi * tx.to(zero.tx), zero.rx + 2 * math.pi * rx.to(zero.rx))
+    tx, rx = zero.tx + 2 * math.pi * tx.to(zero.tx), zero.rx + 2 * math.pi * rx.to(zero.rx)
+    trusted = problem.trusted[..., 0] > 0
+    if trusted.any():
+        fitted, n_tx = initial_phases(problem), trusted.shape[1]
+        without = isolated_nodes(trusted)[..., None]
+        tx = torch.where(without[:, :n_tx], tx, fitted.tx + NEAR_FITTED * tx)
+        rx = torch.where(without[:, n_tx:], rx, fitted.rx + NEAR_FITTED * rx)
+    return NodePhases.at_rest(tx, rx)
 
 
 def near_phases(model: Model, std: float, generator: torch.Generator) -> NodePhases:
