@@ -83,7 +83,8 @@ REFUSED = {
     "none": (None, f"estimator: expected one of {KNOWN}, found 'None'"),
     "no name": ({"blocks": 3}, "estimator: expected a name, and a checkpoint or options, found blocks"),
     "unknown option": ({"name": "gamp", "layers": 3}, "estimator gamp: expected only blocks, found layers"),
-    "no options": ({"name": "greedy", "blocks": 3}, "estimator greedy: expected no options, found blocks"),
+    "no options": ({"name": "omp", "blocks": 3}, "estimator omp: expected no options, found blocks"),
+    "another option": ({"name": "greedy", "blocks": 3}, "estimator greedy: expected only budget, found blocks"),
     "checkpoint of a classic": (
         {"name": "gamp", "checkpoint": "x"},
         "estimator gamp: expected a checkpoint for unfolded only, found one",

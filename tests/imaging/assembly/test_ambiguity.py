@@ -73,7 +73,8 @@ def test_the_region_decides_between_images_if_it_holds_one() -> None:
 def test_other_arrays_have_no_images() -> None:
     array, grid = line_of_nodes()
     bent = array.tx.clone()
-    bent[0, 0, 1] = 2 * FLAT * float(array.wavelength[0])
+    n_nodes = array.tx.shape[1] + array.rx.shape[1]
+    bent[0, 0, 1] = 3 * FLAT * n_nodes**0.5 * float(array.wavelength[0])
     assert mirror(array) is not None
     assert mirror(replace(array, tx=bent)) is None
     found = scatterers(torch.tensor([[0.3, 0.5], [0.1, -0.8]], dtype=torch.float64))

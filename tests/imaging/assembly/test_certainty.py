@@ -80,7 +80,7 @@ def test_uncertain_sources_have_the_covariance_of_a_mixture() -> None:
     trapped = outcome(model, problem, [False], [False], support=0.5)
     small = 1e-4 * torch.eye(2, dtype=torch.float64).expand(1, 3, -1, -1)
     share = torch.tensor([[1.0, 0.7, 0.0]], dtype=torch.float64)
-    found = mixed(small, share, problem, trapped)
+    found = mixed(small, share, model, problem, trapped)
     torch.testing.assert_close(found[0, 0], small[0, 0])
     # by simulation: one position in 0.3 is anywhere between the outermost pixels
     generator = torch.Generator().manual_seed(2)
@@ -89,8 +89,9 @@ def test_uncertain_sources_have_the_covariance_of_a_mixture() -> None:
     anywhere = side * (torch.rand(100_000, 2, generator=generator, dtype=torch.float64) - 0.5)
     there = 1e-2 * torch.randn(100_000, 2, generator=generator, dtype=torch.float64)
     for index, right in ((1, 0.7), (2, 0.0)):
+        elsewhere = anywhere + centre.mean(0) - model.sources.position[0, index]
         chosen = torch.rand(100_000, 1, generator=generator, dtype=torch.float64) < right
-        error = torch.where(chosen, there, anywhere)
+        error = torch.where(chosen, there, elsewhere)
         torch.testing.assert_close(
             found[0, index], error.T @ error / 1e5, rtol=0.03, atol=2e-3 * float(side.max()) ** 2
         )

@@ -57,13 +57,13 @@ def test_sentences_say_what_does_not_fit() -> None:
     assert f"{ratio:.3g} times the noise" in line
     (line,) = third
     assert line.startswith("not converged: trapped, or the CSI is outside the model (40 starts, residual ")
-    assert "at most 2 scatterers are listed, none as certain" in line
+    assert "at most 2 scatterers listed, none certain" in line
 
 
 def test_a_trapped_scene_whose_residual_fits_is_not_called_a_mismatch() -> None:
     problem, model, outcome = searched()
     _, _, (line,), _ = sentences(model, problem, outcome)
-    assert "other starts fit the CSI as well" in line
+    assert "no other start confirms the fit" in line
     assert "outside the model" not in line
 
 
@@ -71,7 +71,7 @@ def test_an_unknown_noise_variance_is_named() -> None:
     problem, model, outcome = searched(known=False)
     said = sentences(model, problem, outcome)
     assert [len(lines) for lines in said] == [0, 0, 1, 0]
-    assert "residual" not in said[2][0].replace("of unknown noise variance", "")
+    assert "residual" not in said[2][0].replace("noise variance unknown", "")
 
 
 def test_corrections_are_named() -> None:

@@ -59,7 +59,8 @@ BROKEN: dict[str, tuple[dict[str, object] | Build, str]] = {
     "no link": (lambda a: {"link": a["link"] & False}, "link: expected at least one measured link, found none"),
     "disconnected": (
         {"link": edited(np.ones((5, 4), bool), (slice(None), 2), False)},
-        "link: expected one connected network, found 1 of 9 nodes that no chain of links joins to tx 0: rx 2",
+        "link: expected one connected network, or known node phases, found 1 of 9 nodes that no chain of links joins "
+        "to tx 0: rx 2",
     ),
     "real csi": (lambda a: {"csi": a["csi"].real}, "csi: expected complex numbers, found float64"),
     "complex tx": (lambda a: {"tx": a["tx"] + 0j}, "tx: expected real numbers, found complex128"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
 import torch
 from problems import posed
 
@@ -76,7 +77,7 @@ def test_the_number_of_starts_is_limited_and_the_best_is_kept() -> None:
     torch.testing.assert_close(found.cost, search.end(least).model.cost)
 
 
-def test_only_independent_starts_count_as_agreement() -> None:
+def test_only_independent_starts_count_as_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
     """The noise variance is unknown, samples are many. A start near the best phases is not independent of it."""
     search = Search(replace(SCENARIO, n_tx=21, n_rx=20), **UNKNOWN_NOISE)
     least, *others = search.numbers()
@@ -86,8 +87,13 @@ def test_only_independent_starts_count_as_agreement() -> None:
     assert len(search.began) == 5
     search.best(least, [others[0], least, others[1], least, least, least, least])
     assert len(search.began) == 7
-    # two of seven independent starts are less than a third; the third of eight is more
-    search.best(least, [others[number // 2 % 3] for number in range(10)] + [least] * 8)
+    # starts with a much larger residual do not count
+    ends = [others[number // 2 % 3] for number in range(10)] + [least] * 8
+    search.best(least, ends)
+    assert len(search.began) == 13
+    # if they do, two of seven independent starts are less than a third; the third of eight is more
+    monkeypatch.setattr(restarts, "COMPARABLE", float("inf"))
+    search.best(least, ends)
     assert len(search.began) == 15
 
 
@@ -122,7 +128,8 @@ def test_extended_targets_get_a_limited_number_of_starts() -> None:
     assert 3 <= len(extended.began) <= 10
 
 
-def test_a_trusted_line_of_sight_at_all_nodes_needs_one_start() -> None:
-    search = Search(replace(SCENARIO, los=True))
+def test_known_phases_need_one_start() -> None:
+    search = Search()
+    search.problem = replace(search.problem, phases_known=torch.tensor([True]))
     search.best(0, [])
     assert search.began == []

@@ -71,3 +71,34 @@ def test_no_residual_is_consistent_with_noise_that_is_not_known() -> None:
     assert not model_selection.consistent(
         model, replace(problem, noise_variance=torch.zeros_like(problem.noise_variance))
     ).any()
+
+
+def test_many_unknowns_are_determined_near_the_rank_alone() -> None:
+    """144 / 2 independent samples: a third are 24 unknowns, 4 for a source and 15 for the nodes; 0.8 are 57."""
+    *_, problem, truth = posed(replace(PLANE, n_subcarriers=1), 1, seed=3)
+    model = modelled(truth, problem)
+    limits = {
+        rank: int(model_selection.most_sources(model, replace(problem, least_count=torch.tensor([rank]))))
+        for rank in (0, 4, 9)
+    }
+    assert limits == {0: 3, 4: 8, 9: 10}
+    known = replace(problem, phases_known=torch.tensor([True]), least_count=torch.tensor([1]))
+    assert int(model_selection.most_sources(model, known)) == 6  # a third, without nodes
+
+
+def test_a_weak_scene_or_many_unknowns_are_not_decisive() -> None:
+    for snr_db, expected in ((25.0, True), (0.0, False)):
+        *_, problem, truth = posed(replace(PLANE, snr_db=snr_db), 4, seed=4)
+        assert bool((model_selection.decisive(modelled(truth, problem), problem) == expected).all())
+    *_, problem, truth = posed(replace(PLANE, n_tx=4, n_rx=4, n_subcarriers=1), 4, seed=4)  # 16 samples, 22 unknowns
+    assert not model_selection.decisive(modelled(truth, problem), problem).any()
+
+
+def test_below_the_known_noise_a_smaller_residual_gains_no_logarithm() -> None:
+    problem, model = fitted(2)
+    lower, lowest = (replace(model, cost=share * problem.n_samples * problem.noise_variance) for share in (0.5, 1e-6))
+    gain = model_selection.criterion(lower, problem) - model_selection.criterion(lowest, problem)
+    torch.testing.assert_close(gain, problem.n_samples, rtol=1e-5, atol=0)  # half of 2 C / sigma^2
+    unknown = replace(problem, noise_variance=torch.zeros_like(problem.noise_variance))
+    gain = model_selection.criterion(lower, unknown) - model_selection.criterion(lowest, unknown)
+    torch.testing.assert_close(gain, 2 * problem.n_samples * math.log(0.5e6), rtol=1e-5, atol=0)
