@@ -90,7 +90,7 @@ def run_estimate(
     show(console, files.describe(measured))
     measured = _examined(files, measured, settings.synchronise, input_path, console)
     inputs = files.inputs(measured)
-    origin = _origin(estimator, settings.adapt)
+    origin = _origin(estimator, settings)
     if settings.adapt:
         estimator = _adapted(system, estimator, settings.adapt, inputs, console)
     try:
@@ -157,14 +157,14 @@ def _adapted(system: System, estimator: Estimator, steps: int, inputs: tuple[Any
     return network
 
 
-def _origin(estimator: Estimator, adapt: int) -> dict[str, str]:
+def _origin(estimator: Estimator, how: EstimationSettings) -> dict[str, str]:
     """Origin of an estimate, for its file: estimator, hash of the weights before adaptation, versions, commit."""
     settings = getattr(estimator, "settings", None)
     origin = {
         "estimator": type(estimator).__name__,
         "settings": json.dumps(asdict(settings)) if isinstance(settings, Settings) else "",
         "weights_sha256": hashes({"": estimator}).get("", ""),
-        "adapt": str(adapt),
+        **{key: str(value) for key, value in asdict(how).items()},
     }
     return origin | {key: value or "" for key, value in provenance().items()}
 

@@ -19,7 +19,7 @@ class Scatterers:
     Attributes:
         position: [S, D], [m].
         covariance: covariance of `position` [S, D, D], [m^2], from the curvature of the likelihood with all other
-            unknowns free. It does not contain the error of an estimator that has not converged.
+            unknowns free. If the estimator has not converged, it contains a position anywhere in the region, too.
         reflectivity: complex [S], in the units of the CSI.
         probability: probability that a scatterer is within a tenth of a carrier wavelength of the position [S].
     """

@@ -18,7 +18,8 @@ diagnosis: findings about the CSI before the fit, and sentences on what does not
 residual: mean |y - model|^2 over the measured links.
 finite: false if a non-finite state ended the run early; the estimate is then the last finite one.
 Texts, empty if unknown: estimator, settings (as JSON, with the seed of its restarts), weights_sha256 (of
-    the checkpoint), adapt (gradient steps), python, torch, numpy, unfolded_ogamp (versions), platform, commit.
+    the checkpoint), adapt (gradient steps), synchronise, budget [s], python, torch, numpy, unfolded_ogamp (versions),
+    platform, commit.
 """
 
 from __future__ import annotations
