@@ -89,4 +89,7 @@ def test_estimate_names_the_weights_before_they_are_adapted(steps, network, tmp_
     settings = json.loads(texts.pop("settings"))
     assert settings["greedy"]["restarts"]["seed"] == 0
     assert {key: texts.pop(key) for key in provenance()} == {key: value or "" for key, value in provenance().items()}
-    assert texts == {"estimator": "UnfoldedOGAMP", "weights_sha256": hash_of(network), "adapt": str(steps)}
+    assert texts == {
+        **{"estimator": "UnfoldedOGAMP", "weights_sha256": hash_of(network)},
+        **{"adapt": str(steps), "synchronise": "False", "budget": "60"},
+    }
