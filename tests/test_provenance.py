@@ -91,5 +91,5 @@ def test_estimate_names_the_weights_before_they_are_adapted(steps, network, tmp_
     assert {key: texts.pop(key) for key in provenance()} == {key: value or "" for key, value in provenance().items()}
     assert texts == {
         **{"estimator": "UnfoldedOGAMP", "weights_sha256": hash_of(network)},
-        **{"adapt": str(steps), "synchronise": "False", "budget": "60"},
+        **{"adapt": str(steps), "synchronise": "False", "budget": "60.0"},
     }
