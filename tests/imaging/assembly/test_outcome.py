@@ -105,6 +105,8 @@ def test_sentences_of_the_list_count(counts: tuple[int, int, int], texts: list[s
 def test_one_warning_quotes_the_first_scene_with_a_sentence() -> None:
     with pytest.warns(MismatchWarning, match=r"^one; two \(and in 1 more of 4 scenes\)$"):
         warn([(), ("one", "two"), (), ("three",)])
+    with pytest.warns(MismatchWarning, match=r"^one \(in one of 2 scenes\)$"):
+        warn([(), ("one",)])
     with pytest.warns(MismatchWarning, match="^one$"):
         warn([("one",)])
     with warnings.catch_warnings():

@@ -143,5 +143,6 @@ def warn(found: list[tuple[str, ...]]) -> None:
     """Warn in one line of what does not fit in a batch; the first scene with a sentence is quoted."""
     scenes = [lines for lines in found if lines]
     if scenes:
-        where = "" if len(found) == 1 else f" (and in {len(scenes) - 1} more of {len(found)} scenes)"
+        others = f" (and in {len(scenes) - 1} more of {len(found)} scenes)" if len(scenes) > 1 else ""
+        where = f" (in one of {len(found)} scenes)" if len(found) > 1 and not others else others
         warnings.warn("; ".join(scenes[0]) + where, MismatchWarning, stacklevel=2)
