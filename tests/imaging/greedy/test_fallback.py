@@ -57,7 +57,7 @@ def test_consistent_scenes_are_returned_as_they_are(monkeypatch: pytest.MonkeyPa
     problem, truth, given = scenes()
     assert consistent(truth.model, problem).all()
     monkeypatch.setattr(start, "resume", never)
-    assert fall_back(truth, problem, given, SETTINGS, Budget()).best is truth
+    assert fall_back(Searched.of(truth, problem), problem, given, SETTINGS, Budget()).best is truth
 
 
 def test_a_scene_with_a_missing_scatterer_is_continued(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_a_scene_with_a_missing_scatterer_is_continued(monkeypatch: pytest.Monke
     poor = without_strongest(truth, problem, scene=1)
     assert consistent(poor.model, problem).tolist() == [True, False]
     monkeypatch.setattr(estimator, "search", never)
-    found = fall_back(poor, problem, given, SETTINGS, Budget()).best
+    found = fall_back(Searched.of(poor, problem), problem, given, SETTINGS, Budget()).best
     assert consistent(found.model, problem).all()
     assert found.model.cost[0] == truth.model.cost[0]
 
@@ -80,5 +80,5 @@ def test_a_new_start_is_kept_only_if_it_fits_better(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         estimator, "search", returning(Searched.of(anew[torch.tensor([1])], problem[torch.tensor([1])]))
     )
-    found = fall_back(state, problem, given, SETTINGS, Budget()).best
+    found = fall_back(Searched.of(state, problem), problem, given, SETTINGS, Budget()).best
     torch.testing.assert_close(found.model.cost, (truth if anew_is_better else state).model.cost)

@@ -119,7 +119,7 @@ def search_from_phases(problem: Problem, given: NodePhases, settings: GreedySett
 
 
 def fall_back(
-    state: GreedyState, problem: Problem, given: NodePhases, settings: GreedySettings, budget: Budget
+    found: Searched, problem: Problem, given: NodePhases, settings: GreedySettings, budget: Budget
 ) -> Searched:
     """Fallback: if the residual of a scene exceeds the noise, the greedy estimator continues from the state.
 
@@ -127,15 +127,14 @@ def fall_back(
     information criterion is kept.
 
     Args:
-        state: result of another estimator on this problem.
+        found: search of another estimator on this problem; it changes.
         problem, given, settings, budget: as in `search`.
     """
-    scenes = (~Searched.of(state, problem).confirmed(problem)).nonzero()[:, 0]
+    scenes = (~found.confirmed(problem)).nonzero()[:, 0]
     if len(scenes) > 0:
         part = problem[scenes]
-        resumed = start.resume(state[scenes], part, part.search_grid(settings.detection.spacing), settings)
-        state = place_scenes(resumed, scenes, state)
-    found = Searched.of(state, problem)
+        resumed = start.resume(found.best[scenes], part, part.search_grid(settings.detection.spacing), settings)
+        found.best = place_scenes(resumed, scenes, found.best)
     scenes = (~found.confirmed(problem)).nonzero()[:, 0]
     if len(scenes) > 0:
         found.include(search(problem[scenes], given[scenes], settings, budget), scenes, problem)

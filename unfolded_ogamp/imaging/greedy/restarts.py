@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -81,6 +81,11 @@ class Searched:
         model = self.best.model
         sure = model_selection.decisive(model, problem) | (self.agreements >= 1)
         return model_selection.consistent(model, problem) & sure
+
+    def continued(self, best: GreedyState) -> Self:
+        """The same search in double precision, its best starts evaluated again as `best`."""
+        others = [(scenes, sources.to(dtype=torch.float64)) for scenes, sources in self.others]
+        return replace(self, best=best, others=others)
 
     def left(self, problem: Problem) -> Tensor:
         """Indices of the scenes that need further starts."""

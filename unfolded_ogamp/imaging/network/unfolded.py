@@ -168,7 +168,7 @@ class UnfoldedOGAMP(Network):
         problem, given = posed.problem, posed.phases
         if bool(problem.phases_known.any()):  # the layers fit phases
             empty = rounds.init(posed.averaged, given.to(dtype=torch.float64), Correction.none(posed.averaged))
-            return self.to_estimate(empty, posed, grid.centre.dtype)
+            return self.to_estimate(Searched.of(empty, posed.averaged), posed, grid.centre.dtype)
 
         def second(scenes: Tensor) -> tuple[NodePhases, Tensor]:
             begin, part = given[scenes], problem[scenes]
@@ -180,18 +180,17 @@ class UnfoldedOGAMP(Network):
 
         first, none = self.run(problem, posed.search_grid, given), Correction.none(problem)
         limited = replace(settings, together=self.settings.starts)
-        best = restarts.search(first, problem, posed.search_grid, second, none, run, limited).best
-        return self.to_estimate(best, posed, grid.centre.dtype)
+        found = restarts.search(first, problem, posed.search_grid, second, none, run, limited)
+        return self.to_estimate(found, posed, grid.centre.dtype)
 
-    def to_estimate(self, state: GreedyState, posed: Posed, dtype: torch.dtype) -> Estimate:
-        """The estimate of a final state, on all subcarriers, after the fallback."""
+    def to_estimate(self, found: Searched, posed: Posed, dtype: torch.dtype) -> Estimate:
+        """The estimate of a search, on all subcarriers, after the fallback."""
         settings, given, problem = self.settings.greedy, posed.phases.to(dtype=torch.float64), posed.averaged
-        sources = state.model.sources.to(dtype=torch.float64)
-        state = self._greedy_state(joint_step.init(evaluate(sources, problem, Correction.none(problem))))
+        sources = found.best.model.sources.to(dtype=torch.float64)
+        best = self._greedy_state(joint_step.init(evaluate(sources, problem, Correction.none(problem))))
+        found = found.continued(best)
         if self.settings.fallback:
-            found = fall_back(state, problem, given, settings, self.budget)
-        else:
-            found = Searched.of(state, problem)
+            found = fall_back(found, problem, given, settings, self.budget)
 
         def decide(model: Model, full: Problem, known: Uncertainty) -> Tensor:
             return self.log_odds(model.to(dtype=dtype), full.to(dtype=dtype), known).sigmoid()

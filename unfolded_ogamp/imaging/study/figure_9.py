@@ -14,6 +14,7 @@ from unfolded_ogamp.evaluation.statistics import statistic_of
 from unfolded_ogamp.evaluation.style import LARGE, MIDDLE, SMALL, TRUTH
 from unfolded_ogamp.imaging.estimate import Estimate, History
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
+from unfolded_ogamp.imaging.greedy.restarts import Searched
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.ogamp import alternating
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator, AlternatingSettings
@@ -177,7 +178,8 @@ def _after_network_blocks(
     for count, state in enumerate(states, start=1):
         if count in counts:
             refined = network.refine(state, posed.problem, posed.search_grid)
-            yield count, network.to_estimate(refined, posed, scene.grid.centre.dtype)
+            found = Searched.of(refined, posed.problem)
+            yield count, network.to_estimate(found, posed, scene.grid.centre.dtype)
 
 
 def _over_iterations(
