@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -42,11 +43,11 @@ def subset(count: int, size: int, generator: Generator) -> list[int]:
     return sorted(torch.randperm(count, generator=generator)[:size].tolist())
 
 
-def scenario(generator: Generator, **fields: object) -> Scenario:
+def scenario(generator: Generator, **fields: Any) -> Scenario:
     """A random scenario with some fields given."""
     dimension = 3 if integer(0, 3, generator) == 0 else 2
     side = 7 if dimension == 3 else integer(10, 20, generator)
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "n_tx": integer(8, 20, generator),
         "n_rx": integer(8, 20, generator),
         "pixels": (side,) * dimension,
@@ -55,7 +56,7 @@ def scenario(generator: Generator, **fields: object) -> Scenario:
         "snr_db": real(15, 30, generator),
         "phase_model": "uniform",
     }
-    return Scenario(**values | fields)  # type: ignore[arg-type]
+    return Scenario(**values | fields)
 
 
 def drawn(generator: Generator, **fields: object) -> tuple[Scene, Csi]:

@@ -31,6 +31,18 @@ class Sources(Record):
     rx_phase: Tensor
 
     @classmethod
+    def none(cls, problem: Problem, tx_phase: Tensor, rx_phase: Tensor) -> Self:
+        """No source, at node phases [B, n_tx] and [B, n_rx], [rad]."""
+        batch, dimension = len(problem.csi), problem.grid.centre.shape[-1]
+        return cls(
+            position=problem.grid.centre.new_zeros(batch, 0, dimension),
+            reflectivity=problem.csi.new_zeros(batch, 0),
+            used=torch.zeros(batch, 0, dtype=torch.bool, device=problem.csi.device),
+            tx_phase=tx_phase,
+            rx_phase=rx_phase,
+        )
+
+    @classmethod
     def of_scene(cls, scene: Scene, problem: Problem) -> Self:
         """The true scatterers of a scene and its node phases on the first subcarrier, in the units of its problem."""
         exact = scene.to(dtype=problem.link.dtype)

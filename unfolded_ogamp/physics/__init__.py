@@ -8,6 +8,7 @@ from unfolded_ogamp.physics.geometry import (
     distances,
     draw_nodes,
     draw_nodes_in_room,
+    flat_normal,
     regular_grid,
     unit_vectors,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "draw_time_offsets",
     "draw_uniform_phases",
     "expanded_wave",
+    "flat_normal",
     "gain_constant",
     "incidence_matrix",
     "is_connected",

@@ -13,6 +13,7 @@ from unfolded_ogamp.memory import require_memory
 from unfolded_ogamp.records import Record
 
 SPEED_OF_LIGHT = 299_792_458.0  # [m/s]
+FLAT = 0.05  # largest root mean square distance of the nodes from a line or plane, in carrier wavelengths
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,22 @@ class PixelGrid(Record):
 
     centre: Tensor
     pixel: Tensor
+
+    def holds(self, position: Tensor) -> Tensor:
+        """Positions [B, S, D] [m] in the region, or at most half a pixel outside of it; bool [B, S]."""
+        edge = self.pixel[:, None, None]
+        low, high = self.centre.amin(1, keepdim=True) - edge, self.centre.amax(1, keepdim=True) + edge
+        return ((position > low) & (position < high)).all(-1)
+
+
+def flat_normal(array: NodeArray) -> Tensor | None:
+    """The normal [D] of the line (2-D) or plane (3-D) that holds all nodes; None if none does. A batch of one."""
+    nodes = torch.cat([array.tx, array.rx], dim=1)[0]
+    _, level, axes = torch.linalg.svd(nodes - nodes.mean(0), full_matrices=len(nodes) < nodes.shape[1])
+    if len(level) < nodes.shape[1] or float(level[-1]) > FLAT * float(array.wavelength) * len(nodes) ** 0.5:
+        return None
+    normal: Tensor = axes[-1]
+    return normal
 
 
 def regular_grid(counts: Sequence[int], pixel: float, middle: Sequence[float], dtype: torch.dtype) -> PixelGrid:

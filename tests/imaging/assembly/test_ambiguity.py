@@ -9,9 +9,10 @@ import torch
 from faulty_scenes import flat_array
 from hand_made import make_scene
 
-from unfolded_ogamp.imaging.assembly.ambiguity import FLAT, inside, mirror, split
+from unfolded_ogamp.imaging.assembly.ambiguity import mirror, split
 from unfolded_ogamp.imaging.estimate import Scatterers
 from unfolded_ogamp.physics import NodeArray, PixelGrid, nlos_channel, regular_grid
+from unfolded_ogamp.physics.geometry import FLAT
 
 
 def scatterers(position: torch.Tensor, seed: int = 0) -> Scatterers:
@@ -85,4 +86,4 @@ def test_other_arrays_have_no_images() -> None:
 def test_the_region_ends_half_a_pixel_outside_of_its_pixels() -> None:
     grid = regular_grid([10, 5], 0.2, [0.0, 0.6], torch.float64)  # pixels from -1 to 1 and from 0.1 to 1.1
     near = torch.tensor([[1.09, 0.5], [1.11, 0.5], [0.0, 0.01], [0.0, -0.01]], dtype=torch.float64)
-    assert inside(near, grid).tolist() == [True, False, True, False]
+    assert grid.holds(near[None])[0].tolist() == [True, False, True, False]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from problems import modelled, posed
 
-from unfolded_ogamp.imaging.assembly.confidence import (
+from unfolded_ogamp.imaging.assembly.certainty import (
     MOST_CERTAIN,
     certainty,
     mixed,

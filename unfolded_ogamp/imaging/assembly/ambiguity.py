@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.estimate import Scatterers
-from unfolded_ogamp.physics import NodeArray, PixelGrid
+from unfolded_ogamp.physics import NodeArray, PixelGrid, flat_normal
 from unfolded_ogamp.records import Record
 
-FLAT = 0.05  # largest root mean square distance of the nodes from a line or plane, in carrier wavelengths
 SAME = 0.125  # distance of a scatterer and its mirror image that count as one, in carrier wavelengths
 
 
@@ -43,18 +42,8 @@ class Mirror(Record):
 
 def mirror(array: NodeArray) -> Mirror | None:
     """The line or plane that holds all nodes of an array, a batch of one; None if there is none."""
-    nodes = torch.cat([array.tx[0], array.rx[0]])
-    middle = nodes.mean(0)
-    normal = torch.linalg.svd(nodes - middle, full_matrices=True).Vh[-1]
-    flat = bool(((nodes - middle) @ normal).square().mean().sqrt() <= FLAT * array.wavelength[0])
-    return Mirror(middle, normal) if flat else None
-
-
-def inside(position: Tensor, grid: PixelGrid) -> Tensor:
-    """Positions [S, D] [m] in the region of a grid, a batch of one, or at most half a pixel outside of it; bool [S]."""
-    pixel = grid.pixel[0]
-    low, high = grid.centre[0].amin(0) - pixel, grid.centre[0].amax(0) + pixel
-    return ((position > low) & (position < high)).all(-1)
+    normal = flat_normal(array)
+    return None if normal is None else Mirror(torch.cat([array.tx[0], array.rx[0]]).mean(0), normal)
 
 
 def split(found: Scatterers, array: NodeArray, grid: PixelGrid) -> tuple[Scatterers, Scatterers, int]:
@@ -67,12 +56,12 @@ def split(found: Scatterers, array: NodeArray, grid: PixelGrid) -> tuple[Scatter
         found: all scatterers of a scene.
         array, grid: a batch of one.
     """
-    within, plane = inside(found.position, grid), mirror(array)
+    within, plane = grid.holds(found.position[None])[0], mirror(array)
     if plane is None:
         return found[within], found[~within], 0
     image = replace(found, position=plane.image(found.position), covariance=plane.reflected(found.covariance))
     apart = (image.position - found.position).norm(dim=1) > SAME * array.wavelength[0]
-    image_within = inside(image.position, grid) & apart
+    image_within = grid.holds(image.position[None])[0] & apart
     both = within & image_within
     probability = torch.where(both, found.probability / 2, found.probability)
     found, image = replace(found, probability=probability), replace(image, probability=probability)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.assembly.ambiguity import split
-from unfolded_ogamp.imaging.assembly.confidence import (
+from unfolded_ogamp.imaging.assembly.certainty import (
     certainty,
     mixed,
     noise_levels,
@@ -46,7 +46,8 @@ def from_parts(
 ) -> Estimate:
     """The estimate in the units of the CSI, without echoes from outside the region and without a diagnosis.
 
-    A scene has converged if its residual is at most the noise plus four standard deviations.
+    A scene has converged if its residual is at most the noise plus four standard deviations, and the scatterers have at
+    most a third as many unknowns as there are samples.
 
     Args:
         problem: geometry, CSI and units.
@@ -60,6 +61,8 @@ def from_parts(
     """
     prediction = reference * link_phasor(tx_phase, rx_phase).conj() * problem.link
     residual = problem.mean_power(problem.csi - prediction)
+    counts = torch.tensor([len(one.position) for one in scatterers], device=residual.device)
+    few = counts * (problem.grid.centre.shape[-1] + 2) <= model_selection.FEW_UNKNOWNS * problem.n_samples
     limit = (1 + model_selection.MARGIN * problem.n_samples.rsqrt()) * problem.noise_variance
     unit, n_frequencies = problem.unit.square(), problem.csi.shape[-1]
     tx_phase, rx_phase = relative_to_reference(tx_phase, rx_phase, problem.link[..., 0] > 0)
@@ -78,7 +81,7 @@ def from_parts(
         residual=residual * unit,
         tx_without_los=tx_without_los,
         rx_without_los=rx_without_los,
-        converged=residual <= limit,
+        converged=(residual <= limit) & few,
         diagnosis=[()] * len(residual),
         finite=finite,
         history=history,

@@ -28,7 +28,7 @@ class Outcome(Record):
             bool [B].
         agreed: independent starts found the same scatterers, bool [B].
         starts: number of starts, int64 [B].
-        ratio: noise power of the residual over the noise variance [B]; inf if that is unknown.
+        noise_known: the noise variance is given, or the CSI shows it, bool [B].
         least_count: lower bound of the number of scatterers from the rank of the links' matrix, int64 [B].
         support: share of the other starts that found a source, too [B, S]; 1 if the residual is consistent.
         within_noise: the residual alone is consistent with the noise, confirmed or not, bool [B].
@@ -38,7 +38,7 @@ class Outcome(Record):
     consistent: Tensor
     agreed: Tensor
     starts: Tensor
-    ratio: Tensor
+    noise_known: Tensor
     least_count: Tensor
     support: Tensor
     within_noise: Tensor
@@ -49,12 +49,11 @@ class Outcome(Record):
         cls, model: Model, problem: Problem, consistent: Tensor, agreed: Tensor, starts: Tensor, support: Tensor
     ) -> Self:
         """The outcome of a model of the problem with averaged subcarriers."""
-        ratio = model_selection.noise_power(model, problem) / problem.noise_variance
         return cls(
             consistent=consistent,
             agreed=agreed,
             starts=starts,
-            ratio=ratio,
+            noise_known=problem.noise_variance > 0,
             least_count=problem.least_count,
             support=torch.where(consistent[:, None], 1.0, support),
             within_noise=model_selection.consistent(model, problem),
@@ -75,7 +74,7 @@ class Outcome(Record):
     @property
     def converged(self) -> Tensor:
         """Scenes with a consistent residual, or with starts that agree where the noise variance is unknown; [B]."""
-        return self.consistent | (self.agreed & self.ratio.isinf())
+        return self.consistent | (self.agreed & ~self.noise_known)
 
     @property
     def misfit(self) -> Tensor:
@@ -93,19 +92,16 @@ def sentences(model: Model, problem: Problem, outcome: Outcome) -> list[tuple[st
     ratio = (model.cost / problem.n_samples / problem.noise_variance).detach()
     found: list[tuple[str, ...]] = []
     for scene in range(len(model.cost)):
-        lines, unknown = [], bool(outcome.ratio[scene].isinf())
-        residual = "noise variance unknown" if unknown else f"residual {float(ratio[scene]):.3g} times the noise"
+        lines, known = [], bool(outcome.noise_known[scene])
+        residual = f"residual {float(ratio[scene]):.3g} times the noise" if known else "noise variance unknown"
         if outcome.misfit[scene]:
             lines.append(f"points and noise do not explain the CSI: {residual}, and its variance is raised")
         if outcome.trapped[scene]:
             within_noise = bool(outcome.within_noise[scene])
             reason = "no other start confirms the fit" if within_noise else "trapped, or the CSI is outside the model"
             starts, least = int(outcome.starts[scene]), int(outcome.least_count[scene])
-            limit = (
-                ""
-                if unknown or bool(problem.has_los[scene])
-                else f"at most {least} scatterer{'s' * (least != 1)} listed, "
-            )
+            limited = known and not bool(problem.has_los[scene])
+            limit = f"at most {least} scatterer{'s' * (least != 1)} listed, " if limited else ""
             of_starts = f"{starts} start{'s' * (starts != 1)}"
             lines.append(
                 f"not converged: {reason} ({of_starts}, {residual}); {limit}none certain; "

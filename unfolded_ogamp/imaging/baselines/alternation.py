@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.assembly import assemble
-from unfolded_ogamp.imaging.assembly.confidence import pixel_presence, presence
+from unfolded_ogamp.imaging.assembly.certainty import pixel_presence, presence
 from unfolded_ogamp.imaging.baselines.points import Points, channel, columns_at, merged, refit
 from unfolded_ogamp.imaging.estimate import Estimate, History, Scatterers
 from unfolded_ogamp.imaging.likelihood.uncertainty import with_joint_std

@@ -19,10 +19,7 @@ from unfolded_ogamp.operators.written_grid import WrittenGrid
 
 def without_sources(problem: Problem, phases: NodePhases) -> Model:
     """The model without sources, at node phases [B, n, 1]."""
-    batch, dimension = len(problem.csi), problem.grid.centre.shape[-1]
-    position, reflectivity = problem.grid.centre.new_zeros(batch, 0, dimension), problem.csi.new_zeros(batch, 0)
-    used = torch.zeros(batch, 0, dtype=torch.bool, device=problem.csi.device)
-    sources = Sources(position, reflectivity, used, phases.tx[..., 0], phases.rx[..., 0])
+    sources = Sources.none(problem, phases.tx[..., 0], phases.rx[..., 0])
     return evaluate(sources, problem, Correction.none(problem))
 
 

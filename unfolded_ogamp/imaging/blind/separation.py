@@ -19,6 +19,7 @@ from torch import Tensor
 
 from unfolded_ogamp.imaging.blind import amplitudes, windows
 from unfolded_ogamp.imaging.blind.amplitudes import Factors, Fit
+from unfolded_ogamp.imaging.blind.growth import copies
 from unfolded_ogamp.imaging.blind.windows import Placed, WindowSettings
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.model import Correction, Model, evaluate
@@ -174,16 +175,16 @@ def refine(placed: Placed, problem: Problem, settings: SeparationSettings) -> Mo
     for number in range(settings.trial_steps + settings.joint_steps):
         if number == settings.trial_steps:
             state = state[state.model.cost.argsort()[: settings.survivors]]
-        every = torch.zeros(len(state.model.cost), dtype=torch.long)
+        every = copies(problem, len(state.model.cost))
         free = torch.ones_like(state.model.cost, dtype=torch.bool, device=placed.position.device)
-        state = joint_step.step(state, problem[every], free, settings.largest_move)
+        state = joint_step.step(state, every, free, settings.largest_move)
     return state.model[state.model.cost.argsort()]
 
 
 def start(placed: Placed, problem: Problem) -> Model:
     """The models of placements, with reflectivities by least squares."""
     batch, n_slots = placed.position.shape[:2]
-    problem = problem[torch.zeros(batch, dtype=torch.long)]
+    problem = copies(problem, batch)
     sources = Sources(
         position=placed.position,
         reflectivity=problem.csi.new_zeros(batch, n_slots),

@@ -17,7 +17,6 @@ from unfolded_ogamp.imaging.diagnosis.band import examine_band
 from unfolded_ogamp.imaging.diagnosis.finding import Finding, Severity
 from unfolded_ogamp.imaging.diagnosis.geometry import (
     few_samples,
-    flat_normal,
     joined_part,
     mirror_image,
     symmetric_array,
@@ -30,7 +29,7 @@ from unfolded_ogamp.imaging.diagnosis.units import unit_findings
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.evidence.noise import estimate_noise
 from unfolded_ogamp.imaging.problem import pose
-from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, link_phasor, wrap
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, flat_normal, link_phasor, wrap
 
 NOISE_RATIO = 4.0  # between a given noise variance and what the CSI shows; an estimate rarely errs by a factor of two
 SYNCHRONISED = 2  # subcarriers that are kept from the middle of a band after coarse synchronisation
@@ -137,8 +136,9 @@ def noise_disagrees(csi: Csi, array: NodeArray, grid: PixelGrid) -> list[Finding
     """The finding that the given noise variance is far from what the CSI shows; a batch of one."""
     if csi.noise_variance is None:
         return []
-    shown = estimate_noise(pose(replace(csi, noise_variance=None), array, grid, None))
-    ratio = float(csi.noise_variance / (shown.variance * pose(csi, array, grid, None).unit.square()))
+    problem = pose(csi, array, grid, None)
+    shown = estimate_noise(problem)  # whatever is given
+    ratio = float(problem.noise_variance / shown.variance)
     if not bool(shown.known) or 1 / NOISE_RATIO < ratio < NOISE_RATIO:
         return []
     evidence = f"noise_variance is {ratio:.2g} times what the CSI shows"

@@ -8,22 +8,11 @@ from torch import Tensor
 from unfolded_ogamp.imaging.diagnosis.finding import Finding, Severity, listed, node_names
 from unfolded_ogamp.imaging.evidence.subcarriers import group_size
 from unfolded_ogamp.imaging.problem import pose
-from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, distances, main_part
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, distances, flat_normal, main_part
 
-FLAT = 0.05  # largest root mean square distance of the nodes from a line or plane, in wavelengths
 SYMMETRIC = 0.05  # largest change of a distance under an exchange of nodes, in wavelengths
 MOST_TRIALS = 4_000_000  # distances that are compared in a test for symmetry
 FEW = 6  # scatterers from which the number that the CSI supports is not mentioned
-
-
-def flat_normal(array: NodeArray) -> Tensor | None:
-    """The normal [D] of the line (2-D) or plane (3-D) that holds all nodes; None if none does. A batch of one."""
-    nodes = torch.cat([array.tx, array.rx], dim=1)[0]
-    _, level, axes = torch.linalg.svd(nodes - nodes.mean(0), full_matrices=len(nodes) < nodes.shape[1])
-    if len(level) < nodes.shape[1] or float(level[-1]) > FLAT * float(array.wavelength) * len(nodes) ** 0.5:
-        return None
-    normal: Tensor = axes[-1]
-    return normal
 
 
 def mirror_image(array: NodeArray, grid: PixelGrid) -> list[Finding]:
@@ -106,9 +95,9 @@ def few_samples(csi: Csi, array: NodeArray, grid: PixelGrid) -> list[Finding]:
     link = csi.link[0]
     samples = int(link.sum()) * independent
     nodes = int(link.any(1).sum() + link.any(0).sum())
-    phases = (
-        0 if csi.phases_known is not None and bool(csi.phases_known[0]) else nodes - (1 if bool(csi.los.any()) else 2)
-    )
+    known = csi.phases_known is not None and bool(csi.phases_known[0])
+    gauge = 1 if bool(csi.los.any()) else 2
+    phases = 0 if known else nodes - gauge
     each = grid.centre.shape[-1] + 2
     most = max(0, (samples - phases - 1) // each)
     if most >= FEW:

@@ -74,9 +74,7 @@ def add(model: Model, problem: Problem, search_grid: SearchGrid, settings: Detec
 def merge_and_prune(model: Model, problem: Problem, settings: DetectionSettings) -> Model:
     """Merge close sources; remove sources below the threshold and those more than half a pixel outside the region."""
     sources, power = model.sources, strength(model, problem)
-    edge = problem.grid.pixel[:, None, None]
-    low, high = problem.grid.centre.amin(1, keepdim=True) - edge, problem.grid.centre.amax(1, keepdim=True) + edge
-    inside = ((sources.position > low) & (sources.position < high)).all(-1)
+    inside = problem.grid.holds(sources.position)
     least = threshold(problem.grid.centre.shape[1], settings.false_alarm) * level(model, problem)
     used = sources.used & (power > least[:, None]) & inside
 

@@ -44,7 +44,7 @@ SCENES_AT_ONCE = 8  # more do not fit a processor's cache, and take longer per s
 class GreedyEstimator:
     """Greedy estimation with restarts, always in double precision.
 
-    A scene ends when its residual is consistent with the noise, when two starts agree, or when its budget is spent.
+    A scene ends when its fit is confirmed, when independent starts agree, or when its budget is spent.
     """
 
     settings: GreedySettings = field(default_factory=GreedySettings)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.blind import overshoot, separation
-from unfolded_ogamp.imaging.blind.growth import fit, without_least_certain
+from unfolded_ogamp.imaging.blind.growth import copies, fit, without_least_certain
 from unfolded_ogamp.imaging.blind.separation import SeparationSettings
 from unfolded_ogamp.imaging.blind.settings import OvershootSettings
 from unfolded_ogamp.imaging.greedy import start
@@ -193,7 +193,7 @@ def completed(proposals: Model, problem: Problem, search_grid: SearchGrid, setti
 
     Proposals with more sources than the samples determine first lose their least certain ones.
     """
-    repeated = problem.map(lambda tensor: tensor.expand(len(proposals.cost), *tensor.shape[1:]))
+    repeated = copies(problem, len(proposals.cost))
     excess = proposals.sources.used.sum(1) - most_sources(proposals, repeated)
     for _ in range(int(excess.amax().clamp(min=0))):
         fewer = without_least_certain(proposals, repeated, 1)

@@ -27,7 +27,6 @@ MANY_SAMPLES = 400  # independent samples; with fewer, local minima are frequent
 MOSTLY_EXPLAINED = 0.8  # share of the scattered power; fits that explain less are often local minima
 STARTS_IF_DOUBTFUL = 12  # least number of starts before such a scene counts as agreed
 COMPARABLE = 2.0  # largest residual of a start over that of the best one if the two compete
-MOST_AGREEMENTS = 1000  # stands for known phases, from which every start is the same
 NEAR_FITTED = 0.1  # share of a turn by which a start deviates from phases that fit a line of sight
 SAME_PLACE = 0.05  # largest distance of two equal scatterers of two starts, in wavelengths
 STARTS_IF_EXTENDED = 6  # with extended targets the residual stays above the noise, and more starts cost time only
@@ -59,11 +58,9 @@ class Searched:
     @classmethod
     def of(cls, first: GreedyState, problem: Problem) -> Self:
         """A search after its first start."""
-        known = problem.phases_known  # another start is the same
-        scenes = torch.arange(len(known), device=known.device)
-        agreements = MOST_AGREEMENTS * known.long()
-        once = torch.ones_like(scenes)
-        return cls(first, agreements, agreements.clone(), once, [(scenes, first.model.sources)])
+        scenes = torch.arange(len(problem.csi), device=problem.csi.device)
+        none, once = torch.zeros_like(scenes), torch.ones_like(scenes)
+        return cls(first, none, none, once, [(scenes, first.model.sources)])
 
     def agreed(self, problem: Problem) -> Tensor:
         """Scenes in which independent starts agree, bool [B]: at least two, and a third of all.
@@ -73,13 +70,12 @@ class Searched:
         """
         good = model_selection.explained(self.best.model, problem) >= MOSTLY_EXPLAINED
         enough = (self.starts >= STARTS_IF_DOUBTFUL) | ((problem.n_samples >= MANY_SAMPLES) & good)
-        several = (self.agreements >= 2) & (3 * self.agreements >= self.independent)
-        return enough & several & ~problem.phases_known
+        return enough & (self.agreements >= 2) & (3 * self.agreements >= self.independent)
 
     def confirmed(self, problem: Problem) -> Tensor:
         """Scenes with a consistent residual in which no echo can hide, or which another start confirms; bool [B]."""
         model = self.best.model
-        sure = model_selection.decisive(model, problem) | (self.agreements >= 1)
+        sure = model_selection.decisive(model, problem) | (self.agreements >= 1) | problem.phases_known
         return model_selection.consistent(model, problem) & sure
 
     def continued(self, best: GreedyState) -> Self:
@@ -90,7 +86,7 @@ class Searched:
     def left(self, problem: Problem) -> Tensor:
         """Indices of the scenes that need further starts."""
         extended = self.best.model.correction.extended & (self.starts >= STARTS_IF_EXTENDED)
-        ended = problem.phases_known | extended
+        ended = problem.phases_known | extended  # with known phases, another start is the same
         return (~ended & ~self.agreed(problem) & ~self.confirmed(problem)).nonzero()[:, 0]
 
     def add(self, ended: GreedyState, scenes: Tensor, independent: Tensor, problem: Problem) -> None:
@@ -152,8 +148,8 @@ def search(
 ) -> Searched:
     """Several starts of every scene, up to `settings.together`.
 
-    A scene ends when its residual is consistent with the noise, or when two independent starts agree. The latter ends
-    scenes of unknown noise variance and scenes that the model does not fit. After the second start, starts alternate
+    A scene ends when its fit is confirmed, or when independent starts agree. The latter ends scenes of unknown noise
+    variance and scenes that the model does not fit. After the second start, starts alternate
     between phases near the best ones so far and random uniform phases after autofocus.
 
     Args:

@@ -47,10 +47,7 @@ def all_running(model: Model) -> GreedyState:
 
 def init(problem: Problem, phases: NodePhases, start: Correction) -> GreedyState:
     """The state without scatterers, at given node phases [B, n, 1] and correction of the line of sight."""
-    batch, dimension = len(problem.csi), problem.grid.centre.shape[-1]
-    position, reflectivity = problem.grid.centre.new_zeros(batch, 0, dimension), problem.csi.new_zeros(batch, 0)
-    used = torch.zeros(batch, 0, dtype=torch.bool, device=problem.csi.device)
-    sources = Sources(position, reflectivity, used, phases.tx[..., 0], phases.rx[..., 0])
+    sources = Sources.none(problem, phases.tx[..., 0], phases.rx[..., 0])
     return all_running(evaluate(sources, problem, start))
 
 

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 
@@ -76,14 +76,14 @@ class Component(Settings):
         return self._with(values)
 
     def _with(self, values: dict[str, float]) -> Scenario:
-        fields: dict[str, object] = {
+        fields: dict[str, Any] = {
             name: value for name, value in values.items() if name not in ("nodes", "side", "scatterers")
         }
         if "nodes" in values:
             fields["n_tx"] = fields["n_rx"] = values["nodes"]
         if "side" in values:
             fields["pixels"] = (values["side"],) * self.scenario.dimension
-        scenario = replace(self.scenario, **fields)  # type: ignore[arg-type]
+        scenario = replace(self.scenario, **fields)
         if "scatterers" not in values:
             return scenario
         return replace(scenario, sparsity=values["scatterers"] / math.prod(scenario.pixels))

@@ -1,4 +1,4 @@
-"""Confidence: noise levels, probabilities and covariances, and what a residual above the noise takes from them."""
+"""Certainty: noise levels, probabilities and covariances, and what a residual above the noise takes from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def noise_levels(model: Model, problem: Problem, outcome: Outcome) -> tuple[Tens
     given = outcome.consistent & (problem.noise_std == 0)
     noise = torch.where(given, problem.noise_variance, of_residual.maximum(problem.noise_variance))
     of_nodes = torch.zeros_like(model.sources.position[..., 0])
-    scenes = (model.correction.extended | (~outcome.consistent & ~outcome.ratio.isinf())).nonzero()[:, 0]
+    scenes = (model.correction.extended | (~outcome.consistent & outcome.noise_known)).nonzero()[:, 0]
     if len(scenes) > 0:
         of_nodes = of_nodes.index_copy(0, scenes, diagnosis.node_noise(model[scenes], problem[scenes]))
     return noise, torch.maximum(noise[:, None], of_nodes)
@@ -44,7 +44,7 @@ def strongest(model: Model, problem: Problem, outcome: Outcome) -> Tensor:
     """
     strength = torch.where(model.sources.used, model_selection.strength(model, problem), -torch.inf)
     place = strength.argsort(dim=1, descending=True).argsort(dim=1)
-    limited = (outcome.trapped & ~outcome.ratio.isinf() & ~problem.has_los)[:, None]
+    limited = (outcome.trapped & outcome.noise_known & ~problem.has_los)[:, None]
     return model.sources.used & (~limited | (place < outcome.least_count[:, None]))
 
 
