@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.imaging import moments
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources, pad, remove, trim, used_first
 from unfolded_ogamp.operators.points import PointColumns
+from unfolded_ogamp.physics import los_channel
 from unfolded_ogamp.records import Record
 
 
@@ -50,9 +52,10 @@ class Model(Record):
     Attributes:
         sources: scatterers and node phases.
         correction: further contributions to the channel.
-        columns: dictionary columns at the source positions, exact (no expansion).
-        channel: predicted channel h without node phases, line of sight included, complex [B, n_tx, n_rx, K].
-        residual: y exp(j Phi) - h, complex [B, n_tx, n_rx, K].
+        columns: dictionary columns at the source positions, exact (no expansion), of the nodes where they are.
+        channel: predicted channel h without node phases, line of sight included, times the root of the weight of a
+            link, complex [B, n_tx, n_rx, K].
+        residual: y exp(j Phi) - h times the root of the weight of a link, complex [B, n_tx, n_rx, K].
         cost: sum of |residual|^2 over links and subcarriers [B].
     """
 
@@ -66,10 +69,22 @@ class Model(Record):
 
 def evaluate(sources: Sources, problem: Problem, correction: Correction) -> Model:
     """Compute the model of given sources and corrections; nothing is fitted."""
-    columns = PointColumns.at(problem.array, sources.position, sources.used, problem.dictionary_scale)
-    channel = (columns.channel(sources.reflectivity) + problem.los + correction.channel) * problem.link
+    array = sources.nodes.moved(problem.array)
+    columns = PointColumns.at(array, sources.position, sources.used, problem.dictionary_scale)
+    scattered = columns.channel(sources.reflectivity)
+    if sources.moment.shape[-1]:
+        scattered = scattered + moments.channel(columns, moments.series(array, sources.position), sources.moment)
+    channel = (scattered + line_of_sight(sources, problem) + correction.channel) * problem.link
     residual = problem.csi * sources.rotation - channel
     return Model(sources, correction, columns, channel, residual, power(residual))
+
+
+def line_of_sight(sources: Sources, problem: Problem) -> Tensor:
+    """The assumed line of sight [B, n_tx, n_rx, K]; that of free space moves with the nodes."""
+    if not (sources.nodes.deviate and bool(problem.has_los.any())):
+        return problem.los
+    ratio = los_channel(sources.nodes.moved(problem.array)) / los_channel(problem.array)
+    return torch.where(problem.los_is_free_space[:, None, None, None], problem.los * ratio, problem.los)
 
 
 def power(value: Tensor) -> Tensor:

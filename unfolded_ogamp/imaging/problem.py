@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.operators.multistatic import dictionary_scale
 from unfolded_ogamp.operators.search_grid import SearchGrid
-from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes
+from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes, los_channel
 from unfolded_ogamp.records import Record
+
+SAME = 1e-3  # largest relative difference of a free-space line of sight; covers single precision
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Problem(Record):
         csi: measured CSI in problem units, complex [B, n_tx, n_rx, K], zero where there is no link.
         los: line-of-sight part of the reference channel in problem units, [B, n_tx, n_rx, K], zero where there is none.
         trusted: 1.0 if the line of sight of a link may be used for synchronisation, else 0.0: [B, n_tx, n_rx, 1].
-        link: 1.0 if the link is measured, else 0.0: [B, n_tx, n_rx, 1].
+        link: square root of the weight of the link, 1.0 if it is measured, else 0.0, see `weighted`: [B, n_tx, n_rx, 1].
         noise_variance: noise variance in problem units [B]; 0 if it is unknown.
         noise_std: standard error of the noise variance [B]; 0 if the noise variance is given or unknown.
         least_count: lower bound of the number of scatterers, the rank of the links' matrix, int64 [B]; 0 if unknown.
@@ -51,8 +54,22 @@ class Problem(Record):
 
     @property
     def n_samples(self) -> Tensor:
-        """Number of complex samples of the CSI [B]."""
-        return self.link.sum((1, 2, 3)) * self.csi.shape[-1]
+        """Number of complex samples of the CSI [B], on links of any weight."""
+        return (self.link > 0).sum((1, 2, 3)).to(self.link) * self.csi.shape[-1]
+
+    @property
+    def los_is_free_space(self) -> Tensor:
+        """Scenes whose line of sight is that of free space (9), up to a common factor, on all its links: bool [B]."""
+        there = self.los.abs() > 0
+        ratio = self.los / los_channel(self.array)
+        mean = torch.where(there, ratio, 0).sum((1, 2, 3)) / there.sum((1, 2, 3)).clamp(min=1)
+        apart = (ratio - mean[:, None, None, None]).abs() > SAME * mean.abs()[:, None, None, None]
+        return there.any(-1).any(-1).any(-1) & ~(there & apart).any(-1).any(-1).any(-1)
+
+    def weighted(self, weight: Tensor) -> Self:
+        """The problem with weights of the links [B, n_tx, n_rx, 1], which divide the noise variance of a link."""
+        root = weight.sqrt()
+        return replace(self, csi=self.csi * root, link=self.link * root)
 
     @property
     def has_los(self) -> Tensor:
@@ -74,7 +91,7 @@ class Problem(Record):
     def mean_power(self, residual: Tensor) -> Tensor:
         """Mean |residual|^2 [B] over the measured links and the subcarriers of [B, n_tx, n_rx, K]."""
         power = residual.real.square() + residual.imag.square()
-        return (power * self.link).sum((1, 2, 3)) / self.n_samples
+        return (power * self.link.square()).sum((1, 2, 3)) / self.n_samples
 
 
 def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | None) -> Problem:

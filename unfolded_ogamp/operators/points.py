@@ -49,13 +49,18 @@ class PointColumns(Record):
         return ((tx * reflectivity[:, None, None]) @ rx.mT).movedim(1, -1)
 
     def energy(self, link: Tensor) -> Tensor:
-        """|column|^2 over the links [B, n_tx, n_rx, 1] and subcarriers: [B, S]."""
+        """|column|^2 over the links [B, n_tx, n_rx, 1], roots of their weights, and the subcarriers: [B, S]."""
         return self.node_energies(link)[0].sum(1)
+
+    def energy_of_power(self, weight: Tensor) -> Tensor:
+        """Sum of weights [B, n_tx, n_rx, K] times |column|^2 over links and subcarriers: [B, S]."""
+        tx, rx = (side.real.square() + side.imag.square() for side in self.plain())
+        return (tx * (weight.movedim(-1, 1) @ rx)).sum((1, 2))
 
     def node_energies(self, link: Tensor) -> tuple[Tensor, Tensor]:
         """|column|^2 over the subcarriers and the links of every node: [B, n_tx, S], [B, n_rx, S]."""
         tx, rx = (side.real.square() + side.imag.square() for side in self.plain())
-        every = link[..., 0][:, None]
+        every = link[..., 0].square()[:, None]
         return (tx * (every @ rx)).sum(1), (rx * (every.mT @ tx)).sum(1)
 
     def correlations(self, csi: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,12 +77,12 @@ class PointColumns(Record):
         return self._product(tx, conjugate @ rx).sum((1, 2)).conj().resolve_conj()
 
     def gram(self, link: Tensor) -> Tensor:
-        """A^H A over the links [B, n_tx, n_rx, 1]: complex [B, (1 + D) S, (1 + D) S].
+        """A^H A over the links [B, n_tx, n_rx, 1], roots of their weights: complex [B, (1 + D) S, (1 + D) S].
 
         If every link is measured, each entry is a sum of products of Gram matrices of Tx and of Rx. Missing links
         break this structure, and the columns are formed.
         """
-        if not bool((link > 0).all()):
+        if not bool((link == 1).all()):
             columns = self.written_out(link).flatten(2, 3)
             return (columns.mH @ columns).sum(1)
         # the product rule along the columns, and along the rows

@@ -131,6 +131,11 @@ class SearchGrid(Record):
             torch.addcmul(cosine * imaginary, sine, real).sum((1, 2)),
         )
 
+    def weighted_energy(self, weight: Tensor) -> Tensor:
+        """Sum of the weights [B, n_tx, n_rx, K] times |atom|^2 over links and subcarriers: [B, Q]."""
+        tx, rx = (side.square().unflatten(2, (2, -1)).sum(2) for side in (self.tx, self.rx))
+        return (tx * (weight.float().movedim(-1, 1) @ rx)).sum((1, 2))
+
     def channel(self, image: Tensor) -> Tensor:
         """The adjoint of `back_project`: [B, Q] -> [B, n_tx, n_rx, K]."""
         image = (image * self.energy.rsqrt())[:, None, None]

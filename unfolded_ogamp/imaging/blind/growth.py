@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -63,12 +61,8 @@ def with_peak(sources: Sources, image: Tensor, images: WrittenGrid, radius: Tens
     index = (image.real.square() + image.imag.square()).argmax(1)
     position = images.position[index]
     height = image.gather(1, index[:, None]) * images.energy[index, None].rsqrt()
-    grown = replace(
-        sources,
-        position=torch.cat([sources.position, position[:, None]], dim=1),
-        reflectivity=torch.cat([sources.reflectivity, height.to(sources.reflectivity)], dim=1),
-        used=torch.nn.functional.pad(sources.used, (0, 1), value=True),
-    )
+    used = torch.ones_like(height, dtype=torch.bool)
+    grown = sources.with_points(position[:, None], height.to(sources.reflectivity), used)
     return grown, image.masked_fill(torch.cdist(position, images.position) < radius, 0)
 
 

@@ -185,12 +185,12 @@ def start(placed: Placed, problem: Problem) -> Model:
     """The models of placements, with reflectivities by least squares."""
     batch, n_slots = placed.position.shape[:2]
     problem = copies(problem, batch)
-    sources = Sources(
+    sources = Sources.points(
         position=placed.position,
         reflectivity=problem.csi.new_zeros(batch, n_slots),
         used=torch.ones(batch, n_slots, dtype=torch.bool, device=placed.position.device),
-        tx_phase=wrap(placed.tx_phase),
-        rx_phase=wrap(placed.rx_phase),
+        phases=(wrap(placed.tx_phase), wrap(placed.rx_phase)),
+        problem=problem,
     )
     model = evaluate(sources, problem, Correction.none(problem))
     columns = model.columns.without_derivatives()

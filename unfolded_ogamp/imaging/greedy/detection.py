@@ -61,12 +61,7 @@ def add(model: Model, problem: Problem, search_grid: SearchGrid, settings: Detec
             break
         position = search_grid.position[scene, index]
         reflectivity = (image[scene, index] * search_grid.energy[scene, index].rsqrt()).to(sources.reflectivity.dtype)
-        sources = replace(
-            sources,
-            position=torch.cat([sources.position, position[:, None]], dim=1),
-            reflectivity=torch.cat([sources.reflectivity, torch.where(new, reflectivity, 0)[:, None]], dim=1),
-            used=torch.cat([sources.used, new[:, None]], dim=1),
-        )
+        sources = sources.with_points(position[:, None], reflectivity[:, None], new[:, None])
         response = response.masked_fill((search_grid.position - position[:, None]).norm(dim=-1) < radius, 0.0)
     return trim(sources)
 

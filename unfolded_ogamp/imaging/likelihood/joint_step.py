@@ -77,7 +77,7 @@ def step(
         parameters: tuning parameters.
     """
     model = state.model
-    gradient, matrix = normal_equations.gradient(model), normal_equations.normal_matrix(model, problem)
+    gradient, matrix = normal_equations.gradient(model, problem), normal_equations.normal_matrix(model, problem)
     ridge = parameters.prior * prior_precision(model, problem)
     matrix, gradient = with_prior(matrix, gradient, model.sources, ridge)
     moving = normal_equations.free_unknowns(model.sources, free_phases)

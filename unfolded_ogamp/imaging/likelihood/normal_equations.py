@@ -16,9 +16,9 @@ from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.physics import laplacian
 
 
-def gradient(model: Model) -> Tensor:
+def gradient(model: Model, problem: Problem) -> Tensor:
     """Real part of J^H r [B, P], J the Jacobian of the model with respect to the unknowns."""
-    image = _weights(model.sources).conj() * model.columns.matched(model.residual)
+    image = _weights(model.sources).conj() * model.columns.matched(model.residual * problem.link)
     # d model / d phi_tx = -j h on the links of that Tx and + j h on those of that Rx
     turn = (model.channel.conj() * model.residual).imag.sum(-1)
     of_image = _of_unknowns(image.real, image.imag, model.columns.n_slots)
@@ -30,7 +30,7 @@ def normal_matrix(model: Model, problem: Problem) -> Tensor:
     columns, channel = model.columns, model.channel
     weights, n_slots = _weights(model.sources), columns.n_slots
     gram = weights.conj()[:, :, None] * columns.gram(problem.link) * weights[:, None]
-    at_tx, at_rx = columns.correlations(channel)
+    at_tx, at_rx = columns.correlations(channel * problem.link)
     cross = torch.cat([-at_tx, at_rx], dim=1) * weights[:, None]
     turned = _of_unknowns(cross.imag, cross.real, n_slots)
     link_power = (channel.real.square() + channel.imag.square()).sum(-1)
@@ -43,24 +43,6 @@ def normal_matrix(model: Model, problem: Problem) -> Tensor:
     ]
     image = torch.cat(rows, dim=1)
     return torch.cat([torch.cat([image, turned.mT], dim=2), torch.cat([turned, nodes], dim=2)], dim=1)
-
-
-def jacobian(model: Model, problem: Problem) -> Tensor:
-    """The Jacobian, links and subcarriers flattened: complex [B, n_tx * n_rx * K, P]. Only projections need it."""
-    columns, weights = model.columns, _weights(model.sources)
-    image = columns.written_out(problem.link).movedim(1, 3) * weights[:, None, None, None]
-    image = _of_unknowns(image, 1j * image, columns.n_slots)
-    return torch.cat([image, phase_jacobian(model.channel)], dim=-1).flatten(1, 3)
-
-
-def phase_jacobian(channel: Tensor) -> Tensor:
-    """Derivatives by the node phases of a channel [B, n_tx, n_rx, K]: complex [B, n_tx, n_rx, K, nodes], Tx first.
-
-    As in `normal_matrix`, the predicted channel replaces the CSI, which the phases rotate.
-    """
-    tx, rx = (torch.eye(count).to(channel) for count in channel.shape[1:3])
-    turned = -1j * channel[..., None]
-    return torch.cat([turned * tx[:, None, None], -turned * rx[:, None]], dim=-1)
 
 
 def free_unknowns(sources: Sources, free_phases: Tensor) -> Tensor:

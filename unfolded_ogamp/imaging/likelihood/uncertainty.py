@@ -112,12 +112,12 @@ def with_joint_std(
         unknowns = len(position) * (position.shape[-1] + 2) + n_nodes
         measurements = 2 * float(one.link.sum()) * one.csi.shape[-1]
         if len(position) > 0 and unknowns < measurements:
-            sources = Sources(
+            sources = Sources.points(
                 position=position[None],
                 reflectivity=reflectivity[None].to(torch.complex128),
                 used=torch.ones(1, len(position), dtype=torch.bool, device=position.device),
-                tx_phase=phases.tx[scene : scene + 1, :, 0].double(),
-                rx_phase=phases.rx[scene : scene + 1, :, 0].double(),
+                phases=(phases.tx[scene : scene + 1, :, 0].double(), phases.rx[scene : scene + 1, :, 0].double()),
+                problem=one,
             )
             noise = residual[scene].double() / (1 - unknowns / measurements)
             known = uncertainty(evaluate(sources, one, Correction.none(one)), one)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.likelihood import joint_step, normal_equations
+from unfolded_ogamp.imaging.likelihood.jacobian import jacobian
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState
 from unfolded_ogamp.imaging.mismatch import line_of_sight
 from unfolded_ogamp.imaging.model import Model, evaluate
@@ -44,12 +45,12 @@ def step(state: JointState, problem: Problem, free_phases: Tensor, largest_move:
         free_phases, largest_move: as in `joint_step.step`.
     """
     model = state.model
-    jacobian = normal_equations.jacobian(model, problem)
+    derivatives = jacobian(model, problem, nodes=False)
     basis = _basis(model, problem)
-    jacobian = jacobian - basis @ least_squares.solve_many(basis.mH @ basis, basis.mH @ jacobian, RIDGE)
-    gradient = (jacobian.mH @ model.residual.flatten(1)[..., None])[..., 0].real
+    derivatives = derivatives - basis @ least_squares.solve_many(basis.mH @ basis, basis.mH @ derivatives, RIDGE)
+    gradient = (derivatives.mH @ model.residual.flatten(1)[..., None])[..., 0].real
     moving = normal_equations.free_unknowns(model.sources, free_phases)
-    change = least_squares.solve((jacobian.mH @ jacobian).real, gradient, state.damping, moving)
+    change = least_squares.solve((derivatives.mH @ derivatives).real, gradient, state.damping, moving)
     moved = joint_step.move(model.sources, change, largest_move * problem.array.wavelength)
     return joint_step.accept(state, _refitted(evaluate(moved, problem, model.correction), problem))
 

@@ -11,18 +11,17 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from unfolded_ogamp.imaging.likelihood.normal_equations import phase_jacobian
+from unfolded_ogamp.imaging.likelihood.jacobian import phase_jacobian
 from unfolded_ogamp.imaging.model import Correction
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.inference import least_squares
-from unfolded_ogamp.physics import distances, link_phasor, los_channel, wrap
+from unfolded_ogamp.physics import distances, link_phasor, wrap
 from unfolded_ogamp.records import choose
 
 ORDERS = 2  # of the series; the series of a dipole ends there
 STEPS = 8  # Gauss-Newton steps
 RIDGE = 1e-9  # added to the normal equations, relative to their diagonal
-SAME = 1e-3  # largest relative difference of a free-space line of sight; covers single precision
 
 
 def fit_near_field(problem: Problem, phases: NodePhases) -> tuple[Correction, NodePhases]:
@@ -32,7 +31,7 @@ def fit_near_field(problem: Problem, phases: NodePhases) -> tuple[Correction, No
     with and without the terms, prefers them.
     """
     none = Correction.none(problem)
-    near_field = is_free_space(problem)
+    near_field = problem.los_is_free_space
     if not near_field.any():
         return none, phases
     basis = series(problem)
@@ -53,15 +52,6 @@ def series(problem: Problem) -> Tensor:
     order = torch.arange(ORDERS + 1, dtype=length.dtype, device=length.device)
     length = torch.where(problem.los != 0, length, 1)  # nodes without a line of sight may coincide
     return problem.los[..., None] * length[..., None].pow(-order)
-
-
-def is_free_space(problem: Problem) -> Tensor:
-    """Scenes whose line of sight is that of free space (9), up to a common factor, on all its links: bool [B]."""
-    there = problem.los.abs() > 0
-    ratio = problem.los / los_channel(problem.array)
-    mean = torch.where(there, ratio, 0).sum((1, 2, 3)) / there.sum((1, 2, 3)).clamp(min=1)
-    apart = (ratio - mean[:, None, None, None]).abs() > SAME * mean.abs()[:, None, None, None]
-    return there.any(-1).any(-1).any(-1) & ~(there & apart).any(-1).any(-1).any(-1)
 
 
 def _fit(

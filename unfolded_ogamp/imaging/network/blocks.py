@@ -70,7 +70,7 @@ class Refinement(nn.Module):
 
     def forward(self, state: ScreenedState, problem: Problem, search_grid: SearchGrid) -> JointState:
         """The sources of an imaging state after all joint layers, before the competition."""
-        model = evaluate(screening.active_sources(state), problem, Correction.none(problem))
+        model = evaluate(screening.active_sources(state, problem), problem, Correction.none(problem))
         return self.again(self._run(self.first, joint_step.init(model), problem), problem, search_grid)
 
     def again(self, state: JointState, problem: Problem, search_grid: SearchGrid) -> JointState:

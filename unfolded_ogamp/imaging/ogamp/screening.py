@@ -169,12 +169,13 @@ def synchronise(
     return replace(state, imaging=iteration.adapt_amplitude(imaging), phases=phases)
 
 
-def active_sources(state: ScreenedState) -> Sources:
+def active_sources(state: ScreenedState, problem: Problem) -> Sources:
     """The active candidates and the node phases, as sources."""
     posterior = state.imaging.messages.posterior
     active = posterior.log_odds[:, 0] > 0
     reflectivity = torch.where(active, posterior.active_mean[:, 0], 0)
-    return trim(Sources(state.position, reflectivity, active, state.phases.tx[..., 0], state.phases.rx[..., 0]))
+    phases = state.phases.tx[..., 0], state.phases.rx[..., 0]
+    return trim(Sources.points(state.position, reflectivity, active, phases, problem))
 
 
 @torch.no_grad()

@@ -1,0 +1,140 @@
+"""Priors of the nodes and of extended targets, with scales that empirical Bayes finds.
+
+An unknown q has the prior N(0, s_q^2). With C the posterior covariance, gamma_q = 1 - C_qq / s_q^2 is the share of it
+that the CSI determines, and the scale of a group is s^2 = sum theta_q^2 / sum gamma_q (MacKay, "Bayesian interpolation",
+1992, equation 4.8). In CSI of the model the scales fall to zero, and the unknowns cost nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.imaging.moments import exponents
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.imaging.sources import Nodes, Sources
+from unfolded_ogamp.records import Record
+
+PHASE = 30.0  # [rad]; a prior so wide that it only fixes the gauge
+FIRST_SHIFT = 0.05  # first scale of the shifts of the nodes, in wavelengths
+FIRST_LEVEL = 0.2  # first scale of the levels of the nodes, 1.7 dB
+FIRST_MOMENT = 0.3  # first scale of the moments, over the reflectivity
+LEAST_SHIFT, LEAST_LEVEL, LEAST_MOMENT = 1e-4, 1e-3, 1e-3  # least scales, in the same units
+MOST_SHIFT, MOST_LEVEL, MOST_MOMENT = 0.5, 2.0, 10.0
+
+
+@dataclass(frozen=True)
+class Scales(Record):
+    """Prior standard deviations.
+
+    Attributes:
+        shift: of every coordinate of a node [B, n_tx + n_rx], Tx first, [m].
+        level: of the logarithm of the gain of a node [B, n_tx + n_rx].
+        moment: of the complex moments over |x| [B].
+    """
+
+    shift: Tensor
+    level: Tensor
+    moment: Tensor
+
+    @classmethod
+    def first(cls, problem: Problem) -> Scales:
+        """Scales before any fit: those of the file where it has some."""
+        nodes = torch.cat([problem.array.tx, problem.array.rx], dim=1)[..., 0]
+        return cls(
+            shift=torch.zeros_like(nodes) + FIRST_SHIFT * problem.array.wavelength[:, None],
+            level=torch.full_like(nodes, FIRST_LEVEL),
+            moment=torch.full_like(problem.grid.pixel, FIRST_MOMENT),
+        )
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Gaussian priors of all unknowns, in the order of `likelihood.jacobian`.
+
+    Attributes:
+        precision: inverse variances [B, P]; zero without a prior.
+        deviation: unknowns minus prior means [B, P]; zero without a prior.
+        group: 0 without a scale, 1 for shifts, 2 for levels, 3 for moments, int64 [P].
+    """
+
+    precision: Tensor
+    deviation: Tensor
+    group: Tensor
+
+    @property
+    def cost(self) -> Tensor:
+        """Sum of squared deviations over their variances [B]."""
+        return (self.precision * self.deviation.square()).sum(1)
+
+
+def prior(sources: Sources, scales: Scales) -> Prior:
+    """Priors of all unknowns of sources, nodes included."""
+    batch, n_slots, dimension = sources.position.shape
+    nodes, n_moments = sources.nodes, sources.moment.shape[-1]
+    free = sources.position.new_zeros(batch, n_slots * (dimension + 2))
+    phases = torch.cat([sources.tx_phase, sources.rx_phase], dim=1)
+    shifts = torch.cat([nodes.tx_shift.flatten(1), nodes.rx_shift.flatten(1)], dim=1)
+    levels = torch.cat([nodes.tx_level, nodes.rx_level], dim=1)
+    moments = torch.cat([sources.moment.real.flatten(1), sources.moment.imag.flatten(1)], dim=1)
+    power = sources.reflectivity.abs().square().clamp(min=torch.finfo(free.dtype).tiny)
+    # real and imaginary part have half the variance each
+    of_moments = (2 / (scales.moment.square()[:, None] * power))[..., None].expand(-1, -1, n_moments).flatten(1)
+    precision = [
+        torch.zeros_like(free),
+        torch.full_like(phases, PHASE**-2),
+        scales.shift.square().reciprocal().repeat_interleave(dimension, dim=1),
+        scales.level.square().reciprocal(),
+        *(of_moments, of_moments),
+    ]
+    counts = [free.shape[1] + phases.shape[1], shifts.shape[1], levels.shape[1], moments.shape[1]]
+    group = torch.arange(4, device=free.device).repeat_interleave(torch.tensor(counts, device=free.device))
+    # the phases are those of the listed nodes at their present values: their prior fixes the gauge only
+    return Prior(torch.cat(precision, 1), torch.cat([free, 0 * phases, shifts, levels, moments], 1), group)
+
+
+def empirical_bayes(scales: Scales, found: Prior, variance: Tensor, problem: Problem) -> tuple[Scales, Tensor]:
+    """Scales after one update, and the effective number of unknowns of shifts, levels and moments [B].
+
+    Args:
+        scales: before.
+        found: prior at the fitted unknowns.
+        variance: posterior variances of the unknowns [B, P].
+        problem: geometry.
+    """
+    gamma = (1 - variance * found.precision).clamp(0, 1)
+    cost = found.precision * found.deviation.square()
+    wavelength = problem.array.wavelength[:, None]
+
+    def factor(group: int) -> Tensor:
+        mine = (found.group == group).to(cost)
+        return ((cost @ mine) / (gamma @ mine).clamp(min=1e-3)).sqrt()
+
+    shift = scales.shift * factor(1)[:, None]
+    level = scales.level * factor(2)[:, None]
+    moment = scales.moment * factor(3) if bool((found.group == 3).any()) else scales.moment
+    updated = replace(
+        scales,
+        shift=shift.clamp(min=LEAST_SHIFT * wavelength, max=MOST_SHIFT * wavelength),
+        level=level.clamp(LEAST_LEVEL, MOST_LEVEL),
+        moment=moment.clamp(LEAST_MOMENT, MOST_MOMENT),
+    )
+    return updated, (gamma * (found.group > 0)).sum(1)
+
+
+def n_extra(sources: Sources) -> int:
+    """Number of unknowns of nodes and moments of a model."""
+    nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
+    return nodes * (sources.position.shape[-1] + 1) + 2 * sources.moment.shape[1] * sources.moment.shape[2]
+
+
+def with_moments(sources: Sources) -> Sources:
+    """The same sources with moments of zero."""
+    count = len(exponents(sources.position.shape[-1]))
+    return replace(sources, moment=sources.reflectivity.new_zeros(*sources.reflectivity.shape, count))
+
+
+__all__ = ["Nodes", "Prior", "Scales", "empirical_bayes", "math", "n_extra", "prior", "with_moments"]

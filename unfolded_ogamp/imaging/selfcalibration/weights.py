@@ -1,0 +1,82 @@
+"""Robust weights of links: a Student-t distribution while a fit is rough, a mixture of good links and outliers after it.
+
+A link has one weight for all subcarriers, because interference, blockage or a wrong cable concern the whole link.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from unfolded_ogamp.imaging.model import Model
+from unfolded_ogamp.imaging.problem import Problem
+
+DEGREES = 2.0  # of freedom of the Student-t distribution
+MOST_OUTLIERS = 0.5  # largest share of outliers of a mixture
+ITERATIONS = 20  # of expectation maximisation
+LEAST = 1e-4  # least weight of a measured link
+
+
+def link_power(model: Model, problem: Problem) -> Tensor:
+    """Sum of |y exp(j Phi) - h|^2 over the subcarriers, without weights [B, n_tx, n_rx]; zero where there is no link."""
+    root = problem.link[..., 0]
+    power = (model.residual.real.square() + model.residual.imag.square()).sum(-1)
+    return torch.where(root > 0, power / root.square().clamp(min=LEAST / 10), 0)
+
+
+def student(model: Model, problem: Problem, link: Tensor) -> Tensor:
+    """Student-t weights [B, n_tx, n_rx, 1], 1 on average of the links that hold noise alone.
+
+    The scale is the noise variance, or that of the median link if it is larger.
+
+    Args:
+        model: fit with any weights.
+        problem: the problem with these weights.
+        link: measured links, bool [B, n_tx, n_rx].
+    """
+    count, power = problem.csi.shape[-1], link_power(model, problem)
+    scale = torch.maximum(problem.noise_variance, median(power, link) / count / _median_of_gamma(count))
+    weight = (DEGREES + 2 * count) / (DEGREES + 2 * power / scale[:, None, None])
+    return (weight / (1 + 2 * count / DEGREES) ** 0.5 * link).clamp(max=2.0)[..., None]
+
+
+def mixture(model: Model, problem: Problem, link: Tensor, unknowns: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights [B, n_tx, n_rx, 1] of a mixture of good links and outliers, and the share of outliers [B].
+
+    The residual of a good link has the variance v, that of an outlier a larger one. Expectation maximisation finds both
+    and the share of outliers. A weight is the expected v over the variance of the link.
+
+    Args:
+        model, problem, link: as in `student`.
+        unknowns: number of real unknowns of the fit [B], which lower the residual.
+    """
+    count, power, there = problem.csi.shape[-1], link_power(model, problem), link.to(model.cost)
+    n_links = there.sum((1, 2))
+    free = (1 - unknowns / (2 * n_links * count)).clamp(min=0.1)
+    power = power / free[:, None, None]
+    good = torch.maximum(problem.noise_variance, median(power, link) / count / _median_of_gamma(count))
+    bad = torch.maximum((power * there).sum((1, 2)) / n_links / count, 10 * good)
+    share = torch.full_like(good, 0.1)
+    for _ in range(ITERATIONS):
+        v, larger = good[:, None, None], bad[:, None, None]
+        odds = (share / (1 - share)).log()[:, None, None] - count * (larger / v).log() + power / v - power / larger
+        outlier = odds.sigmoid() * there
+        kept = there - outlier
+        share = (outlier.sum((1, 2)) / n_links).clamp(1e-6, MOST_OUTLIERS)
+        good = torch.maximum(problem.noise_variance, (kept * power).sum((1, 2)) / kept.sum((1, 2)) / count)
+        bad = ((outlier * power).sum((1, 2)) + 1e-3 * good) / (outlier.sum((1, 2)) + 1e-3) / count
+        bad = torch.maximum(bad, 4 * good)
+    weight = kept + outlier * (good / bad)[:, None, None]
+    return weight.clamp(min=LEAST)[..., None] * link[..., None], share
+
+
+def median(power: Tensor, link: Tensor) -> Tensor:
+    """Median of the links [B]."""
+    return torch.where(link, power, torch.nan).flatten(1).nanmedian(1).values
+
+
+def _median_of_gamma(count: int) -> float:
+    """Median of the mean of `count` exponential variables, about (Wilson and Hilferty, 1931)."""
+    return math.log(2) if count == 1 else (1 - 1 / (9 * count)) ** 3
