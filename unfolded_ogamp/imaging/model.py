@@ -73,7 +73,9 @@ def evaluate(sources: Sources, problem: Problem, correction: Correction) -> Mode
     columns = PointColumns.at(array, sources.position, sources.used, problem.dictionary_scale)
     scattered = columns.channel(sources.reflectivity)
     if sources.moment.shape[-1]:
-        scattered = scattered + moments.channel(columns, moments.series(array, sources.position), sources.moment)
+        scattered = scattered + moments.channel(
+            array, columns, sources.position, sources.moment, sources.reflectivity
+        )
     channel = (scattered + line_of_sight(sources, problem) + correction.channel) * problem.link
     residual = problem.csi * sources.rotation - channel
     return Model(sources, correction, columns, channel, residual, power(residual))

@@ -1,7 +1,7 @@
 """Extended targets: moments of the reflectivity, which make an echo depend on the directions of the nodes.
 
 A target of points x_i at p + d_i has, far from the nodes, the reflectivity sum_i x_i exp(-j kappa d_i . (u_tx + u_rx)).
-Its Taylor series in s = (u_tx + u_rx) kappa lambda_c / 8 is x + sum_k m_k s^k over the monomials s^k of the coordinates.
+Its Taylor series in s = (u_tx + u_rx) kappa lambda_c / 8 is x (1 + sum_k m_k s^k) over the monomials s^k of the coordinates.
 The terms of order one move the target; the position of a source is that of the centroid, where they are zero.
 """
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.operators.points import PointColumns
-from unfolded_ogamp.physics import NodeArray, unit_vectors
+from unfolded_ogamp.physics import NodeArray, distances, unit_vectors
 
 ORDERS = (2, 3, 4)  # of the series; they describe targets of up to about half a wavelength
 UNIT = 1 / 8  # of the displacements in a target, in carrier wavelengths
@@ -26,12 +26,59 @@ def exponents(dimension: int) -> list[tuple[int, ...]]:
 
 def series(array: NodeArray, position: Tensor) -> Tensor:
     """Monomials s^k of the directions to sources at [B, S, D] [m]: real [B, n_tx, n_rx, K, S, M]."""
+    direction = _direction(array, position)
+    terms = [_product(direction, axes) for axes in exponents(position.shape[-1])]
+    return torch.stack(terms, dim=-1)
+
+
+def directivity(array: NodeArray, position: Tensor, moment: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of the moments [B, S, M] times their monomials, and its gradient over s.
+
+    Returns:
+        complex [B, n_tx, n_rx, K, S]; [B, n_tx, n_rx, K, D, S].
+    """
+    direction, dimension = _direction(array, position), position.shape[-1]
+    shape = direction[:, 0].shape
+    value, slope = moment.new_zeros(shape), [moment.new_zeros(shape) for _ in range(dimension)]
+    for number, axes in enumerate(exponents(dimension)):
+        one = moment[:, None, None, None, :, number]
+        value = value + one * _product(direction, axes)
+        for axis in set(axes):
+            others = list(axes)
+            others.remove(axis)
+            slope[axis] = slope[axis] + one * axes.count(axis) * _product(direction, tuple(others))
+    return value, torch.stack(slope, dim=4)
+
+
+def turns(array: NodeArray, position: Tensor) -> tuple[Tensor, Tensor]:
+    """Derivatives of s by the position of a source, over its direction from Tx, and over that from Rx.
+
+    Returns:
+        [B, D, D, K, n_tx, S] and [B, D, D, K, n_rx, S]: axes of s, then of the position, [1/m].
+    """
+    kappa, dimension = array.wavenumber * array.wavelength[:, None] * UNIT, position.shape[-1]
+    unit = torch.eye(dimension).to(position)[:, :, None, None]
+    sides = []
+    for nodes in (array.tx, array.rx):
+        towards = unit_vectors(nodes, position)
+        across = (unit - towards[:, :, None] * towards[:, None]) / distances(nodes, position)[:, None, None]
+        sides.append(across[:, :, :, None] * kappa[:, None, None, :, None, None])
+    return sides[0], sides[1]
+
+
+def _direction(array: NodeArray, position: Tensor) -> Tensor:
+    """s of every link and source [B, D, n_tx, n_rx, K, S]."""
     tx, rx = (unit_vectors(nodes, position) for nodes in (array.tx, array.rx))
     kappa = array.wavenumber * array.wavelength[:, None] * UNIT
-    direction = (tx[:, :, :, None] + rx[:, :, None])[..., None] * kappa[:, None, None, None, None]
-    direction = direction.movedim(-1, -2)  # [B, D, n_tx, n_rx, K, S]
-    terms = [torch.stack([direction[:, axis] for axis in axes]).prod(0) for axes in exponents(position.shape[-1])]
-    return torch.stack(terms, dim=-1)
+    return (tx[:, :, :, None, None] + rx[:, :, None, :, None]) * kappa[:, None, None, None, :, None]
+
+
+def _product(direction: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Product of coordinates of s."""
+    result = direction[:, axes[0]]
+    for axis in axes[1:]:
+        result = result * direction[:, axis]
+    return result
 
 
 def written_out(columns: PointColumns) -> Tensor:
@@ -40,7 +87,7 @@ def written_out(columns: PointColumns) -> Tensor:
     return (tx[:, :, :, None] * rx[:, :, None]).movedim(1, 3)
 
 
-def channel(columns: PointColumns, monomials: Tensor, moment: Tensor) -> Tensor:
-    """Echoes of the moments [B, S, M], for monomials of `series`: complex [B, n_tx, n_rx, K]."""
-    directivity = torch.einsum("bijksm,bsm->bijks", monomials.to(moment), moment)
-    return (written_out(columns) * directivity).sum(-1)
+def channel(array: NodeArray, columns: PointColumns, position: Tensor, moment: Tensor, reflectivity: Tensor) -> Tensor:
+    """Echoes of the moments [B, S, M] of sources at [B, S, D] [m], reflectivities [B, S]: complex [B, n_tx, n_rx, K]."""
+    directed = directivity(array, position, moment)[0] * reflectivity[:, None, None, None]
+    return (written_out(columns) * directed).sum(-1)

@@ -62,8 +62,8 @@ class Sources(Record):
         used: which slots hold a scatterer, bool [B, S].
         tx_phase, rx_phase: one phase per node for all frequencies [B, n_tx], [B, n_rx], [rad].
         nodes: deviations of the nodes from their list.
-        moment: moments of extended targets, complex [B, S, M], in problem units, see `likelihood.moments`; zero in
-            unused slots. M is zero for point scatterers.
+        moment: moments of extended targets over their reflectivity, complex [B, S, M], see `moments`; zero in unused
+            slots. M is zero if all are points.
     """
 
     position: Tensor

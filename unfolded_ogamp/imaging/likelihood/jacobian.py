@@ -1,10 +1,15 @@
-"""The Jacobian of the model with respect to all unknowns, nodes and moments included, written out on every link.
+"""The Jacobian of the model with respect to all unknowns, nodes and moments included.
 
-The unknowns are those of `normal_equations`, then, if they are asked for, the shifts of Tx and Rx, node by node, their
-levels, and real and imaginary parts of the moments, source by source.
+A node changes its own links only, so that its columns are stored on these links. The unknowns are, in this order:
+
+- of the image: positions, coordinate by coordinate, real parts, then imaginary parts of the reflectivities, real parts,
+  then imaginary parts of the moments, source by source;
+- of every Tx: phase, shift, level; then the same of every Rx.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,26 +18,74 @@ from unfolded_ogamp.imaging import moments
 from unfolded_ogamp.imaging.model import Model, line_of_sight
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.physics import amplitude_rate, distances, unit_vectors
+from unfolded_ogamp.records import Record
 
 
-def jacobian(model: Model, problem: Problem, nodes: bool) -> Tensor:
-    """The Jacobian, links and subcarriers flattened: complex [B, n_tx * n_rx * K, P], with the weights of the links.
+@dataclass(frozen=True)
+class Jacobian(Record):
+    """Derivatives of the channel, times the roots of the weights of the links.
 
-    Args:
-        model: where the unknowns are.
-        problem: geometry and weights.
-        nodes: whether shifts and levels of the nodes are unknowns.
+    Attributes:
+        image: by the unknowns of the image, complex [B, n_tx, n_rx, K, I].
+        tx, rx: by phase, shift and level of the Tx, and of the Rx, of every link, complex [B, n_tx, n_rx, K, D + 2].
     """
-    sources = model.sources
-    value, at_tx, at_rx = _per_link(model, problem)
-    parts = [(at_tx + at_rx).flatten(-2), value, 1j * value, phase_jacobian(model.channel)]
-    if nodes:
-        parts += _of_nodes(model, problem, at_tx.sum(-1), at_rx.sum(-1))
+
+    image: Tensor
+    tx: Tensor
+    rx: Tensor
+
+    def matched(self, residual: Tensor) -> Tensor:
+        """Real part of J^H r for a residual [B, n_tx, n_rx, K]: [B, P]."""
+        image, tx, rx = self._real()
+        value = _parts(residual[..., None])
+        of_image = (image * value).sum((1, 2, 3))
+        of_tx, of_rx = (tx * value).sum((2, 3)), (rx * value).sum((1, 3))
+        return torch.cat([of_image, of_tx.flatten(1), of_rx.flatten(1)], dim=1)
+
+    def normal_matrix(self) -> Tensor:
+        """Real part of J^H J [B, P, P]."""
+        image, tx, rx = self._real()
+        flat = image.flatten(1, 3)
+        by_tx, by_rx = tx.flatten(2, 3), rx.movedim(2, 1).flatten(2, 3)  # [B, n, links of the node, D + 2]
+        image_tx = image.flatten(2, 3).mT @ by_tx
+        image_rx = image.movedim(2, 1).flatten(2, 3).mT @ by_rx
+        cross = torch.einsum("bijkp,bijkq->bipjq", tx, rx).flatten(3, 4).flatten(1, 2)
+        of_image = image_tx.movedim(1, 2).flatten(2), image_rx.movedim(1, 2).flatten(2)
+        of_tx, of_rx = (_block_diagonal(side.mT @ side) for side in (by_tx, by_rx))
+        rows = [
+            torch.cat([flat.mT @ flat, *of_image], dim=2),
+            torch.cat([of_image[0].mT, of_tx, cross], dim=2),
+            torch.cat([of_image[1].mT, cross.mT, of_rx], dim=2),
+        ]
+        return torch.cat(rows, dim=1)
+
+    def written_out(self) -> Tensor:
+        """All columns on all links: complex [B, n_tx, n_rx, K, P]."""
+        return torch.cat([self.image, _of_side(self.tx, 1), _of_side(self.rx, 2)], dim=-1)
+
+    def _real(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The parts with real and imaginary samples as 2 K real ones."""
+        return _parts(self.image), _parts(self.tx), _parts(self.rx)
+
+
+def jacobian(model: Model, problem: Problem) -> Jacobian:
+    """The Jacobian at a model."""
+    sources, channel = model.sources, model.channel
+    points, value, at_tx, at_rx = _per_link(model, problem)
+    image = [(at_tx + at_rx).flatten(-2), value, 1j * value]
     if sources.moment.shape[-1]:
         monomials = moments.series(sources.nodes.moved(problem.array), sources.position)
-        of_moments = (value[..., None] * monomials).flatten(-2)
-        parts += [of_moments, 1j * of_moments]
-    return torch.cat(parts, dim=-1).flatten(1, 3)
+        of_moments = ((points * sources.reflectivity[:, None, None, None])[..., None] * monomials).flatten(-2)
+        image += [of_moments, 1j * of_moments]
+    # a node that moves away from a scatterer has the effect of the scatterer moving away from the node
+    tx, rx = -at_tx.sum(-1), -at_rx.sum(-1)
+    level, slope = _line_of_sight(model, problem)
+    turn = -1j * channel[..., None]
+    return Jacobian(
+        image=torch.cat(image, dim=-1),
+        tx=torch.cat([turn, tx - slope, level[..., None]], dim=-1),
+        rx=torch.cat([-turn, rx + slope, level[..., None]], dim=-1),
+    )
 
 
 def phase_jacobian(channel: Tensor) -> Tensor:
@@ -43,35 +96,51 @@ def phase_jacobian(channel: Tensor) -> Tensor:
     return torch.cat([_of_side(-1j * channel[..., None], 1), _of_side(1j * channel[..., None], 2)], dim=-1)
 
 
-def _per_link(model: Model, problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
-    """Columns on every link [B, n_tx, n_rx, K, S], and their parts x T' R and x T R' [B, n_tx, n_rx, K, D, S]."""
+def _per_link(model: Model, problem: Problem) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Columns on every link, and their derivatives by the ends of both ways.
+
+    Returns:
+        The columns of points, and of the reflectivities [B, n_tx, n_rx, K, S]; derivatives of the channel of every
+        source by its position along the path from Tx, and along that to Rx [B, n_tx, n_rx, K, D, S].
+    """
     sources, columns, link = model.sources, model.columns, problem.link[..., None]
-    reflectivity = sources.reflectivity[:, None, None, None]
-    if sources.moment.shape[-1]:
-        monomials = moments.series(sources.nodes.moved(problem.array), sources.position)
-        reflectivity = reflectivity + torch.einsum("bijksm,bsm->bijks", monomials.to(sources.moment), sources.moment)
-    reflectivity = (reflectivity * link)[..., None, :]
     tx, rx = columns.plain()
-    at_tx = columns.tx[:, :, :, None, 1:] * rx[:, :, None, :, None]
-    at_rx = tx[:, :, :, None, None] * columns.rx[:, :, None, :, 1:]
-    value = moments.written_out(columns) * link
-    return value, at_tx.movedim(1, 3) * reflectivity, at_rx.movedim(1, 3) * reflectivity
+    at_tx = (columns.tx[:, :, :, None, 1:] * rx[:, :, None, :, None]).movedim(1, 3)
+    at_rx = (tx[:, :, :, None, None] * columns.rx[:, :, None, :, 1:]).movedim(1, 3)
+    points = moments.written_out(columns) * link
+    reflectivity = sources.reflectivity[:, None, None, None]
+    if not sources.moment.shape[-1]:
+        weight = (reflectivity * link)[..., None, :]
+        return points, points, at_tx * weight, at_rx * weight
+    array = sources.nodes.moved(problem.array)
+    directivity, slope = moments.directivity(array, sources.position, sources.moment)
+    weight = (reflectivity * (1 + directivity) * link)[..., None, :]
+    # an extended target seen from another direction has another reflectivity
+    turn_tx, turn_rx = moments.turns(array, sources.position)
+    echo = (points * reflectivity)[..., None, :]
+    turned_tx = torch.einsum("bijkas,badkis->bijkds", slope, turn_tx.to(slope)) * echo
+    turned_rx = torch.einsum("bijkas,badkjs->bijkds", slope, turn_rx.to(slope)) * echo
+    return points, points * (1 + directivity), at_tx * weight + turned_tx, at_rx * weight + turned_rx
 
 
-def _of_nodes(model: Model, problem: Problem, at_tx: Tensor, at_rx: Tensor) -> list[Tensor]:
-    """Derivatives by the shifts and levels of Tx and Rx, from those by the ends of all paths [B, n_tx, n_rx, K, D]."""
-    # a node that moves away from a scatterer has the effect of the scatterer moving away from the node
-    tx, rx, channel = -at_tx, -at_rx, model.channel
+def _line_of_sight(model: Model, problem: Problem) -> tuple[Tensor, Tensor]:
+    """Derivatives of the channel by the level of a node, and of the line of sight by the position of the Tx.
+
+    A line of sight that is not that of free space was measured with the nodes where they are: it does not depend on
+    their unknowns.
+
+    Returns:
+        [B, n_tx, n_rx, K]; [B, n_tx, n_rx, K, D], with the minus sign of a scatterer's.
+    """
+    dimension = model.sources.position.shape[-1]
+    if not bool(problem.has_los.any()):
+        return model.channel, model.channel.new_zeros(*model.channel.shape, dimension)
     los = line_of_sight(model.sources, problem) * problem.link
-    moves = problem.los_is_free_space[:, None, None, None]
-    if bool(moves.any()):
-        array = model.sources.nodes.moved(problem.array)
-        rate = -1j * array.wavenumber[:, None, None] + amplitude_rate(array, distances(array.tx, array.rx))[..., None]
-        direction = unit_vectors(array.tx, array.rx).movedim(1, -1)[:, :, :, None]
-        slope = torch.where(moves & (los != 0), los * rate, 0)[..., None] * direction
-        tx, rx = tx - slope, rx + slope
-    moved = torch.where(moves, channel, channel - los)[..., None]
-    return [_of_side(tx, 1), _of_side(rx, 2), _of_side(moved, 1), _of_side(moved, 2)]
+    moves, array = problem.los_is_free_space[:, None, None, None], model.sources.nodes.moved(problem.array)
+    rate = -1j * array.wavenumber[:, None, None] + amplitude_rate(array, distances(array.tx, array.rx))[..., None]
+    direction = unit_vectors(array.tx, array.rx).movedim(1, -1)[:, :, :, None]
+    slope = torch.where(moves & (los != 0), los * rate, 0)[..., None] * direction
+    return torch.where(moves, model.channel, model.channel - los), slope
 
 
 def _of_side(derivative: Tensor, axis: int) -> Tensor:
@@ -84,3 +153,15 @@ def _of_side(derivative: Tensor, axis: int) -> Tensor:
     own = torch.eye(derivative.shape[axis]).to(derivative)
     own = own[:, None, None, :, None] if axis == 1 else own[None, :, None, :, None]
     return (derivative[..., None, :] * own).flatten(-2)
+
+
+def _parts(value: Tensor) -> Tensor:
+    """Real and imaginary parts of [B, n_tx, n_rx, K, C] as real samples: [B, n_tx, n_rx, 2 K, C]."""
+    return torch.cat([value.real, value.imag], dim=3)
+
+
+def _block_diagonal(blocks: Tensor) -> Tensor:
+    """The matrix [B, n C, n C] with blocks [B, n, C, C] on its diagonal."""
+    count = blocks.shape[1]
+    own = torch.eye(count).to(blocks)[:, None, :, None]
+    return (blocks[:, :, :, None] * own).flatten(3, 4).flatten(1, 2)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.likelihood import joint_step, normal_equations
-from unfolded_ogamp.imaging.likelihood.jacobian import jacobian
+from unfolded_ogamp.imaging.likelihood.jacobian import jacobian, phase_jacobian
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState
 from unfolded_ogamp.imaging.mismatch import line_of_sight
 from unfolded_ogamp.imaging.model import Model, evaluate
@@ -45,7 +45,7 @@ def step(state: JointState, problem: Problem, free_phases: Tensor, largest_move:
         free_phases, largest_move: as in `joint_step.step`.
     """
     model = state.model
-    derivatives = jacobian(model, problem, nodes=False)
+    derivatives = _jacobian(model, problem)
     basis = _basis(model, problem)
     derivatives = derivatives - basis @ least_squares.solve_many(basis.mH @ basis, basis.mH @ derivatives, RIDGE)
     gradient = (derivatives.mH @ model.residual.flatten(1)[..., None])[..., 0].real
@@ -53,6 +53,10 @@ def step(state: JointState, problem: Problem, free_phases: Tensor, largest_move:
     change = least_squares.solve((derivatives.mH @ derivatives).real, gradient, state.damping, moving)
     moved = joint_step.move(model.sources, change, largest_move * problem.array.wavelength)
     return joint_step.accept(state, _refitted(evaluate(moved, problem, model.correction), problem))
+
+
+def _jacobian(model: Model, problem: Problem) -> Tensor:
+    return torch.cat([jacobian(model, problem).image, phase_jacobian(model.channel)], dim=-1).flatten(1, 3)
 
 
 def _refitted(model: Model, problem: Problem) -> Model:

@@ -29,14 +29,17 @@ def search_grid(sources: Sources, problem: Problem, spacing: float) -> SearchGri
     return SearchGrid.of(array, problem.grid, problem.link.square(), problem.dictionary_scale, spacing)
 
 
-def add(model: Model, problem: Problem, grid: SearchGrid, settings: DetectionSettings, limit: Tensor) -> Sources:
-    """Add at most `limit` [B] of the strongest peaks that exceed the false-alarm threshold to the sources."""
+def add(model: Model, problem: Problem, grid: SearchGrid, settings: DetectionSettings, limit: Tensor, apart: float) -> Sources:
+    """Add at most `limit` [B] of the strongest peaks above the false-alarm threshold, `apart` wavelengths from others."""
     sources, weighted = model.sources, model.residual * problem.link
     image = grid.back_project(weighted)
     power = weighted.real.square() + weighted.imag.square()
     ratio = (image.real.square() + image.imag.square()) * grid.energy / grid.weighted_energy(power)
     least = (grid.count / FALSE_ALARM).log()
     response = torch.where(ratio > least[:, None], image.real.square() + image.imag.square(), 0)
+    if sources.used.any():
+        distance = distances(grid.position, sources.position).masked_fill(~sources.used[:, None], torch.inf).amin(2)
+        response = response.masked_fill(distance < apart * problem.array.wavelength[:, None], 0.0)
     strongest = response.amax(1)
     room = most_sources(model, problem) - sources.used.sum(1)
     radius = settings.separation * problem.array.wavelength[:, None]

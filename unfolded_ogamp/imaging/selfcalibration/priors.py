@@ -33,7 +33,7 @@ class Scales(Record):
     Attributes:
         shift: of every coordinate of a node [B, n_tx + n_rx], Tx first, [m].
         level: of the logarithm of the gain of a node [B, n_tx + n_rx].
-        moment: of the complex moments over |x| [B].
+        moment: of the complex moments [B].
     """
 
     shift: Tensor
@@ -74,26 +74,24 @@ class Prior:
 def prior(sources: Sources, scales: Scales) -> Prior:
     """Priors of all unknowns of sources, nodes included."""
     batch, n_slots, dimension = sources.position.shape
-    nodes, n_moments = sources.nodes, sources.moment.shape[-1]
+    nodes = sources.nodes
     free = sources.position.new_zeros(batch, n_slots * (dimension + 2))
-    phases = torch.cat([sources.tx_phase, sources.rx_phase], dim=1)
-    shifts = torch.cat([nodes.tx_shift.flatten(1), nodes.rx_shift.flatten(1)], dim=1)
-    levels = torch.cat([nodes.tx_level, nodes.rx_level], dim=1)
     moments = torch.cat([sources.moment.real.flatten(1), sources.moment.imag.flatten(1)], dim=1)
-    power = sources.reflectivity.abs().square().clamp(min=torch.finfo(free.dtype).tiny)
     # real and imaginary part have half the variance each
-    of_moments = (2 / (scales.moment.square()[:, None] * power))[..., None].expand(-1, -1, n_moments).flatten(1)
-    precision = [
-        torch.zeros_like(free),
-        torch.full_like(phases, PHASE**-2),
-        scales.shift.square().reciprocal().repeat_interleave(dimension, dim=1),
-        scales.level.square().reciprocal(),
-        *(of_moments, of_moments),
+    of_moments = (2 / scales.moment.square())[:, None].expand_as(moments)
+    shift = torch.cat([nodes.tx_shift, nodes.rx_shift], dim=1)
+    level = torch.cat([nodes.tx_level, nodes.rx_level], dim=1)[..., None]
+    # the prior of the phases only fixes the gauge: it pulls them nowhere
+    of_nodes = [
+        torch.full_like(level, PHASE**-2),
+        scales.shift.square().reciprocal()[..., None].expand_as(shift),
+        scales.level.square().reciprocal()[..., None],
     ]
-    counts = [free.shape[1] + phases.shape[1], shifts.shape[1], levels.shape[1], moments.shape[1]]
-    group = torch.arange(4, device=free.device).repeat_interleave(torch.tensor(counts, device=free.device))
-    # the phases are those of the listed nodes at their present values: their prior fixes the gauge only
-    return Prior(torch.cat(precision, 1), torch.cat([free, 0 * phases, shifts, levels, moments], 1), group)
+    precision = torch.cat([torch.zeros_like(free), of_moments, torch.cat(of_nodes, dim=2).flatten(1)], dim=1)
+    deviation = torch.cat([free, moments, torch.cat([0 * level, shift, level], dim=2).flatten(1)], dim=1)
+    node = torch.tensor([0, *[1] * dimension, 2], device=free.device).repeat(level.shape[1])
+    group = torch.cat([node.new_zeros(free.shape[1]), node.new_full((moments.shape[1],), 3), node])
+    return Prior(precision, deviation, group)
 
 
 def empirical_bayes(scales: Scales, found: Prior, variance: Tensor, problem: Problem) -> tuple[Scales, Tensor]:

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
-from unfolded_ogamp.imaging.likelihood.model_selection import price_of_source, unknowns
+from unfolded_ogamp.imaging.likelihood.model_selection import consistent, price_of_source, strength, unknowns
+from unfolded_ogamp.imaging.mismatch.diagnosis import companions
 from unfolded_ogamp.imaging.model import Correction, Model, evaluate
 from unfolded_ogamp.imaging.phases import refinement
 from unfolded_ogamp.imaging.phases.refinement import ALIGNMENT, NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.selfcalibration import detection, step, weights
-from unfolded_ogamp.imaging.selfcalibration.priors import Scales, empirical_bayes
+from unfolded_ogamp.imaging.selfcalibration.priors import Scales, empirical_bayes, with_moments
 from unfolded_ogamp.imaging.selfcalibration.step import CalibrationState, Freedom
 from unfolded_ogamp.imaging.sources import Sources, remove, trim
 from unfolded_ogamp.inference import least_squares
@@ -22,6 +23,7 @@ from unfolded_ogamp.records import Record, choose
 
 NODES_FROM = 8  # scatterers from which on nodes are free
 GAUGE = 1e-10
+CLOSE_ROUNDS = 2
 UPDATES = 6  # of empirical Bayes and of the weights after the last round
 
 
@@ -94,14 +96,17 @@ def with_sources(fit: Fit, sources: Sources) -> Fit:
     return Fit(step.init(evaluate(sources, fit.problem, fit.model.correction), fit.state.scales), fit.problem)
 
 
-def rounds(fit: Fit, base: Problem, settings: GreedySettings) -> Fit:
-    """Rounds until no echo exceeds the threshold: weights, detection, phases, joint steps, pruning."""
+def rounds(fit: Fit, base: Problem, settings: GreedySettings, most: int, apart: float) -> Fit:
+    """At most `most` rounds until no echo exceeds the threshold: weights, detection, phases, joint steps, pruning.
+
+    No source is added closer than `apart` wavelengths to another one.
+    """
     link = base.link[..., 0] > 0
-    for _ in range(settings.rounds):
+    for _ in range(most):
         fit = reweighted(fit, base, weights.student(fit.model, fit.problem, link))
         count = fit.model.sources.used.sum(1)
         grid = detection.search_grid(fit.model.sources, fit.problem, settings.detection.spacing)
-        grown = detection.add(fit.model, fit.problem, grid, settings.detection, limit=1 + count // 3)
+        grown = detection.add(fit.model, fit.problem, grid, settings.detection, 1 + count // (3 if apart else 4), apart)
         if not bool((grown.used.sum(1) > count).any()):
             break
         fit = align(with_sources(fit, grown), settings)
@@ -128,16 +133,20 @@ def update(fit: Fit, base: Problem, settings: GreedySettings) -> Fit:
     correction = replace(fit.model.correction, count=effective)
     model = replace(fit.model, correction=correction)
     fit = Fit(replace(fit.state, model=model, scales=scales, effective=effective), fit.problem)
-    weight, _ = weights.mixture(fit.model, fit.problem, base.link[..., 0] > 0, unknowns(fit.model, fit.problem))
-    fit = reweighted(fit, base, weight)
+    found = weights.mixture(fit.model, fit.problem, base.link[..., 0] > 0, unknowns(fit.model, fit.problem))
+    fit = reweighted(fit, base, found.weight)
     fit = Fit(step.init(fit.model, fit.state.scales), fit.problem)
     return joint_steps(fit, settings, settings.step.final_steps, settings.step.tolerance)
 
 
 def converge(fit: Fit, base: Problem, settings: GreedySettings) -> Fit:
-    """Updates of scales and weights, and pruning of sources whose amplitude is uncertain."""
+    """Updates of scales and weights until they converge, and pruning of sources whose amplitude is uncertain."""
     for _ in range(UPDATES):
+        before = fit.model.cost / step.noise_level(fit.model, fit.problem), fit.model.correction.count
         fit = update(fit, base, settings)
+        after = fit.model.cost / step.noise_level(fit.model, fit.problem), fit.model.correction.count
+        if all(bool(((one - other).abs() < 0.01 * other).all()) for one, other in zip(before, after, strict=True)):
+            break
     for _ in range(fit.model.sources.used.shape[1]):
         covariance, _ = posterior(fit, settings)
         weakest = uncertain(fit, covariance)
@@ -172,7 +181,41 @@ def run(problem: Problem, phases: NodePhases, settings: GreedySettings) -> Fit:
 
 
 def resume(fit: Fit, problem: Problem, settings: GreedySettings) -> Fit:
-    """Rounds and convergence, twice: after convergence the residual is smaller, and more echoes may be found."""
-    for _ in range(2):
-        fit = converge(rounds(fit, problem, settings), problem, settings)
-    return fit
+    """Rounds and convergence: targets apart first, then close ones, and at last extended ones."""
+    extent = settings.detection.extent
+    first = converge(rounds(fit, problem, settings, settings.rounds, extent), problem, settings)
+    if fits(first):
+        return first
+    points = converge(rounds(first, problem, settings, CLOSE_ROUNDS, 0.0), problem, settings)
+    if fits(points):
+        return points
+    sources = first.model.sources
+    beside = companions(sources, strength(first.model, first.problem), extent * problem.array.wavelength)
+    alone = with_moments(trim(remove(sources, beside)))
+    targets = converge(with_sources(first, alone), problem, settings)
+    targets = converge(rounds(targets, problem, settings, settings.rounds, extent), problem, settings)
+    return targets if bool(criterion(targets, problem, settings) < criterion(points, problem, settings)) else points
+
+
+def criterion(fit: Fit, base: Problem, settings: GreedySettings) -> Tensor:
+    """-2 log evidence [B]: that of the mixture, the price of every source, and Laplace's of what has a prior."""
+    _, posed = posterior(fit, settings)
+    found = weights.mixture(fit.model, fit.problem, base.link[..., 0] > 0, unknowns(fit.model, fit.problem))
+    matrix, scale = least_squares.scaled(posed.matrix, GAUGE, posed.free)
+    half = step.noise_level(fit.model, fit.problem)[:, None] / 2
+
+    def log_det(chosen: Tensor) -> Tensor:
+        inside = torch.where(chosen[:, :, None] & chosen[:, None], matrix, torch.eye(matrix.shape[1]).to(matrix))
+        of_scale = torch.where(chosen & (scale > 0), -2 * scale.clamp(min=1e-300).log() - half.log(), 0).sum(1)
+        return torch.linalg.slogdet(inside).logabsdet + of_scale
+
+    every, image = torch.ones_like(posed.free), (posed.prior.group == 0).expand_as(posed.free)
+    with_prior = posed.free & ~image
+    of_prior = torch.where(with_prior, posed.prior.precision, 1).log().sum(1)
+    occam = posed.prior.cost + log_det(every) - log_det(image) - of_prior
+    count = fit.model.sources.used.sum(1)
+    return -2 * found.log_likelihood + count * price_of_source(fit.problem) + occam
+
+
+def fits(fit: Fit) -> bool:
+    return bool(consistent(fit.model, fit.problem).all())

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unfolded_ogamp.imaging.likelihood.jacobian import jacobian
 from unfolded_ogamp.imaging.likelihood.joint_step import FIRST_DAMPING, LARGEST_DAMPING, SMALLEST_DAMPING
-from unfolded_ogamp.imaging.model import Correction, Model, evaluate
+from unfolded_ogamp.imaging.model import Model, evaluate
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.selfcalibration.priors import Prior, Scales, prior
 from unfolded_ogamp.imaging.sources import Sources
@@ -74,23 +74,20 @@ def noise_level(model: Model, problem: Problem) -> Tensor:
 def equations(state: CalibrationState, problem: Problem, freedom: Freedom) -> Equations:
     """Normal equations at a state."""
     model = state.model
-    derivatives, found = jacobian(model, problem, nodes=True), prior(model.sources, state.scales)
+    derivatives, found = jacobian(model, problem), prior(model.sources, state.scales)
     half = noise_level(model, problem)[:, None] / 2
-    real = torch.view_as_real(derivatives).movedim(-1, 1).flatten(1, 2)
-    residual = torch.view_as_real(model.residual.flatten(1)).movedim(-1, 1).flatten(1)
-    matrix = least_squares.plus_diagonal(real.mT @ real, half * found.precision)
-    gradient = (real.mT @ residual[..., None])[..., 0] - half * found.precision * found.deviation
+    matrix = least_squares.plus_diagonal(derivatives.normal_matrix(), half * found.precision)
+    gradient = derivatives.matched(model.residual) - half * found.precision * found.deviation
     return Equations(matrix, gradient, found, free_unknowns(model.sources, freedom))
 
 
 def free_unknowns(sources: Sources, freedom: Freedom) -> Tensor:
     """Free unknowns, bool [B, P]."""
-    used, dimension = sources.used, sources.position.shape[-1]
-    n_nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
-    phases = freedom.phases[:, None].expand(-1, n_nodes)
-    nodes = freedom.nodes[:, None].expand(-1, n_nodes * (dimension + 1))
-    moments = used.repeat_interleave(sources.moment.shape[-1], dim=1).repeat(1, 2)
-    return torch.cat([used.repeat(1, dimension + 2), phases, nodes, moments], dim=1)
+    used, (n_slots, dimension) = sources.used, sources.position.shape[1:]
+    n_nodes, n_moments = sources.tx_phase.shape[1] + sources.rx_phase.shape[1], sources.moment.shape[-1]
+    node = torch.cat([freedom.phases[:, None], freedom.nodes[:, None].expand(-1, dimension + 1)], dim=1)
+    of_moments = used.repeat_interleave(n_moments, dim=1).repeat(1, 2)
+    return torch.cat([used.repeat(1, dimension + 2), of_moments, node.repeat(1, n_nodes)], dim=1)
 
 
 def step(state: CalibrationState, problem: Problem, freedom: Freedom, largest_move: float) -> CalibrationState:
@@ -120,31 +117,28 @@ def move(sources: Sources, change: Tensor, limit: Tensor) -> Sources:
     """Change all unknowns; scatterers and nodes move by at most `limit` [B] [m]."""
     batch, n_slots, dimension = sources.position.shape
     n_tx, n_rx, n_moments = sources.tx_phase.shape[1], sources.rx_phase.shape[1], sources.moment.shape[-1]
-    counts = [n_slots * dimension, n_slots, n_slots, n_tx, n_rx, n_tx * dimension, n_rx * dimension, n_tx, n_rx]
-    counts += [n_slots * n_moments] * 2
-    position, real, imaginary, tx, rx, tx_shift, rx_shift, tx_level, rx_level, *moments = change.split(counts, dim=1)
+    counts = [n_slots * dimension, n_slots, n_slots, n_slots * n_moments, n_slots * n_moments]
+    position, real, imaginary, *moments, nodes = change.split([*counts, (n_tx + n_rx) * (dimension + 2)], dim=1)
+    tx, rx = nodes.unflatten(1, (n_tx + n_rx, dimension + 2)).split([n_tx, n_rx], dim=1)
 
     def limited(shift: Tensor) -> Tensor:
         length = shift.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(shift.dtype).tiny)
         return shift * (limit[:, None, None] / length).clamp(max=1.0)
 
-    nodes = replace(
-        sources.nodes,
-        tx_shift=sources.nodes.tx_shift + limited(tx_shift.unflatten(1, (n_tx, dimension))),
-        rx_shift=sources.nodes.rx_shift + limited(rx_shift.unflatten(1, (n_rx, dimension))),
-        tx_level=sources.nodes.tx_level + tx_level.clamp(-1, 1),
-        rx_level=sources.nodes.rx_level + rx_level.clamp(-1, 1),
+    deviations = sources.nodes
+    deviations = replace(
+        deviations,
+        tx_shift=deviations.tx_shift + limited(tx[..., 1:-1]),
+        rx_shift=deviations.rx_shift + limited(rx[..., 1:-1]),
+        tx_level=deviations.tx_level + tx[..., -1].clamp(-1, 1),
+        rx_level=deviations.rx_level + rx[..., -1].clamp(-1, 1),
     )
-    moment = torch.complex(*moments).reshape(batch, n_slots, n_moments)
     return replace(
         sources,
         position=sources.position + limited(position.reshape(batch, dimension, n_slots).mT),
         reflectivity=sources.reflectivity + torch.complex(real, imaginary),
-        tx_phase=sources.tx_phase + tx,
-        rx_phase=sources.rx_phase + rx,
-        nodes=nodes,
-        moment=sources.moment + moment,
+        tx_phase=sources.tx_phase + tx[..., 0],
+        rx_phase=sources.rx_phase + rx[..., 0],
+        nodes=deviations,
+        moment=sources.moment + torch.complex(*moments).reshape(batch, n_slots, n_moments),
     )
-
-
-__all__ = ["Correction"]

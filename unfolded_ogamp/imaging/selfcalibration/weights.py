@@ -6,12 +6,14 @@ A link has one weight for all subcarriers, because interference, blockage or a w
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.records import Record
 
 DEGREES = 2.0  # of freedom of the Student-t distribution
 MOST_OUTLIERS = 0.5  # largest share of outliers of a mixture
@@ -42,34 +44,54 @@ def student(model: Model, problem: Problem, link: Tensor) -> Tensor:
     return (weight / (1 + 2 * count / DEGREES) ** 0.5 * link).clamp(max=2.0)[..., None]
 
 
-def mixture(model: Model, problem: Problem, link: Tensor, unknowns: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights [B, n_tx, n_rx, 1] of a mixture of good links and outliers, and the share of outliers [B].
+@dataclass(frozen=True)
+class Mixture(Record):
+    """A mixture of good links and outliers.
 
-    The residual of a good link has the variance v, that of an outlier a larger one. Expectation maximisation finds both
-    and the share of outliers. A weight is the expected v over the variance of the link.
+    Attributes:
+        weight: expected noise variance of a good link over that of the link [B, n_tx, n_rx, 1].
+        share: share of the outliers [B].
+        good, bad: variances of the residual of a good link and of an outlier [B].
+        log_likelihood: of the residual of all links [B].
+    """
+
+    weight: Tensor
+    share: Tensor
+    good: Tensor
+    bad: Tensor
+    log_likelihood: Tensor
+
+
+def mixture(model: Model, problem: Problem, link: Tensor, unknowns: Tensor) -> Mixture:
+    """The mixture that fits the residual best, by expectation maximisation.
 
     Args:
         model, problem, link: as in `student`.
         unknowns: number of real unknowns of the fit [B], which lower the residual.
     """
-    count, power, there = problem.csi.shape[-1], link_power(model, problem), link.to(model.cost)
+    count, raw, there = problem.csi.shape[-1], link_power(model, problem), link.to(model.cost)
     n_links = there.sum((1, 2))
     free = (1 - unknowns / (2 * n_links * count)).clamp(min=0.1)
-    power = power / free[:, None, None]
+    power = raw / free[:, None, None]
     good = torch.maximum(problem.noise_variance, median(power, link) / count / _median_of_gamma(count))
     bad = torch.maximum((power * there).sum((1, 2)) / n_links / count, 10 * good)
     share = torch.full_like(good, 0.1)
-    for _ in range(ITERATIONS):
+
+    def log_odds(value: Tensor) -> Tensor:
         v, larger = good[:, None, None], bad[:, None, None]
-        odds = (share / (1 - share)).log()[:, None, None] - count * (larger / v).log() + power / v - power / larger
-        outlier = odds.sigmoid() * there
+        return (share / (1 - share)).log()[:, None, None] - count * (larger / v).log() + value / v - value / larger
+
+    for _ in range(ITERATIONS):
+        outlier = log_odds(power).sigmoid() * there
         kept = there - outlier
         share = (outlier.sum((1, 2)) / n_links).clamp(1e-6, MOST_OUTLIERS)
         good = torch.maximum(problem.noise_variance, (kept * power).sum((1, 2)) / kept.sum((1, 2)) / count)
         bad = ((outlier * power).sum((1, 2)) + 1e-3 * good) / (outlier.sum((1, 2)) + 1e-3) / count
         bad = torch.maximum(bad, 4 * good)
-    weight = kept + outlier * (good / bad)[:, None, None]
-    return weight.clamp(min=LEAST)[..., None] * link[..., None], share
+    weight = (kept + outlier * (good / bad)[:, None, None]).clamp(min=LEAST)[..., None] * link[..., None]
+    of_good = (1 - share).log()[:, None, None] - count * good.log()[:, None, None] - raw / good[:, None, None]
+    likelihood = ((of_good + torch.nn.functional.softplus(log_odds(raw))) * there).sum((1, 2))
+    return Mixture(weight, share, good, bad, likelihood)
 
 
 def median(power: Tensor, link: Tensor) -> Tensor:
