@@ -39,7 +39,7 @@ def pose_scene(scene: Scene, csi: Csi, expected_count: float | None = None) -> P
 
 def modelled(sources: Sources, problem: Problem) -> Model:
     """The model of sources alone, without corrections."""
-    return evaluate(sources, problem, Correction.none(problem))
+    return evaluate(sources, problem)
 
 
 def started(sources: Sources, problem: Problem) -> JointState:

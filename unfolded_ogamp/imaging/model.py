@@ -1,4 +1,4 @@
-"""The model of the CSI: sources and corrections, the channel that they predict, and the residual."""
+"""The model of the CSI: scatterers and nodes, the channel that they predict, and the residual."""
 
 from __future__ import annotations
 
@@ -16,42 +16,11 @@ from unfolded_ogamp.records import Record
 
 
 @dataclass(frozen=True)
-class Correction(Record):
-    """Contributions to the channel other than point scatterers and the assumed line of sight.
-
-    `mismatch.correction` and `mismatch.line_of_sight` fit them.
-
-    Attributes:
-        extended: scenes with extended targets, bool [B].
-        near_field: scenes whose line of sight has near-field terms, bool [B].
-        channel: sum of these contributions, complex [B, n_tx, n_rx, K], in problem units; zero in all other scenes.
-        count: number of fitted real coefficients [B].
-    """
-
-    extended: Tensor
-    near_field: Tensor
-    channel: Tensor
-    count: Tensor
-
-    @classmethod
-    def none(cls, problem: Problem) -> Correction:
-        """No correction in any scene."""
-        absent = torch.zeros_like(problem.grid.pixel, dtype=torch.bool)
-        return cls(absent, absent, torch.zeros_like(problem.csi), torch.zeros_like(problem.grid.pixel))
-
-    @property
-    def present(self) -> Tensor:
-        """Scenes with a correction, bool [B]."""
-        return self.extended | self.near_field
-
-
-@dataclass(frozen=True)
 class Model(Record):
-    """Sources and corrections, and all quantities that follow from them, in problem units.
+    """Scatterers and nodes, and all quantities that follow from them, in problem units.
 
     Attributes:
-        sources: scatterers and node phases.
-        correction: further contributions to the channel.
+        sources: scatterers and nodes.
         columns: dictionary columns at the source positions, exact (no expansion), of the nodes where they are.
         channel: predicted channel h without node phases, line of sight included, times the root of the weight of a
             link, complex [B, n_tx, n_rx, K].
@@ -60,15 +29,14 @@ class Model(Record):
     """
 
     sources: Sources
-    correction: Correction
     columns: PointColumns
     channel: Tensor
     residual: Tensor
     cost: Tensor
 
 
-def evaluate(sources: Sources, problem: Problem, correction: Correction) -> Model:
-    """Compute the model of given sources and corrections; nothing is fitted."""
+def evaluate(sources: Sources, problem: Problem) -> Model:
+    """Compute the model of given sources; nothing is fitted."""
     array = sources.nodes.moved(problem.array)
     columns = PointColumns.at(array, sources.position, sources.used, problem.dictionary_scale)
     scattered = columns.channel(sources.reflectivity)
@@ -76,9 +44,9 @@ def evaluate(sources: Sources, problem: Problem, correction: Correction) -> Mode
         scattered = scattered + moments.channel(
             array, columns, sources.position, sources.moment, sources.reflectivity
         )
-    channel = (scattered + line_of_sight(sources, problem) + correction.channel) * problem.link
+    channel = (scattered + line_of_sight(sources, problem)) * problem.link
     residual = problem.csi * sources.rotation - channel
-    return Model(sources, correction, columns, channel, residual, power(residual))
+    return Model(sources, columns, channel, residual, power(residual))
 
 
 def line_of_sight(sources: Sources, problem: Problem) -> Tensor:
@@ -96,7 +64,7 @@ def power(value: Tensor) -> Tensor:
 
 def remove_sources(model: Model, removed: Tensor, problem: Problem) -> Model:
     """The model without the sources in `removed`, bool [B, S]; the others do not change."""
-    return evaluate(remove(model.sources, removed), problem, model.correction)
+    return evaluate(remove(model.sources, removed), problem)
 
 
 def trim_slots(model: Model) -> Model:

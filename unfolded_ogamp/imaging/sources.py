@@ -64,6 +64,7 @@ class Sources(Record):
         nodes: deviations of the nodes from their list.
         moment: moments of extended targets over their reflectivity, complex [B, S, M], see `moments`; zero in unused
             slots. M is zero if all are points.
+        effective: effective number of unknowns that nodes and moments add [B], see `selfcalibration.priors`.
     """
 
     position: Tensor
@@ -73,6 +74,7 @@ class Sources(Record):
     rx_phase: Tensor
     nodes: Nodes
     moment: Tensor
+    effective: Tensor
 
     @classmethod
     def points(
@@ -85,7 +87,8 @@ class Sources(Record):
     ) -> Self:
         """Point scatterers, at Tx and Rx phases [B, n_tx], [B, n_rx] [rad], nodes as listed."""
         moment = reflectivity.new_zeros(*reflectivity.shape, 0)
-        return cls(position, reflectivity, used, *phases, nodes=Nodes.as_listed(problem), moment=moment)
+        effective = torch.zeros_like(problem.grid.pixel)
+        return cls(position, reflectivity, used, *phases, Nodes.as_listed(problem), moment, effective)
 
     @classmethod
     def none(cls, problem: Problem, tx_phase: Tensor, rx_phase: Tensor) -> Self:

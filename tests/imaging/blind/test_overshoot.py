@@ -128,7 +128,7 @@ def test_the_least_certain_source_is_one_of_two_in_place_of_one_scatterer():
         reflectivity=torch.cat([truth.reflectivity, truth.reflectivity[:, :1]], 1),
         used=torch.cat([truth.used, truth.used[:, :1]], 1),
     )
-    model = growth.evaluate(both, problem, growth.Correction.none(problem))
+    model = growth.evaluate(both, problem)
     left = growth.without_least_certain(model, problem, 1).sources.position
     assert missed(truth, growth.without_least_certain(model, problem, 1), problem) == 0
     assert left.shape[1] == truth.position.shape[1]

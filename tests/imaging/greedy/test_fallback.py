@@ -29,7 +29,7 @@ SETTINGS = GreedySettings()
 def scenes() -> tuple[Problem, GreedyState, NodePhases]:
     """Two scenes at the truth, with phases aligned."""
     *_, problem, truth = posed(SCENARIO, 2, seed=3, expected_count=1.0)
-    model = align(evaluate(truth, problem, Correction.none(problem)), problem, SETTINGS.step)
+    model = align(evaluate(truth, problem), problem, SETTINGS.step)
     return problem, all_running(model), initial_phases(problem)
 
 

@@ -36,7 +36,7 @@ class Search:
     def end(self, number: int) -> GreedyState:
         lost = torch.arange(self.truth.used.shape[1])[None] == number
         correction = replace(Correction.none(self.problem), extended=self.extended)
-        return all_running(evaluate(remove(self.truth, lost), self.problem, correction))
+        return all_running(evaluate(remove(self.truth, lost), self.problem))
 
     def numbers(self) -> list[int]:
         """Indices of the scatterers, weakest first."""

@@ -13,7 +13,7 @@ from unfolded_ogamp.imaging.assembly.ambiguity import split
 from unfolded_ogamp.imaging.assembly.certainty import (
     certainty,
     mixed,
-    noise_levels,
+    noise_level,
     pixel_presence,
     presence,
     strongest,
@@ -93,29 +93,31 @@ def from_model(
     problem: Problem,
     outcome: Outcome,
     dtype: torch.dtype,
+    known: Uncertainty | None = None,
     decide: Callable[[Model, Problem, Uncertainty], Tensor] | None = None,
 ) -> Estimate:
     """The estimate of a model, with the uncertainty of the joint likelihood.
 
     Args:
-        model: in double precision, corrections refitted.
+        model: in double precision.
         problem: geometry, CSI and units.
         outcome: of the search that found the model; its support has the slots of the model.
         dtype: real precision of the estimate.
+        known: variances per unit of noise variance; those of the joint likelihood by default.
         decide: probability that a source is a scatterer [B, S], from model, problem and uncertainty; by default
             `presence` of its echoes.
 
     Warns:
-        MismatchWarning: if the model does not explain the CSI; uncertainties then use the jackknife noise of the nodes.
+        MismatchWarning: if the model does not explain the CSI.
     """
-    noise, level = noise_levels(model, problem, outcome)
-    known, share = uncertainty(model, problem), certainty(model, problem, outcome)
-    exact = known.position * level[..., None, None]
+    noise = noise_level(model, problem, outcome)
+    known = uncertainty(model, problem) if known is None else known
+    share, exact = certainty(model, problem, outcome), known.position * noise[:, None, None, None]
     located = within(exact, GATE * problem.array.wavelength)
     if decide is None:
-        probability = presence(model_selection.strength(model, problem) / level, problem.grid.centre.shape[1])
+        probability = presence(model_selection.strength(model, problem) / noise[:, None], problem.grid.centre.shape[1])
     else:
-        probability = decide(model, problem, known).to(level)
+        probability = decide(model, problem, known).to(noise)
     probability, covariance = probability * share * located, mixed(exact, share, model, problem, outcome)
     listed = strongest(model, problem, outcome)
     vague = (listed & (located < VAGUE) & outcome.converged[:, None]).sum(1).tolist()

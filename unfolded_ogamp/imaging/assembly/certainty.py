@@ -7,23 +7,17 @@ from torch import Tensor
 
 from unfolded_ogamp.imaging.assembly.outcome import Outcome
 from unfolded_ogamp.imaging.likelihood import model_selection
-from unfolded_ogamp.imaging.mismatch import diagnosis
 from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.problem import Problem
 
 MOST_CERTAIN = 0.95  # largest probability of a scatterer if the residual exceeds the noise
 
 
-def noise_levels(model: Model, problem: Problem, outcome: Outcome) -> tuple[Tensor, Tensor]:
-    """Noise variance [B], and its level for every source [B, S], which jackknife noise of the nodes can raise."""
+def noise_level(model: Model, problem: Problem, outcome: Outcome) -> Tensor:
+    """Noise variance [B]: the given one, or that of the residual."""
     of_residual = model_selection.noise_power(model, problem)
     given = outcome.consistent & (problem.noise_std == 0)
-    noise = torch.where(given, problem.noise_variance, of_residual.maximum(problem.noise_variance))
-    of_nodes = torch.zeros_like(model.sources.position[..., 0])
-    scenes = (model.correction.extended | (~outcome.consistent & outcome.noise_known)).nonzero()[:, 0]
-    if len(scenes) > 0:
-        of_nodes = of_nodes.index_copy(0, scenes, diagnosis.node_noise(model[scenes], problem[scenes]))
-    return noise, torch.maximum(noise[:, None], of_nodes)
+    return torch.where(given, problem.noise_variance, of_residual.maximum(problem.noise_variance))
 
 
 def certainty(model: Model, problem: Problem, outcome: Outcome) -> Tensor:

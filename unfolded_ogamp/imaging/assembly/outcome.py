@@ -109,10 +109,6 @@ def sentences(model: Model, problem: Problem, outcome: Outcome) -> list[tuple[st
             )
             if outcome.crowded[scene]:
                 lines.append("there are more unknowns than independent samples of the CSI")
-        if model.correction.extended[scene]:
-            lines.append("targets are extended, and echoes next to one are counted as part of it")
-        if model.correction.near_field[scene]:
-            lines.append("the line of sight is not that of free space")
         found.append(tuple(lines))
     return found
 

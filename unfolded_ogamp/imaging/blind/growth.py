@@ -8,7 +8,7 @@ from torch import Tensor
 from unfolded_ogamp.imaging.blind.settings import OvershootSettings
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.likelihood.uncertainty import uncertainty
-from unfolded_ogamp.imaging.model import Correction, Model, evaluate, remove_sources, trim_slots
+from unfolded_ogamp.imaging.model import Model, evaluate, remove_sources, trim_slots
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources
@@ -18,7 +18,7 @@ from unfolded_ogamp.operators.written_grid import WrittenGrid
 def without_sources(problem: Problem, phases: NodePhases) -> Model:
     """The model without sources, at node phases [B, n, 1]."""
     sources = Sources.none(problem, phases.tx[..., 0], phases.rx[..., 0])
-    return evaluate(sources, problem, Correction.none(problem))
+    return evaluate(sources, problem)
 
 
 def grow(model: Model, scene: Problem, images: WrittenGrid, count: int, settings: OvershootSettings) -> Model:
@@ -32,7 +32,7 @@ def grow(model: Model, scene: Problem, images: WrittenGrid, count: int, settings
         sources, image = model.sources, images.back_project(model.residual)
         for _ in range(min(1 + n_slots // settings.per_peak, count - n_slots)):
             sources, image = with_peak(sources, image, images, settings.separation * problem.array.wavelength[0])
-        grown = evaluate(sources, problem, model.correction)
+        grown = evaluate(sources, problem)
         n_slots = sources.used.shape[1]
         phases_free = n_slots >= settings.phase_count or bool(scene.has_los)
         model = fit(grown, problem, settings.steps, settings.largest_move, phases_free)

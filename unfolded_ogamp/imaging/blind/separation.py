@@ -22,7 +22,7 @@ from unfolded_ogamp.imaging.blind.amplitudes import Factors, Fit
 from unfolded_ogamp.imaging.blind.growth import copies
 from unfolded_ogamp.imaging.blind.windows import Placed, WindowSettings
 from unfolded_ogamp.imaging.likelihood import joint_step
-from unfolded_ogamp.imaging.model import Correction, Model, evaluate
+from unfolded_ogamp.imaging.model import Model, evaluate
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.inference import least_squares
@@ -192,9 +192,9 @@ def start(placed: Placed, problem: Problem) -> Model:
         phases=(wrap(placed.tx_phase), wrap(placed.rx_phase)),
         problem=problem,
     )
-    model = evaluate(sources, problem, Correction.none(problem))
+    model = evaluate(sources, problem)
     columns = model.columns.without_derivatives()
     reflectivity = least_squares.solve(
         columns.gram(problem.link), columns.matched(model.residual), REFLECTIVITY_DAMPING
     )
-    return evaluate(replace(sources, reflectivity=reflectivity), problem, model.correction)
+    return evaluate(replace(sources, reflectivity=reflectivity), problem)

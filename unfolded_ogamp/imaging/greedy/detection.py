@@ -36,18 +36,10 @@ def level(model: Model, problem: Problem) -> Tensor:
 
 
 def add(model: Model, problem: Problem, search_grid: SearchGrid, settings: DetectionSettings, limit: Tensor) -> Sources:
-    """Add at most `limit` [B] of the strongest matched-filter peaks of the residual to the sources.
-
-    In scenes with extended targets, no source is added next to another one.
-    """
+    """Add at most `limit` [B] of the strongest matched-filter peaks of the residual to the sources."""
     sources = model.sources
     image = search_grid.back_project(model.residual)
     response = image.real.square() + image.imag.square()
-    extended = model.correction.extended
-    if extended.any() and sources.used.any():
-        distance = distances(search_grid.position, sources.position).masked_fill(~sources.used[:, None], torch.inf)
-        beside = distance.amin(2) < settings.extent * problem.array.wavelength[:, None]
-        response = response.masked_fill(beside & extended[:, None], 0.0)
     least = (search_grid.count / settings.false_alarm).log() * level(model, problem)
     least = torch.maximum(least, settings.share * response.amax(1))
     # more sources than the samples determine are no fit
@@ -83,4 +75,4 @@ def merge_and_prune(model: Model, problem: Problem, settings: DetectionSettings)
     given = torch.where(absorbed, sources.reflectivity, 0)
     reflectivity = sources.reflectivity.scatter_add(1, strongest, given)
     kept = trim(replace(sources, reflectivity=reflectivity, used=used & ~absorbed))
-    return evaluate(kept, problem, model.correction)
+    return evaluate(kept, problem)

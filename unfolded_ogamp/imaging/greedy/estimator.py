@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -13,23 +13,21 @@ from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.evidence.noise import with_noise_variance
 from unfolded_ogamp.imaging.evidence.rank import with_least_count
 from unfolded_ogamp.imaging.evidence.subcarriers import coherent
-from unfolded_ogamp.imaging.greedy import restarts, start
+from unfolded_ogamp.imaging.greedy import restarts, rounds
 from unfolded_ogamp.imaging.greedy.persistence import Budget, go_on, separated_first
 from unfolded_ogamp.imaging.greedy.restarts import Searched
 from unfolded_ogamp.imaging.greedy.rounds import (
     GreedyState,
-    align,
     init,
     place_scenes,
     refine,
 )
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
+from unfolded_ogamp.imaging.greedy.start_phases import phase_difference
 from unfolded_ogamp.imaging.likelihood import joint_step
-from unfolded_ogamp.imaging.likelihood.model_selection import better, criterion, unknowns
+from unfolded_ogamp.imaging.likelihood.model_selection import criterion, unknowns
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty
-from unfolded_ogamp.imaging.mismatch.correction import refit
-from unfolded_ogamp.imaging.mismatch.line_of_sight import fit_near_field
-from unfolded_ogamp.imaging.model import Correction, Model, evaluate, trim_slots
+from unfolded_ogamp.imaging.model import Model, evaluate, trim_slots
 from unfolded_ogamp.imaging.phases import autofocus
 from unfolded_ogamp.imaging.phases.refinement import NodePhases, initial_phases
 from unfolded_ogamp.imaging.problem import Problem, pose
@@ -84,7 +82,7 @@ def search(problem: Problem, given: NodePhases, settings: GreedySettings, budget
         settings: settings of the greedy estimator.
         budget: largest time of every scene.
     """
-    state, solved = separated_first(init(problem, given, Correction.none(problem)), problem, settings)
+    state, solved = separated_first(init(problem, given), problem, settings)
     if not solved.any():
         return search_from_phases(problem, given, settings, budget)
     found = Searched.of(state, problem)
@@ -96,25 +94,22 @@ def search(problem: Problem, given: NodePhases, settings: GreedySettings, budget
 
 def search_from_phases(problem: Problem, given: NodePhases, settings: GreedySettings, budget: Budget) -> Searched:
     """`search` from node phases: the first start uses the given ones or those after autofocus."""
-    correction, given = fit_near_field(problem, given)
     search_grid = problem.search_grid(settings.detection.spacing)
     coarse = problem.search_grid(settings.restarts.autofocus.spacing)
     focused, gain = autofocus.focus(problem, given, coarse, settings.restarts.autofocus)
     blurred = (gain > settings.restarts.focus_gain) & ~problem.phases_known
-    best, from_focused = first_start(problem, search_grid, given, focused, blurred, correction, settings)
-    best = prune_near_field(best, problem, settings)
-    correction = choose(best.model.correction.near_field, correction, Correction.none(problem))
+    best, from_focused = first_start(problem, search_grid, given, focused, blurred, settings)
     other = choose(from_focused, given, focused)
-    apart = restarts.phase_difference(given, focused, problem.link[..., 0] > 0) > settings.restarts.jitter
+    apart = phase_difference(given, focused, problem.link[..., 0] > 0) > settings.restarts.jitter
 
     def second(scenes: Tensor) -> tuple[NodePhases, Tensor]:
         return other[scenes], apart[scenes]
 
-    def run(part: Problem, around: SearchGrid, phases: NodePhases, begun: Correction) -> GreedyState:
-        return start.run(part, around, phases, begun, settings)
+    def run(part: Problem, around: SearchGrid, phases: NodePhases) -> GreedyState:
+        return rounds.run(part, around, phases, settings)
 
-    found = restarts.search(best, problem, search_grid, second, correction, run, settings.restarts)
-    go_on(found, problem, search_grid, correction, given, blurred, settings, budget)
+    found = restarts.search(best, problem, search_grid, second, run, settings.restarts)
+    go_on(found, problem, search_grid, given, blurred, settings, budget)
     return found
 
 
@@ -133,7 +128,7 @@ def fall_back(
     scenes = (~found.confirmed(problem)).nonzero()[:, 0]
     if len(scenes) > 0:
         part = problem[scenes]
-        resumed = start.resume(found.best[scenes], part, part.search_grid(settings.detection.spacing), settings)
+        resumed = rounds.resume(found.best[scenes], part, part.search_grid(settings.detection.spacing), settings)
         found.best = place_scenes(resumed, scenes, found.best)
     scenes = (~found.confirmed(problem)).nonzero()[:, 0]
     if len(scenes) > 0:
@@ -161,12 +156,9 @@ def conclude(
     model = trim_slots(found.best.model)
     outcome = found.outcome(model, problem)
     if full.csi.shape != problem.csi.shape:
-        kinds = model.correction
-        begun = replace(Correction.none(full), extended=kinds.extended, near_field=kinds.near_field)
-        state = joint_step.init(refit(evaluate(model.sources, full, begun), full))
+        state = joint_step.init(evaluate(model.sources, full))
         model = refine(state, full, settings.step, settings.step.final_steps).model
-    model = refit(model, full)
-    return assemble.from_model(model, full, outcome.on_all_subcarriers(model, full), dtype, decide)
+    return assemble.from_model(model, full, outcome.on_all_subcarriers(model, full), dtype, decide=decide)
 
 
 def first_start(
@@ -175,7 +167,6 @@ def first_start(
     given: NodePhases,
     focused: NodePhases,
     blurred: Tensor,
-    correction: Correction,
     settings: GreedySettings,
 ) -> tuple[GreedyState, Tensor]:
     """The first start: from the focused phases in the scenes `blurred` [B], from the given phases in the others.
@@ -186,31 +177,13 @@ def first_start(
     Returns:
         The state, and the scenes that started from focused phases, bool [B].
     """
-    state = start.run(problem, search_grid, choose(blurred, focused, given), correction, settings)
-    nothing = init(problem, given, correction).model
+    state = rounds.run(problem, search_grid, choose(blurred, focused, given), settings)
+    nothing = init(problem, given).model
     # given node phases are not fitted, and cost nothing
     without = criterion(nothing, problem) - unknowns(nothing, problem) * (2 * problem.n_samples).log()
     worthless = blurred & (criterion(state.model, problem) > without)
     scenes = worthless.nonzero()[:, 0]
     if len(scenes) > 0:
-        again = start.run(problem[scenes], search_grid[scenes], given[scenes], correction[scenes], settings)
+        again = rounds.run(problem[scenes], search_grid[scenes], given[scenes], settings)
         state = place_scenes(again, scenes, state)
     return state, blurred & ~worthless
-
-
-def prune_near_field(best: GreedyState, problem: Problem, settings: GreedySettings) -> GreedyState:
-    """Remove the near-field correction of the line of sight where the fit with sources is better without it.
-
-    It was fitted before there were sources, and may have fitted their echoes.
-    """
-    scenes = best.model.correction.near_field.nonzero()[:, 0]
-    if len(scenes) == 0:
-        return best
-    state, part = best[scenes], problem[scenes]
-    none = replace(Correction.none(part), extended=state.model.correction.extended)
-    without = refit(evaluate(state.model.sources, part, none), part).correction
-    # the reflectivities of the fit with near field give node phases that lead to the better minimum
-    aligned = align(evaluate(state.model.sources, part, without), part, settings.step)
-    alone = refine(joint_step.init(aligned), part, settings.step, settings.step.final_steps)
-    needless = better(alone.model, state.model, part)
-    return place_scenes(replace(state, joint=choose(needless, alone, state.joint)), scenes, best)

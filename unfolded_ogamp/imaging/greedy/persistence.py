@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import count, cycle, islice
+from itertools import chain, count, cycle, islice, repeat
 from typing import Annotated
 
 import torch
@@ -20,12 +20,14 @@ from unfolded_ogamp.imaging.blind import overshoot, separation
 from unfolded_ogamp.imaging.blind.growth import copies, fit, without_least_certain
 from unfolded_ogamp.imaging.blind.separation import SeparationSettings
 from unfolded_ogamp.imaging.blind.settings import OvershootSettings
-from unfolded_ogamp.imaging.greedy import start
-from unfolded_ogamp.imaging.greedy.restarts import Searched, focused_phases, next_phases, random_phases
+from unfolded_ogamp.imaging.greedy import rounds
+from unfolded_ogamp.imaging.greedy.calibration import Calibration, calibrations
+from unfolded_ogamp.imaging.greedy.restarts import MANY_SAMPLES, Searched
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, all_running, place_scenes
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
+from unfolded_ogamp.imaging.greedy.start_phases import focused_phases, next_phases, random_phases
 from unfolded_ogamp.imaging.likelihood.model_selection import consistent, criterion, decisive, most_sources
-from unfolded_ogamp.imaging.model import Correction, Model, trim_slots
+from unfolded_ogamp.imaging.model import Model, trim_slots
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.memory import MemoryLimitError
@@ -38,6 +40,7 @@ SEPARATIONS = 4  # largest number of proposals of separation by modulus
 LEAST_SPARE = 6  # of its spare equations per scatterer; with fewer, wrong fits are consistent with the noise
 BLIND_TURNS = 6  # proposals of the blind search between two starts of the greedy estimator
 MARGIN_SHARE = 0.25  # width of the margin around the region, as a share of its longest side
+FIRST_PLAIN = 8  # starts of scenes of few samples before self-calibration
 MARGIN_TURNS = 2  # in every second turn a start searches the margin, too
 
 
@@ -64,7 +67,6 @@ def go_on(
     found: Searched,
     problem: Problem,
     search_grid: SearchGrid,
-    correction: Correction,
     given: NodePhases,
     unknown: Tensor,
     settings: GreedySettings,
@@ -75,7 +77,6 @@ def go_on(
     Args:
         found: the search so far.
         problem, search_grid: geometry and CSI, coherent subcarriers averaged, and the positions that are searched.
-        correction: near-field correction of the line of sight, the same in every start.
         given: node phases [B, n, 1] before the search.
         unknown: scenes in which autofocus suggests that these are wrong, bool [B].
         settings: settings of the greedy estimator.
@@ -88,16 +89,39 @@ def go_on(
         def best(index: Tensor = index) -> Model:
             return trim_slots(found.best.model[index])
 
-        further = attempts(
-            around, search_grid[index], correction[index], given[index], bool(unknown[scene]), best, settings
-        )
+        plain = attempts(around, search_grid[index], given[index], bool(unknown[scene]), best, settings)
+        generator = torch.Generator().manual_seed(settings.restarts.seed)
+        calibrating = calibrations(around, given[index], best(), settings.calibration, generator)
+        calibration = found.calibrations[scene] = Calibration(around, settings.calibration)
         elapsed = 0.0
-        while scene in found.left(problem) and budget.allows(int(found.starts[scene]), elapsed):
-            state, independent = next(further)
-            found.add(state, index, torch.full_like(index, independent, dtype=torch.bool), problem)
+        for kind in turns(around):
+            if scene not in found.left(problem) or not budget.allows(int(found.starts[scene]), elapsed):
+                break
+            if kind == "calibrating":
+                one = next(calibrating, None)
+                if one is None:
+                    break
+                calibration.add(*one)
+                found.starts[scene] += 1
+            else:
+                state, independent = next(plain)
+                found.add(state, index, torch.full_like(index, independent, dtype=torch.bool), problem)
             elapsed = time.monotonic() - begun
             if budget.report is not None:
                 budget.report(int(found.starts[scene]), elapsed)
+
+
+def turns(problem: Problem) -> Iterator[str]:
+    """Kinds of further starts of a scene, a batch of one, in their order.
+
+    With many samples, local minima are rare, and the nodes or links are suspected first. With few, the blind searches
+    come first. If phases are known, only self-calibration remains.
+    """
+    if bool(problem.phases_known):
+        return repeat("calibrating")
+    if float(problem.n_samples) >= MANY_SAMPLES:
+        return chain(("calibrating", "calibrating"), cycle(("plain", "calibrating")))
+    return chain(repeat("plain", FIRST_PLAIN), cycle(("calibrating", "plain")))
 
 
 def separated_first(state: GreedyState, problem: Problem, settings: GreedySettings) -> tuple[GreedyState, Tensor]:
@@ -129,7 +153,6 @@ def in_wide_region(problem: Problem) -> Tensor:
 def attempts(
     problem: Problem,
     search_grid: SearchGrid,
-    correction: Correction,
     given: NodePhases,
     unknown: bool,
     best: Callable[[], Model],
@@ -149,7 +172,7 @@ def attempts(
         for proposals in islice(blind, BLIND_TURNS):
             yield completed(proposals, problem, search_grid, settings), True
         phases, independent = next_phases(turn, best(), problem, generator, settings.restarts)
-        yield start.run(problem, search_grid, phases, correction, settings), bool(independent)
+        yield rounds.run(problem, search_grid, phases, settings), bool(independent)
         if turn % MARGIN_TURNS == 0:
             try:
                 margin = with_margin(problem)
@@ -157,7 +180,7 @@ def attempts(
                 phases = focused_phases(margin, random_phases(margin, generator), settings.restarts)
             except MemoryLimitError:
                 continue
-            yield start.run(margin, around, phases, correction, settings), True
+            yield rounds.run(margin, around, phases, settings), True
 
 
 def separated(problem: Problem, generator: torch.Generator) -> Iterator[Model]:
@@ -202,7 +225,7 @@ def completed(proposals: Model, problem: Problem, search_grid: SearchGrid, setti
     state = all_running(chosen)
     if not bool(consistent(chosen, problem)):
         return state
-    return start.resume(state, problem, search_grid, settings)
+    return rounds.resume(state, problem, search_grid, settings)
 
 
 def with_margin(problem: Problem) -> Problem:

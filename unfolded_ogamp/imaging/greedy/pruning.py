@@ -42,7 +42,7 @@ def exact_uncertainty(model: Model, problem: Problem) -> Uncertainty:
     """The uncertainty in double precision: two sources in place of one scatterer make the matrix ill-conditioned."""
     double = torch.float64
     problem = problem.to(dtype=double)
-    return uncertainty(evaluate(model.sources.to(dtype=double), problem, model.correction.to(dtype=double)), problem)
+    return uncertainty(evaluate(model.sources.to(dtype=double), problem), problem)
 
 
 @torch.no_grad()

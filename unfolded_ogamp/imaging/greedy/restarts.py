@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
@@ -11,29 +10,27 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.assembly.outcome import Outcome
+from unfolded_ogamp.imaging.greedy.agreement import agree
+from unfolded_ogamp.imaging.greedy.calibration import Calibration
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, place_scenes, with_equal_slots
 from unfolded_ogamp.imaging.greedy.settings import RestartSettings
+from unfolded_ogamp.imaging.greedy.start_phases import next_phases
 from unfolded_ogamp.imaging.likelihood import model_selection
-from unfolded_ogamp.imaging.model import Correction, Model
-from unfolded_ogamp.imaging.phases import autofocus
-from unfolded_ogamp.imaging.phases.refinement import NodePhases, initial_phases
+from unfolded_ogamp.imaging.model import Model
+from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.operators.search_grid import SearchGrid
-from unfolded_ogamp.physics import distances, isolated_nodes, link_phase, link_phase_error
+from unfolded_ogamp.physics import distances
 from unfolded_ogamp.records import choose
 
 MANY_SAMPLES = 400  # independent samples; with fewer, local minima are frequent
 MOSTLY_EXPLAINED = 0.8  # share of the scattered power; fits that explain less are often local minima
 STARTS_IF_DOUBTFUL = 12  # least number of starts before such a scene counts as agreed
 COMPARABLE = 2.0  # largest residual of a start over that of the best one if the two compete
-NEAR_FITTED = 0.1  # share of a turn by which a start deviates from phases that fit a line of sight
-SAME_PLACE = 0.05  # largest distance of two equal scatterers of two starts, in wavelengths
-STARTS_IF_EXTENDED = 6  # with extended targets the residual stays above the noise, and more starts cost time only
 NEAR = 0.1  # distance within which another start confirms a source, in wavelengths
-NEGLIGIBLE = 0.01  # share of the scattered power on which two equal starts may differ
 
-Run = Callable[[Problem, SearchGrid, NodePhases, Correction], GreedyState]
+Run = Callable[[Problem, SearchGrid, NodePhases], GreedyState]
 Second = Callable[[Tensor], tuple[NodePhases, Tensor]]
 
 
@@ -47,6 +44,7 @@ class Searched:
         independent: number of starts that are independent of the best one, int64 [B].
         starts: number of starts of every scene, int64 [B].
         others: indices of scenes and the sources that a start found there, for all starts.
+        calibrations: self-calibrating starts of a scene, by its index.
     """
 
     best: GreedyState
@@ -54,13 +52,14 @@ class Searched:
     independent: Tensor
     starts: Tensor
     others: list[tuple[Tensor, Sources]]
+    calibrations: dict[int, Calibration]
 
     @classmethod
     def of(cls, first: GreedyState, problem: Problem) -> Self:
         """A search after its first start."""
         scenes = torch.arange(len(problem.csi), device=problem.csi.device)
         none, once = torch.zeros_like(scenes), torch.ones_like(scenes)
-        return cls(first, none, none, once, [(scenes, first.model.sources)])
+        return cls(first, none, none, once, [(scenes, first.model.sources)], {})
 
     def agreed(self, problem: Problem) -> Tensor:
         """Scenes in which independent starts agree, bool [B]: at least two, and a third of all.
@@ -85,9 +84,9 @@ class Searched:
 
     def left(self, problem: Problem) -> Tensor:
         """Indices of the scenes that need further starts."""
-        extended = self.best.model.correction.extended & (self.starts >= STARTS_IF_EXTENDED)
-        ended = problem.phases_known | extended  # with known phases, another start is the same
-        return (~ended & ~self.agreed(problem) & ~self.confirmed(problem)).nonzero()[:, 0]
+        calibrated = torch.zeros_like(problem.phases_known)
+        calibrated[[scene for scene, found in self.calibrations.items() if found.ended]] = True
+        return (~calibrated & ~self.agreed(problem) & ~self.confirmed(problem)).nonzero()[:, 0]
 
     def add(self, ended: GreedyState, scenes: Tensor, independent: Tensor, problem: Problem) -> None:
         """Add starts of the scenes with the indices `scenes` [B'], independent of the best ones or not, bool [B']."""
@@ -107,6 +106,7 @@ class Searched:
         for name in ("agreements", "independent", "starts"):
             setattr(self, name, getattr(self, name).index_copy(0, scenes, getattr(part, name)))
         self.others += [(scenes[inner], sources) for inner, sources in part.others]
+        self.calibrations |= {int(scenes[inner]): found for inner, found in part.calibrations.items()}
 
     def include(self, part: Searched, scenes: Tensor, problem: Problem) -> None:
         """Include a search of the scenes with the indices `scenes` [B'] alone."""
@@ -117,6 +117,7 @@ class Searched:
         self.independent = self.independent.index_copy(0, scenes, 1 + part.independent)
         self.starts = self.starts.index_add(0, scenes, part.starts)
         self.others += [(scenes[inner], sources) for inner, sources in part.others]
+        self.calibrations |= {int(scenes[inner]): found for inner, found in part.calibrations.items()}
 
     def support(self, model: Model, problem: Problem) -> Tensor:
         """Share of the starts that found a source of the model, beside the one that gave it: [B, S].
@@ -142,7 +143,6 @@ def search(
     problem: Problem,
     search_grid: SearchGrid,
     second: Second,
-    correction: Correction,
     run: Run,
     settings: RestartSettings,
 ) -> Searched:
@@ -157,7 +157,6 @@ def search(
         problem, search_grid: geometry and CSI, and the positions that are searched for echoes.
         second: returns, for scene indices [B'], the node phases [B', n, 1] of the second start, and whether they
             differ from those of the first start, bool [B'].
-        correction: near-field correction of the line of sight, the same in every start.
         run: runs one start from node phases.
         settings: number of starts.
     """
@@ -172,59 +171,8 @@ def search(
             phases, independent = second(scenes)
         else:
             phases, independent = next_phases(start, found.best.model[scenes], part, generator, settings)
-        found.add(run(part, search_grid[scenes], phases, correction[scenes]), scenes, independent, problem)
+        found.add(run(part, search_grid[scenes], phases), scenes, independent, problem)
     return found
-
-
-def next_phases(
-    start: int, best: Model, problem: Problem, generator: torch.Generator, settings: RestartSettings
-) -> tuple[NodePhases, Tensor]:
-    """Node phases of start number `start`: near those of the best model, or random and autofocused, in turn.
-
-    Returns:
-        The phases, and whether the start is independent of the best model, bool [B].
-    """
-    independent = torch.ones_like(best.cost, dtype=torch.bool)
-    if start % 2 == 0:  # not independent: near the best phases it often ends in the same local minimum
-        return near_phases(best, settings.jitter, generator), ~independent
-    return focused_phases(problem, random_phases(problem, generator), settings), independent
-
-
-@torch.no_grad()
-def focused_phases(problem: Problem, start: NodePhases, settings: RestartSettings) -> NodePhases:
-    """Node phases after autofocus from `start`."""
-    search_grid = problem.search_grid(settings.autofocus.spacing)
-    return autofocus.focus(problem, start, search_grid, settings.autofocus)[0]
-
-
-def random_phases(problem: Problem, generator: torch.Generator) -> NodePhases:
-    """Random uniform node phases, the same in every scene, so that no scene depends on the others of its batch.
-
-    Nodes with a trusted line of sight start near the phases that fit it.
-    """
-    zero = NodePhases.zero(problem.link, 1)
-    tx, rx = (torch.rand(side.shape[1], 1, generator=generator, dtype=side.dtype) for side in (zero.tx, zero.rx))
-    tx, rx = zero.tx + 2 * math.pi * tx.to(zero.tx), zero.rx + 2 * math.pi * rx.to(zero.rx)
-    trusted = problem.trusted[..., 0] > 0
-    if trusted.any():
-        fitted, n_tx = initial_phases(problem), trusted.shape[1]
-        without = isolated_nodes(trusted)[..., None]
-        tx = torch.where(without[:, :n_tx], tx, fitted.tx + NEAR_FITTED * tx)
-        rx = torch.where(without[:, n_tx:], rx, fitted.rx + NEAR_FITTED * rx)
-    return NodePhases.at_rest(tx, rx)
-
-
-def near_phases(model: Model, std: float, generator: torch.Generator) -> NodePhases:
-    """Node phases of a model plus Gaussian noise of this standard deviation [rad], the same in every scene."""
-    tx, rx = model.sources.tx_phase[..., None], model.sources.rx_phase[..., None]
-    noise = [std * torch.randn(side.shape[1], 1, generator=generator, dtype=side.dtype).to(side) for side in (tx, rx)]
-    return NodePhases.at_rest(tx + noise[0], rx + noise[1])
-
-
-def phase_difference(first: NodePhases, second: NodePhases, link: Tensor) -> Tensor:
-    """Root mean square difference of the link phases [B], gauge removed, over links [B, n_tx, n_rx] (bool), [rad]."""
-    error = link_phase_error(link_phase(first.tx, first.rx), link_phase(second.tx, second.rx), link)
-    return (error.square().sum((1, 2, 3)) / link.sum((1, 2))).sqrt()
 
 
 def better(
@@ -248,15 +196,3 @@ def better(
     lower = model_selection.better(other.model, best.model, problem)
     replaced = tried & torch.where(before == now, lower, now)
     return choose(replaced, other, best), same, replaced
-
-
-def agree(first: Model, second: Model, problem: Problem) -> Tensor:
-    """Scenes in which two starts found the same scatterers, except negligible ones, and at least one; bool [B]."""
-    distance = distances(first.sources.position, second.sources.position)
-    both = first.sources.used[:, :, None] & second.sources.used[:, None]
-    near = both & (distance < SAME_PLACE * problem.array.wavelength[:, None, None])
-    same = first.sources.used.any(1)
-    for model, matched in ((first, near.any(2)), (second, near.any(1))):
-        echo = torch.where(model.sources.used, model_selection.strength(model, problem), 0)
-        same = same & ((echo * ~matched).sum(1) <= NEGLIGIBLE * echo.sum(1))
-    return same

@@ -15,10 +15,9 @@ from unfolded_ogamp.imaging.greedy import detection, pruning
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings, StepSettings
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState
-from unfolded_ogamp.imaging.likelihood.model_selection import noise_power, price_of_source, strength
+from unfolded_ogamp.imaging.likelihood.model_selection import noise_power, price_of_source
 from unfolded_ogamp.imaging.likelihood.uncertainty import uncertainty
-from unfolded_ogamp.imaging.mismatch import correction, diagnosis
-from unfolded_ogamp.imaging.model import Correction, Model, evaluate, pad_slots, remove_sources, trim_slots
+from unfolded_ogamp.imaging.model import Model, evaluate, pad_slots, trim_slots
 from unfolded_ogamp.imaging.phases import refinement
 from unfolded_ogamp.imaging.phases.refinement import ALIGNMENT, NodePhases
 from unfolded_ogamp.imaging.problem import Problem
@@ -45,10 +44,21 @@ def all_running(model: Model) -> GreedyState:
     return GreedyState(joint_step.init(model), torch.ones_like(model.cost, dtype=torch.bool))
 
 
-def init(problem: Problem, phases: NodePhases, start: Correction) -> GreedyState:
-    """The state without scatterers, at given node phases [B, n, 1] and correction of the line of sight."""
+def init(problem: Problem, phases: NodePhases) -> GreedyState:
+    """The state without scatterers, at given node phases [B, n, 1]."""
     sources = Sources.none(problem, phases.tx[..., 0], phases.rx[..., 0])
-    return all_running(evaluate(sources, problem, start))
+    return all_running(evaluate(sources, problem))
+
+
+def run(problem: Problem, search_grid: SearchGrid, phases: NodePhases, settings: GreedySettings) -> GreedyState:
+    """One start from node phases [B, n, 1]."""
+    state = detection_pass(init(problem, phases), problem, search_grid, settings)
+    return resume(state, problem, search_grid, settings)
+
+
+def resume(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
+    """Continue a start: another detection pass."""
+    return detection_pass(state, problem, search_grid, settings)
 
 
 def detection_pass(
@@ -73,25 +83,17 @@ def run_rounds(state: GreedyState, problem: Problem, search_grid: SearchGrid, se
 
 
 def step(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:
-    """One round: detect echoes, fit the phases, take joint steps, merge and prune.
-
-    A scene ends when no source is added, or when its sources cluster: its targets may be extended.
-    """
-    model = correction.refit(state.model, problem)
+    """One round: detect echoes, fit the phases, take joint steps, merge and prune; a scene ends if none is added."""
+    model = state.model
     count = model.sources.used.sum(1)
     grown = detection.add(model, problem, search_grid, settings.detection, limit=1 + count // 3)
     running = state.running & (grown.used.sum(1) > count)
     if not running.any():
         return replace(state, running=running)
-    model = align(evaluate(grown, problem, model.correction), problem, settings.step)
+    model = align(evaluate(grown, problem), problem, settings.step)
     model = refine(joint_step.init(model), problem, settings.step, settings.step.steps).model
     model = detection.merge_and_prune(model, problem, settings.detection)
-    companion, clustered = companions(model, problem, settings)
-    extended = model.correction.extended
-    if (companion & extended[:, None]).any():
-        model = trim_slots(remove_sources(model, companion & extended[:, None], problem))
-    after = GreedyState(joint_step.init(model), running & (extended | ~clustered))
-    before, after = with_equal_slots(replace(state, running=running), after)
+    before, after = with_equal_slots(replace(state, running=running), GreedyState(joint_step.init(model), running))
     return choose(running, after, before)
 
 
@@ -115,14 +117,6 @@ def converge_and_prune(state: GreedyState, problem: Problem, settings: GreedySet
     return GreedyState(replace(moved, model=trim_slots(moved.model)), torch.ones_like(state.running))
 
 
-def companions(model: Model, problem: Problem, settings: GreedySettings) -> tuple[Tensor, Tensor]:
-    """Sources next to stronger ones, bool [B, S], and scenes with more of them than chance allows, bool [B]."""
-    radius = settings.detection.extent * problem.array.wavelength
-    sources, false_alarm = model.sources, settings.detection.false_alarm
-    companion = diagnosis.companions(sources, strength(model, problem), radius)
-    return companion, diagnosis.clustered(sources, companion, problem, radius, false_alarm)
-
-
 def free_phases(model: Model, problem: Problem, settings: StepSettings) -> Tensor:
     """Scenes whose node phases are fitted: unknown ones with enough scatterers or a line of sight; bool [B]."""
     enough = (model.sources.used.sum(1) >= settings.phase_count) | problem.has_los
@@ -130,18 +124,11 @@ def free_phases(model: Model, problem: Problem, settings: StepSettings) -> Tenso
 
 
 def refine(state: JointState, problem: Problem, settings: StepSettings, steps: int) -> JointState:
-    """Joint steps of each scene until it converges; every step refits the corrections."""
+    """Joint steps of each scene until it converges."""
     free = free_phases(state.model, problem, settings)
-    scenes = state.model.correction.present.nonzero()[:, 0]
-    if len(scenes) > 0:
-        refitted = replace(joint_step.init(correction.refit(state.model, problem)), damping=state.damping)
-        state = place(refitted[scenes], scenes, state)
     converged = torch.zeros_like(free)
     for _ in range(steps):
         moved = joint_step.step(state, problem, free, settings.largest_move)
-        if len(scenes) > 0:
-            corrected = correction.step(state[scenes], problem[scenes], free[scenes], settings.largest_move)
-            moved = place(corrected, scenes, moved)
         state = choose(converged, state, moved)
         converged = converged | (state.decrease < settings.tolerance)
         if converged.all():
@@ -160,7 +147,7 @@ def align(model: Model, problem: Problem, settings: StepSettings) -> Model:
         tx_phase=torch.where(free, fitted.tx[..., 0], sources.tx_phase),
         rx_phase=torch.where(free, fitted.rx[..., 0], sources.rx_phase),
     )
-    return evaluate(aligned, problem, model.correction)
+    return evaluate(aligned, problem)
 
 
 def place_scenes(part: GreedyState, scenes: Tensor, whole: GreedyState) -> GreedyState:

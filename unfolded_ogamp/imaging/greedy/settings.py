@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from unfolded_ogamp.imaging.phases.autofocus import AutofocusSettings
+from unfolded_ogamp.imaging.selfcalibration.settings import CalibrationSettings
 from unfolded_ogamp.settings import Settings, at_least, positive, unbounded, within
 
 
@@ -19,7 +20,6 @@ class DetectionSettings(Settings):
         share: least matched-filter power of a new source, as a share of the strongest new source of the round.
         separation: least distance between two new sources of a round.
         merge_radius: scatterers closer than this are merged.
-        extent: radius of an extended target; weaker scatterers within it are counted as part of the target.
     """
 
     spacing: Annotated[float, positive] = 0.25
@@ -27,7 +27,6 @@ class DetectionSettings(Settings):
     share: Annotated[float, within("(0, 1]")] = 0.5
     separation: Annotated[float, positive] = 0.5
     merge_radius: Annotated[float, positive] = 0.05
-    extent: Annotated[float, positive] = 0.5
 
 
 @dataclass(frozen=True)
@@ -75,11 +74,12 @@ class GreedySettings(Settings):
     """Settings of the greedy estimator.
 
     Attributes:
-        detection, step, restarts: settings of the stages.
+        detection, step, restarts, calibration: settings of the stages.
         rounds: largest number of rounds in a detection pass.
     """
 
     detection: DetectionSettings = field(default_factory=DetectionSettings)
     step: StepSettings = field(default_factory=StepSettings)
     restarts: RestartSettings = field(default_factory=RestartSettings)
+    calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
     rounds: Annotated[int, at_least(1)] = 40

@@ -67,7 +67,7 @@ def step(
 ) -> JointState:
     """One Levenberg-Marquardt step of all unknowns; a step that does not lower the cost (with prior) is refused.
 
-    Damping grows after a refused step, and falls after an accepted one. Corrections do not change.
+    Damping grows after a refused step, and falls after an accepted one.
 
     Args:
         state: state before the step.
@@ -83,7 +83,7 @@ def step(
     moving = normal_equations.free_unknowns(model.sources, free_phases)
     change = least_squares.solve(matrix, gradient, state.damping * parameters.damping, moving) * parameters.step
     moved = move(model.sources, change, largest_move * problem.array.wavelength)
-    return accept(state, evaluate(moved, problem, model.correction), ridge)
+    return accept(state, evaluate(moved, problem), ridge)
 
 
 def accept(state: JointState, moved: Model, ridge: Tensor | float = 0.0) -> JointState:

@@ -18,13 +18,13 @@ MARGIN = 4.0  # standard deviations by which a residual consistent with the nois
 
 
 def unknowns(model: Model, problem: Problem) -> Tensor:
-    """Number of real unknowns [B]: positions, complex reflectivities, corrections, node phases without the gauge."""
+    """Number of real unknowns [B]: positions, complex reflectivities, node phases without the gauge, others."""
     sources = model.sources
     # gauge: a common phase of all nodes; without a line of sight also that of all Tx against all reflectivities
     gauge = torch.where(problem.has_los, 1, 2)
     nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
     phases = torch.where(problem.phases_known, 0, nodes - gauge)
-    return sources.used.sum(1) * (sources.position.shape[-1] + 2) + model.correction.count + phases
+    return sources.used.sum(1) * (sources.position.shape[-1] + 2) + phases + sources.effective
 
 
 def noise_power(model: Model, problem: Problem) -> Tensor:

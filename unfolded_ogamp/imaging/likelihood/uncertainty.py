@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unfolded_ogamp.imaging.estimate import Scatterers
 from unfolded_ogamp.imaging.likelihood.normal_equations import free_unknowns, normal_matrix
-from unfolded_ogamp.imaging.model import Correction, Model, evaluate
+from unfolded_ogamp.imaging.model import Model, evaluate
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources
@@ -45,7 +45,7 @@ class Uncertainty(Record):
 def uncertainty(model: Model, problem: Problem) -> Uncertainty:
     """Inverse Fisher information of sources and node phases at a model; infinite in scenes where it is singular.
 
-    Corrections count as known. Amplitudes are differentiated too, see `bounds.imaging`.
+    Amplitudes are differentiated too, see `bounds.imaging`.
     """
     sources, matrix = model.sources, normal_matrix(model, problem)
     moving = free_unknowns(sources, ~problem.phases_known)
@@ -120,7 +120,7 @@ def with_joint_std(
                 problem=one,
             )
             noise = residual[scene].double() / (1 - unknowns / measurements)
-            known = uncertainty(evaluate(sources, one, Correction.none(one)), one)
+            known = uncertainty(evaluate(sources, one), one)
             found = replace(found, covariance=(known.position[0] * noise).to(found.position.dtype))
             tx_std[scene] = (known.tx_phase[0] * noise).sqrt().to(tx_std.dtype)
             rx_std[scene] = (known.rx_phase[0] * noise).sqrt().to(rx_std.dtype)

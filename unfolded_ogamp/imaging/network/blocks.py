@@ -11,7 +11,7 @@ from torch import nn
 from unfolded_ogamp.imaging.greedy import detection
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState
-from unfolded_ogamp.imaging.model import Correction, evaluate
+from unfolded_ogamp.imaging.model import evaluate
 from unfolded_ogamp.imaging.network.layers import ImagingLayer, JointLayer, SynchronisationLayer
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.ogamp import screening
@@ -70,7 +70,7 @@ class Refinement(nn.Module):
 
     def forward(self, state: ScreenedState, problem: Problem, search_grid: SearchGrid) -> JointState:
         """The sources of an imaging state after all joint layers, before the competition."""
-        model = evaluate(screening.active_sources(state, problem), problem, Correction.none(problem))
+        model = evaluate(screening.active_sources(state, problem), problem)
         return self.again(self._run(self.first, joint_step.init(model), problem), problem, search_grid)
 
     def again(self, state: JointState, problem: Problem, search_grid: SearchGrid) -> JointState:
@@ -78,7 +78,7 @@ class Refinement(nn.Module):
         if self.settings.detection_passes:
             limit = torch.full_like(state.model.cost, self.settings.additions).long()
             grown = detection.add(state.model, problem, search_grid, self.detection, limit)
-            model = evaluate(grown, problem, state.model.correction)
+            model = evaluate(grown, problem)
             state = self._run(self.further, joint_step.init(model), problem)
         return self._run(self.final, state, problem)
 

@@ -20,11 +20,12 @@ from unfolded_ogamp.imaging.greedy.estimator import conclude, fall_back
 from unfolded_ogamp.imaging.greedy.persistence import Budget
 from unfolded_ogamp.imaging.greedy.restarts import Searched
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, free_phases
+from unfolded_ogamp.imaging.greedy.start_phases import focused_phases, phase_difference
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState
 from unfolded_ogamp.imaging.likelihood.model_selection import consistent
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty
-from unfolded_ogamp.imaging.model import Correction, Model, evaluate
+from unfolded_ogamp.imaging.model import Model, evaluate
 from unfolded_ogamp.imaging.network.blocks import Block, Refinement
 from unfolded_ogamp.imaging.network.competition import Competition
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
@@ -167,27 +168,27 @@ class UnfoldedOGAMP(Network):
         posed, settings = self.pose(csi, array, grid), self.settings.greedy.restarts
         problem, given = posed.problem, posed.phases
         if bool(problem.phases_known.any()):  # the layers fit phases
-            empty = rounds.init(posed.averaged, given.to(dtype=torch.float64), Correction.none(posed.averaged))
+            empty = rounds.init(posed.averaged, given.to(dtype=torch.float64))
             return self.to_estimate(Searched.of(empty, posed.averaged), posed, grid.centre.dtype)
 
         def second(scenes: Tensor) -> tuple[NodePhases, Tensor]:
             begin, part = given[scenes], problem[scenes]
-            focused = restarts.focused_phases(part, begin, settings)
-            return focused, restarts.phase_difference(begin, focused, part.link[..., 0] > 0) > settings.jitter
+            focused = focused_phases(part, begin, settings)
+            return focused, phase_difference(begin, focused, part.link[..., 0] > 0) > settings.jitter
 
-        def run(part: Problem, around: SearchGrid, phases: NodePhases, _: Correction) -> GreedyState:
+        def run(part: Problem, around: SearchGrid, phases: NodePhases) -> GreedyState:
             return self.run(part, around, phases)
 
-        first, none = self.run(problem, posed.search_grid, given), Correction.none(problem)
+        first = self.run(problem, posed.search_grid, given)
         limited = replace(settings, together=self.settings.starts)
-        found = restarts.search(first, problem, posed.search_grid, second, none, run, limited)
+        found = restarts.search(first, problem, posed.search_grid, second, run, limited)
         return self.to_estimate(found, posed, grid.centre.dtype)
 
     def to_estimate(self, found: Searched, posed: Posed, dtype: torch.dtype) -> Estimate:
         """The estimate of a search, on all subcarriers, after the fallback."""
         settings, given, problem = self.settings.greedy, posed.phases.to(dtype=torch.float64), posed.averaged
         sources = found.best.model.sources.to(dtype=torch.float64)
-        best = self._greedy_state(joint_step.init(evaluate(sources, problem, Correction.none(problem))))
+        best = self._greedy_state(joint_step.init(evaluate(sources, problem)))
         found = found.continued(best)
         if self.settings.fallback:
             found = fall_back(found, problem, given, settings, self.budget)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.likelihood.jacobian import Jacobian, jacobian
-from unfolded_ogamp.imaging.selfcalibration.start import GAUGE, Fit
+from unfolded_ogamp.imaging.selfcalibration.fit import GAUGE, Fit
 from unfolded_ogamp.imaging.selfcalibration.step import Equations, noise_level
 from unfolded_ogamp.inference import least_squares
 

@@ -7,7 +7,6 @@ that the CSI determines, and the scale of a group is s^2 = sum theta_q^2 / sum g
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from unfolded_ogamp.imaging.moments import exponents
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.imaging.sources import Nodes, Sources
+from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.records import Record
 
 PHASE = 30.0  # [rad]; a prior so wide that it only fixes the gauge
@@ -123,16 +122,8 @@ def empirical_bayes(scales: Scales, found: Prior, variance: Tensor, problem: Pro
     return updated, (gamma * (found.group > 0)).sum(1)
 
 
-def n_extra(sources: Sources) -> int:
-    """Number of unknowns of nodes and moments of a model."""
-    nodes = sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
-    return nodes * (sources.position.shape[-1] + 1) + 2 * sources.moment.shape[1] * sources.moment.shape[2]
-
-
 def with_moments(sources: Sources) -> Sources:
     """The same sources with moments of zero."""
     count = len(exponents(sources.position.shape[-1]))
     return replace(sources, moment=sources.reflectivity.new_zeros(*sources.reflectivity.shape, count))
 
-
-__all__ = ["Nodes", "Prior", "Scales", "empirical_bayes", "math", "n_extra", "prior", "with_moments"]

@@ -40,20 +40,18 @@ class CalibrationState(Record):
         damping: Levenberg-Marquardt damping, relative to the diagonal of the normal matrix [B].
         decrease: relative decrease of the penalised cost in the last step; inf before the first and after a refused
             step [B].
-        effective: effective number of unknowns of nodes and moments [B].
     """
 
     model: Model
     scales: Scales
     damping: Tensor
     decrease: Tensor
-    effective: Tensor
 
 
 def init(model: Model, scales: Scales) -> CalibrationState:
     """The state of a model before the first step."""
     zero = torch.zeros_like(model.cost)
-    return CalibrationState(model, scales, zero + FIRST_DAMPING, zero + torch.inf, zero)
+    return CalibrationState(model, scales, zero + FIRST_DAMPING, zero + torch.inf)
 
 
 @dataclass(frozen=True)
@@ -101,9 +99,7 @@ def step(state: CalibrationState, problem: Problem, freedom: Freedom, largest_mo
     """
     posed = equations(state, problem, freedom)
     change = least_squares.solve(posed.matrix, posed.gradient, state.damping, posed.free)
-    moved = evaluate(
-        move(state.model.sources, change, largest_move * problem.array.wavelength), problem, state.model.correction
-    )
+    moved = evaluate(move(state.model.sources, change, largest_move * problem.array.wavelength), problem)
     half = noise_level(state.model, problem) / 2
     before = state.model.cost + half * posed.prior.cost
     after = moved.cost + half * prior(moved.sources, state.scales).cost

@@ -1,1 +1,0 @@
-"""Model mismatch: extended targets, near fields of antennas, and a residual above the noise."""
