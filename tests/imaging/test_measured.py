@@ -57,7 +57,7 @@ def test_phase_error_of_one_node_spreads_over_its_links_without_the_gauge():
 def test_what_is_not_known_is_nan():
     scene = make_scene()
     csi = replace(measure(scene, torch.Generator().manual_seed(0)), noise_variance=None)
-    none = Scatterers(torch.zeros(0, 2), torch.zeros(0, 2), torch.zeros(0).to(torch.complex128), torch.zeros(0))
+    none = Scatterers.points(torch.zeros(0, 2), torch.zeros(0, 2), torch.zeros(0).to(torch.complex128), torch.zeros(0))
     empty = replace(truth_as_estimate(scene), scatterers=[none])
     metrics = measured_metrics(csi, scene.array, empty, replace(scene, tx_phase=None))
     assert (metrics.found, metrics.false) == (0, 0)

@@ -88,7 +88,7 @@ def link_phase_rms(covariance: torch.Tensor, link: torch.Tensor, reference: int)
 def truth_as_estimate(scene: Scene) -> Estimate:
     batch, n_scatterers, dimension = scene.position.shape
     scatterers = [
-        Scatterers(
+        Scatterers.points(
             position=scene.position[b],
             covariance=1e-6 * torch.eye(dimension, dtype=torch.float64).expand(n_scatterers, -1, -1),
             reflectivity=scene.reflectivity[b],
@@ -123,7 +123,7 @@ def truth_as_estimate(scene: Scene) -> Estimate:
 def with_positions(estimate: Estimate, positions: list[torch.Tensor]) -> Estimate:
     """The same estimate with other scatterers: one tensor [E, D] per scene."""
     scatterers = [
-        Scatterers(
+        Scatterers.points(
             position=position,
             covariance=1e-6 * torch.eye(position.shape[1]).to(position).expand(len(position), -1, -1),
             reflectivity=torch.ones(len(position), dtype=torch.complex128),

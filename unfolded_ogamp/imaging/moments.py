@@ -91,3 +91,21 @@ def channel(array: NodeArray, columns: PointColumns, position: Tensor, moment: T
     """Echoes of the moments [B, S, M] of sources at [B, S, D] [m], reflectivities [B, S]: complex [B, n_tx, n_rx, K]."""
     directed = directivity(array, position, moment)[0] * reflectivity[:, None, None, None]
     return (written_out(columns) * directed).sum(-1)
+
+
+def extent(moment: Tensor, position: Tensor, wavelength: Tensor) -> Tensor:
+    """Root mean square radius of targets [B, S], [m]; 0 for points.
+
+    With displacements d in units of lambda_c / 8, the terms of order two are -<(d . s)^2> / 2, the mean weighted by the
+    reflectivity; those of the squares add up to -<|d|^2> / 2.
+
+    Args:
+        moment: [B, S, M], over the reflectivity.
+        position: of the targets [B, S, D].
+        wavelength: lambda_c [B], [m].
+    """
+    squares = [number for number, axes in enumerate(exponents(position.shape[-1])) if len(axes) == 2 and axes[0] == axes[1]]
+    if not moment.shape[-1]:
+        return torch.zeros_like(position[..., 0])
+    mean_square = -2 * moment[..., squares].real.sum(-1)
+    return UNIT * wavelength[:, None] * mean_square.clamp(min=0).sqrt()

@@ -88,8 +88,14 @@ class Problem(Record):
         """The search grid: positions in all pixels, at most `spacing` wavelengths apart along a coordinate."""
         return SearchGrid.of(self.array, self.grid, self.link, self.dictionary_scale, spacing)
 
+    @property
+    def unweighted(self) -> Self:
+        """The problem with a weight of one for every measured link."""
+        root = torch.where(self.link > 0, self.link, 1)
+        return replace(self, csi=self.csi / root, link=(self.link > 0).to(self.link))
+
     def mean_power(self, residual: Tensor) -> Tensor:
-        """Mean |residual|^2 [B] over the measured links and the subcarriers of [B, n_tx, n_rx, K]."""
+        """Weighted mean of |residual|^2 [B] over the links and the subcarriers of [B, n_tx, n_rx, K]."""
         power = residual.real.square() + residual.imag.square()
         return (power * self.link.square()).sum((1, 2, 3)) / self.n_samples
 

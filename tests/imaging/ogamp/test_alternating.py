@@ -138,7 +138,7 @@ def test_recentring_finds_an_off_grid_scatterer() -> None:
 def listed(*rows: tuple[float, float, complex]) -> Scatterers:
     position = torch.tensor([row[:2] for row in rows], dtype=torch.float64)
     reflectivity = torch.tensor([row[2] for row in rows], dtype=torch.complex128)
-    return Scatterers(
+    return Scatterers.points(
         position,
         torch.diag_embed(torch.ones_like(position)),
         reflectivity,

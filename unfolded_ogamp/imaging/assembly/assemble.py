@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.imaging import moments
 from unfolded_ogamp.imaging.assembly.ambiguity import split
 from unfolded_ogamp.imaging.assembly.certainty import (
     certainty,
@@ -20,7 +21,7 @@ from unfolded_ogamp.imaging.assembly.certainty import (
     within,
 )
 from unfolded_ogamp.imaging.assembly.outcome import Outcome, listing_sentences, sentences, warn
-from unfolded_ogamp.imaging.estimate import Estimate, History, Scatterers
+from unfolded_ogamp.imaging.estimate import Estimate, History, NodeEstimate, Scatterers
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty, uncertainty
 from unfolded_ogamp.imaging.model import Model
@@ -59,8 +60,8 @@ def from_parts(
         finite: see `Estimate`.
         history: in the units of the CSI.
     """
-    prediction = reference * link_phasor(tx_phase, rx_phase).conj() * problem.link
-    residual = problem.mean_power(problem.csi - prediction)
+    prediction = reference * link_phasor(tx_phase, rx_phase).conj() * (problem.link > 0)
+    residual = problem.mean_power(problem.unweighted.csi - prediction)
     counts = torch.tensor([len(one.position) for one in scatterers], device=residual.device)
     few = counts * (problem.grid.centre.shape[-1] + 2) <= model_selection.FEW_UNKNOWNS * problem.n_samples
     limit = (1 + model_selection.MARGIN * problem.n_samples.rsqrt()) * problem.noise_variance
@@ -74,6 +75,7 @@ def from_parts(
         rx_phase=rx_phase.expand(-1, -1, n_frequencies),
         tx_phase_std=phase_std[0],
         rx_phase_std=phase_std[1],
+        nodes=NodeEstimate.as_listed(problem.array, problem.link[..., 0].square()),
         pixel_probability=pixel_probability,
         noise_variance=torch.maximum(residual, problem.noise_variance) * unit,
         noise_std=problem.noise_std * unit,
@@ -103,7 +105,7 @@ def from_model(
         problem: geometry, CSI and units.
         outcome: of the search that found the model; its support has the slots of the model.
         dtype: real precision of the estimate.
-        known: variances per unit of noise variance; those of the joint likelihood by default.
+        known: variances of the unknowns; those of the joint likelihood at the noise of the fit by default.
         decide: probability that a source is a scatterer [B, S], from model, problem and uncertainty; by default
             `presence` of its echoes.
 
@@ -111,17 +113,18 @@ def from_model(
         MismatchWarning: if the model does not explain the CSI.
     """
     noise = noise_level(model, problem, outcome)
-    known = uncertainty(model, problem) if known is None else known
-    share, exact = certainty(model, problem, outcome), known.position * noise[:, None, None, None]
+    known = uncertainty(model, problem).times(noise) if known is None else known
+    share, exact = certainty(model, problem, outcome), known.position
     located = within(exact, GATE * problem.array.wavelength)
     if decide is None:
         probability = presence(model_selection.strength(model, problem) / noise[:, None], problem.grid.centre.shape[1])
     else:
-        probability = decide(model, problem, known).to(noise)
+        probability = decide(model, problem, known.over(noise)).to(noise)
     probability, covariance = probability * share * located, mixed(exact, share, model, problem, outcome)
     listed = strongest(model, problem, outcome)
     vague = (listed & (located < VAGUE) & outcome.converged[:, None]).sum(1).tolist()
 
+    extent = moments.extent(model.sources.moment, model.sources.position, problem.array.wavelength)
     scatterers, outside, found = [], [], sentences(model, problem, outcome)
     for scene, used in enumerate(listed):
         every = Scatterers(
@@ -129,6 +132,7 @@ def from_model(
             covariance=covariance[scene, used],
             reflectivity=model.sources.reflectivity[scene, used] * problem.reflectivity_scale[scene],
             probability=probability[scene, used],
+            extent=extent[scene, used],
         )
         around = problem[scene : scene + 1]
         region, beyond, ambiguous = split(_by_strength(every), around.array, around.grid)
@@ -144,7 +148,7 @@ def from_model(
         torch.where(
             outcome.trapped[:, None],
             torch.inf,
-            (variance * noise[:, None]).nan_to_num(nan=torch.inf, posinf=torch.inf).sqrt(),
+            variance.nan_to_num(nan=torch.inf, posinf=torch.inf).sqrt(),
         )
         for variance in (known.tx_phase, known.rx_phase)
     )
@@ -154,13 +158,37 @@ def from_model(
         scatterers,
         *(sources.tx_phase[..., None].to(dtype), sources.rx_phase[..., None].to(dtype)),
         phase_std=(tx_std.to(dtype), rx_std.to(dtype)),
-        reference=model.channel.to(dtype.to_complex()),
+        reference=(model.channel / torch.where(problem.link > 0, problem.link, 1)).to(dtype.to_complex()),
         pixel_probability=torch.stack(pixels),
         finite=torch.isfinite(model.cost),
         history=History(residual, torch.zeros_like(residual), sources.used.sum(1)[:, None]),
     )
     variance = (noise * problem.unit.square()).to(dtype)
-    return replace(estimate, outside=outside, noise_variance=variance, converged=outcome.converged, diagnosis=found)
+    return replace(
+        estimate,
+        outside=outside,
+        nodes=_nodes(model, problem, known).to(dtype=dtype),
+        noise_variance=variance,
+        converged=outcome.converged,
+        diagnosis=found,
+    )
+
+
+def _nodes(model: Model, problem: Problem, known: Uncertainty) -> NodeEstimate:
+    """The nodes of a model."""
+    array, nodes = problem.array, model.sources.nodes
+    listed = NodeEstimate.as_listed(array, problem.link[..., 0].square())
+    return replace(
+        listed,
+        tx_position=array.tx + nodes.tx_shift,
+        rx_position=array.rx + nodes.rx_shift,
+        tx_position_std=known.tx_shift.sqrt(),
+        rx_position_std=known.rx_shift.sqrt(),
+        tx_gain=nodes.tx_level.exp(),
+        rx_gain=nodes.rx_level.exp(),
+        tx_gain_std=known.tx_level.sqrt(),
+        rx_gain_std=known.rx_level.sqrt(),
+    )
 
 
 def _by_strength(found: Scatterers) -> Scatterers:
@@ -187,10 +215,11 @@ def batched(estimates: Sequence[Estimate]) -> Estimate:
     joined: dict[str, Any] = {
         field.name: torch.cat([getattr(estimate, field.name) for estimate in estimates])
         for field in fields(Estimate)
-        if field.name not in LISTS and field.name != "history"
+        if field.name not in (*LISTS, "history", "nodes")
     }
     joined |= {name: [entry for estimate in estimates for entry in getattr(estimate, name)] for name in LISTS}
     return Estimate(
         history=concatenate([estimate.history.map(lengthened) for estimate in estimates]),
+        nodes=concatenate([estimate.nodes for estimate in estimates]),
         **joined,
     )

@@ -145,7 +145,7 @@ def to_estimate(
     probability = presence(strength(points, problem)[0] / residual, len(centre))
     pixel_probability = pixel_presence(points.position[0], probability, centre)[None]
     order = strength(points, problem)[0].argsort(descending=True)
-    scatterers = Scatterers(
+    scatterers = Scatterers.points(
         position=points.position[0, order],
         covariance=torch.diag_embed(torch.full_like(points.position[0], torch.inf)),
         reflectivity=points.reflectivity[0, order] * problem.reflectivity_scale,

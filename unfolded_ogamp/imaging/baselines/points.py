@@ -84,7 +84,7 @@ def moved(points: Points, shift: Tensor, problem: Problem, largest_move: float) 
 def merged(points: Points, problem: Problem, settings: ListSettings) -> Points:
     """The points after merging or dropping those close to a stronger one."""
     plain = torch.zeros_like(points.position[0])
-    scatterers = Scatterers(
+    scatterers = Scatterers.points(
         points.position[0], torch.diag_embed(plain), points.reflectivity[0], torch.ones_like(plain[:, 0])
     )
     result = combine(scatterers, settings, float(problem.array.wavelength))

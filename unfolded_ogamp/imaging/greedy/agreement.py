@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.physics import distances
 
 SAME_PLACE = 0.05  # largest distance of two equal scatterers of two starts, in wavelengths
+NEAR = 0.1  # distance within which another start confirms a source, in wavelengths
 NEGLIGIBLE = 0.01  # share of the scattered power on which two equal starts may differ
+
+
+def support(model: Model, problem: Problem, starts: Sequence[tuple[Tensor, Sources]]) -> Tensor:
+    """Share of the starts but one that found a source of the model, too [B, S].
+
+    One start more counts as a failure, so that the share stays below one.
+
+    Args:
+        model: one of the starts found it.
+        problem: geometry.
+        starts: indices of scenes, and the sources that a start found there.
+    """
+    count = torch.zeros_like(model.sources.position[..., 0])
+    total = torch.zeros_like(count[:, 0])
+    radius = NEAR * problem.array.wavelength
+    for scenes, sources in starts:
+        distance = distances(model.sources.position[scenes], sources.position)
+        near = (distance < radius[scenes, None, None]) & sources.used[:, None]
+        count = count.index_add(0, scenes, near.any(2).to(count))
+        total = total.index_add(0, scenes, torch.ones_like(scenes).to(total))
+    return ((count - 1) / total[:, None]).clamp(min=0)
 
 
 def agree(first: Model, second: Model, problem: Problem) -> Tensor:

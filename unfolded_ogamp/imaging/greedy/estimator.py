@@ -14,6 +14,7 @@ from unfolded_ogamp.imaging.evidence.noise import with_noise_variance
 from unfolded_ogamp.imaging.evidence.rank import with_least_count
 from unfolded_ogamp.imaging.evidence.subcarriers import coherent
 from unfolded_ogamp.imaging.greedy import restarts, rounds
+from unfolded_ogamp.imaging.greedy.conclusion import conclude
 from unfolded_ogamp.imaging.greedy.persistence import Budget, go_on, separated_first
 from unfolded_ogamp.imaging.greedy.restarts import Searched
 from unfolded_ogamp.imaging.greedy.rounds import (
@@ -134,31 +135,6 @@ def fall_back(
     if len(scenes) > 0:
         found.include(search(problem[scenes], given[scenes], settings, budget), scenes, problem)
     return found
-
-
-def conclude(
-    found: Searched,
-    problem: Problem,
-    full: Problem,
-    settings: GreedySettings,
-    dtype: torch.dtype,
-    decide: Callable[[Model, Problem, Uncertainty], Tensor] | None = None,
-) -> Estimate:
-    """The estimate of a search, refined on all subcarriers.
-
-    Args:
-        found: the search on `problem`.
-        problem: with coherent subcarriers averaged.
-        full: with all subcarriers.
-        settings: settings of the greedy estimator.
-        dtype, decide: as in `assemble.from_model`.
-    """
-    model = trim_slots(found.best.model)
-    outcome = found.outcome(model, problem)
-    if full.csi.shape != problem.csi.shape:
-        state = joint_step.init(evaluate(model.sources, full))
-        model = refine(state, full, settings.step, settings.step.final_steps).model
-    return assemble.from_model(model, full, outcome.on_all_subcarriers(model, full), dtype, decide=decide)
 
 
 def first_start(

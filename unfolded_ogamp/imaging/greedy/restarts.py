@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.assembly.outcome import Outcome
-from unfolded_ogamp.imaging.greedy.agreement import agree
+from unfolded_ogamp.imaging.greedy.agreement import agree, support
 from unfolded_ogamp.imaging.greedy.calibration import Calibration
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, place_scenes, with_equal_slots
 from unfolded_ogamp.imaging.greedy.settings import RestartSettings
@@ -24,11 +24,9 @@ from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import distances
 from unfolded_ogamp.records import choose
 
-MANY_SAMPLES = 400  # independent samples; with fewer, local minima are frequent
 MOSTLY_EXPLAINED = 0.8  # share of the scattered power; fits that explain less are often local minima
 STARTS_IF_DOUBTFUL = 12  # least number of starts before such a scene counts as agreed
 COMPARABLE = 2.0  # largest residual of a start over that of the best one if the two compete
-NEAR = 0.1  # distance within which another start confirms a source, in wavelengths
 
 Run = Callable[[Problem, SearchGrid, NodePhases], GreedyState]
 Second = Callable[[Tensor], tuple[NodePhases, Tensor]]
@@ -68,7 +66,7 @@ class Searched:
         power; more starts are made there.
         """
         good = model_selection.explained(self.best.model, problem) >= MOSTLY_EXPLAINED
-        enough = (self.starts >= STARTS_IF_DOUBTFUL) | ((problem.n_samples >= MANY_SAMPLES) & good)
+        enough = (self.starts >= STARTS_IF_DOUBTFUL) | ((problem.n_samples >= model_selection.MANY_SAMPLES) & good)
         return enough & (self.agreements >= 2) & (3 * self.agreements >= self.independent)
 
     def confirmed(self, problem: Problem) -> Tensor:
@@ -119,23 +117,21 @@ class Searched:
         self.others += [(scenes[inner], sources) for inner, sources in part.others]
         self.calibrations |= {int(scenes[inner]): found for inner, found in part.calibrations.items()}
 
-    def support(self, model: Model, problem: Problem) -> Tensor:
-        """Share of the starts that found a source of the model, beside the one that gave it: [B, S].
-
-        One start more counts as a failure, so that the share stays below one.
-        """
-        count = torch.zeros_like(model.sources.position[..., 0])
-        radius = NEAR * problem.array.wavelength
-        for scenes, sources in self.others:
-            distance = distances(model.sources.position[scenes], sources.position)
-            near = (distance < radius[scenes, None, None]) & sources.used[:, None]
-            count = count.index_add(0, scenes, near.any(2).to(count))
-        return ((count - 1) / self.starts[:, None]).clamp(min=0)
+    def scene(self, scene: int) -> Self:
+        """The search of one scene, as a batch of one, without self-calibration."""
+        index = torch.tensor([scene], device=self.starts.device)
+        others = [
+            (torch.zeros_like(index), sources[(scenes == scene).nonzero()[:, 0]])
+            for scenes, sources in self.others
+            if (scenes == scene).any()
+        ]
+        counts = self.agreements[index], self.independent[index], self.starts[index]
+        return type(self)(self.best[index], *counts, others, {})
 
     def outcome(self, model: Model, problem: Problem) -> Outcome:
         """The outcome of the search for a model with the sources of the best starts."""
         agreed, confirmed = self.agreed(problem), self.confirmed(problem)
-        return Outcome.of(model, problem, confirmed, agreed, self.starts, self.support(model, problem))
+        return Outcome.of(model, problem, confirmed, agreed, self.starts, support(model, problem, self.others))
 
 
 def search(

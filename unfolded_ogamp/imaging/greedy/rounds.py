@@ -15,7 +15,7 @@ from unfolded_ogamp.imaging.greedy import detection, pruning
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings, StepSettings
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState
-from unfolded_ogamp.imaging.likelihood.model_selection import noise_power, price_of_source
+from unfolded_ogamp.imaging.likelihood.model_selection import MANY_SAMPLES, noise_power, price_of_source
 from unfolded_ogamp.imaging.likelihood.uncertainty import uncertainty
 from unfolded_ogamp.imaging.model import Model, evaluate, pad_slots, trim_slots
 from unfolded_ogamp.imaging.phases import refinement
@@ -24,6 +24,9 @@ from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.records import Record, choose, place
+
+
+HOPELESS = 4.0  # residual over the noise after the rounds above which a start ends
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,24 @@ def init(problem: Problem, phases: NodePhases) -> GreedyState:
 
 
 def run(problem: Problem, search_grid: SearchGrid, phases: NodePhases, settings: GreedySettings) -> GreedyState:
-    """One start from node phases [B, n, 1]."""
-    state = detection_pass(init(problem, phases), problem, search_grid, settings)
-    return resume(state, problem, search_grid, settings)
+    """One start from node phases [B, n, 1].
+
+    It ends after the first rounds where the residual is so large that nodes, links or targets must differ from the
+    model, or the start is in a local minimum.
+    """
+    state = run_rounds(init(problem, phases), problem, search_grid, settings)
+    scenes = (~hopeless(state.model, problem)).nonzero()[:, 0]
+    if len(scenes) == 0:
+        return all_running(state.model)
+    part = converge_and_prune(state[scenes], problem[scenes], settings)
+    part = resume(part, problem[scenes], search_grid[scenes], settings)
+    return place_scenes(part, scenes, state)
+
+
+def hopeless(model: Model, problem: Problem) -> Tensor:
+    """Scenes of many samples whose residual exceeds the noise by far, bool [B]; none if the noise is unknown."""
+    known = (problem.noise_variance > 0) & (problem.n_samples >= MANY_SAMPLES)
+    return known & (noise_power(model, problem) > HOPELESS * problem.noise_variance)
 
 
 def resume(state: GreedyState, problem: Problem, search_grid: SearchGrid, settings: GreedySettings) -> GreedyState:

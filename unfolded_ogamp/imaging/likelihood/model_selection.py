@@ -14,6 +14,7 @@ FEW_UNKNOWNS, MANY_UNKNOWNS, MOST_UNKNOWNS = 1 / 3, 0.5, 0.8  # real unknowns pe
 MORE_THAN_RANK, OVER_RANK = 3, 2.0  # sources beyond the rank of the links' matrix: in addition, or as a factor
 ROUNDING = 1e-9
 HIDDEN_SHARE = 0.1  # largest share of the scattered power that may hide in a consistent residual
+MANY_SAMPLES = 400  # independent samples; with fewer, local minima are frequent
 MARGIN = 4.0  # standard deviations by which a residual consistent with the noise may exceed it
 
 

@@ -26,7 +26,7 @@ GAUGE_DAMPING = 1e-10  # makes the gauge invertible; small compared with the sma
 
 @dataclass(frozen=True)
 class Uncertainty(Record):
-    """Variances per unit of noise variance, with all other unknowns free.
+    """Variances of the unknowns, with all others free.
 
     Attributes:
         position: covariance of every position [B, S, D, D], [m^2].
@@ -34,20 +34,36 @@ class Uncertainty(Record):
             distinguished from the phase of all Tx.
         tx_phase, rx_phase: variances of the node phases [B, n_tx], [B, n_rx], [rad^2], without the mean of each side,
             which cannot be observed without a line of sight.
+        tx_shift, rx_shift: variance of every coordinate of a node [B, n_tx, D], [B, n_rx, D], [m^2].
+        tx_level, rx_level: variances of the logarithms of the gains [B, n_tx], [B, n_rx].
     """
 
     position: Tensor
     amplitude: Tensor
     tx_phase: Tensor
     rx_phase: Tensor
+    tx_shift: Tensor
+    rx_shift: Tensor
+    tx_level: Tensor
+    rx_level: Tensor
+
+    def times(self, noise: Tensor) -> Uncertainty:
+        """The variances at a noise variance [B], if these are per unit of it."""
+        return self.map(lambda value: value * noise.reshape(-1, *[1] * (value.ndim - 1)))
+
+    def over(self, noise: Tensor) -> Uncertainty:
+        """The variances per unit of a noise variance [B]."""
+        return self.times(noise.reciprocal())
 
 
 def uncertainty(model: Model, problem: Problem) -> Uncertainty:
-    """Inverse Fisher information of sources and node phases at a model; infinite in scenes where it is singular.
+    """Inverse Fisher information of sources and node phases at a model, per unit of noise variance; nodes as listed.
+
+    It is infinite in scenes where it is singular.
 
     Amplitudes are differentiated too, see `bounds.imaging`.
     """
-    sources, matrix = model.sources, normal_matrix(model, problem)
+    sources, nodes, matrix = model.sources, model.sources.nodes, normal_matrix(model, problem)
     moving = free_unknowns(sources, ~problem.phases_known)
     inverse, failed = least_squares.inverse(matrix, GAUGE_DAMPING, moving)
     covariance = inverse / 2  # complex noise of variance sigma^2 has the Fisher matrix 2 J^H J / sigma^2
@@ -65,14 +81,15 @@ def uncertainty(model: Model, problem: Problem) -> Uncertainty:
     )
     amplitude = amplitude + 2 * direction.real * direction.imag * mixed
 
-    phase = _observable_variance(covariance[:, third:, third:], problem.link[..., 0])
+    phase = observable_variance(covariance[:, third:, third:], problem.link[..., 0])
     phase = torch.where(problem.phases_known[:, None], 0, phase)
     tx_phase, rx_phase = phase.split([sources.tx_phase.shape[1], sources.rx_phase.shape[1]], dim=1)
-    result = Uncertainty(position, amplitude.clamp(min=0), tx_phase, rx_phase)
+    listed = (torch.zeros_like(value) for value in (nodes.tx_shift, nodes.rx_shift, nodes.tx_level, nodes.rx_level))
+    result = Uncertainty(position, amplitude.clamp(min=0), tx_phase, rx_phase, *listed)
     return choose(failed, result.map(lambda value: torch.full_like(value, torch.inf)), result)
 
 
-def _observable_variance(covariance: Tensor, link: Tensor) -> Tensor:
+def observable_variance(covariance: Tensor, link: Tensor) -> Tensor:
     """Variances [B, n] of node phases, Tx first, without the unobservable mean of each side.
 
     The mean weighs nodes by their links [B, n_tx, n_rx]. `covariance` [B, n, n] is zero for nodes that the CSI does not

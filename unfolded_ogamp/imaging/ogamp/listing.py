@@ -58,7 +58,7 @@ def list_scatterers(
     for scene in range(len(log_odds)):
         active = (log_odds[scene].sigmoid() > settings.threshold).nonzero()[:, 0]
         active = active[log_odds[scene, active].argsort(descending=True)]
-        found = Scatterers(
+        found = Scatterers.points(
             position=position[scene, active],
             covariance=torch.diag_embed(spread[scene, active].square()),
             reflectivity=reflectivity[scene, active],
@@ -93,7 +93,7 @@ def combine(scatterers: Scatterers, settings: ListSettings, wavelength: float) -
     share = member * strength
     share = share / share.sum(1, keepdim=True)
     lead = (strength * member).argmax(1)
-    merged = Scatterers(
+    merged = Scatterers.points(
         position=share @ scatterers.position,
         covariance=scatterers.covariance[lead],
         reflectivity=member.to(scatterers.reflectivity.dtype) @ scatterers.reflectivity,
@@ -103,9 +103,4 @@ def combine(scatterers: Scatterers, settings: ListSettings, wavelength: float) -
 
 
 def _select(scatterers: Scatterers, index: Tensor) -> Scatterers:
-    return Scatterers(
-        scatterers.position[index],
-        scatterers.covariance[index],
-        scatterers.reflectivity[index],
-        scatterers.probability[index],
-    )
+    return scatterers[index]

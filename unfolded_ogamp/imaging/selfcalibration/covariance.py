@@ -15,49 +15,85 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.likelihood.jacobian import Jacobian, jacobian
-from unfolded_ogamp.imaging.selfcalibration.fit import GAUGE, Fit
-from unfolded_ogamp.imaging.selfcalibration.step import Equations, noise_level
+from unfolded_ogamp.imaging.likelihood.model_selection import unknowns
+from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty, observable_variance
+from unfolded_ogamp.imaging.selfcalibration.fit import GAUGE, Fit, amplitude_variance, posterior
+from unfolded_ogamp.imaging.selfcalibration.settings import CalibrationSettings
+from unfolded_ogamp.imaging.selfcalibration.step import Equations
 from unfolded_ogamp.inference import least_squares
 
+LEAST_SHARE = 0.1  # least share of the samples that unknowns leave
 
-def covariance(fit: Fit, posed: Equations, free_share: Tensor) -> Tensor:
-    """Covariance of all unknowns of a scene, a batch of one: [P, P].
+
+def fit_uncertainty(fit: Fit, settings: CalibrationSettings) -> Uncertainty:
+    """Variances of all unknowns of a fit of one scene: the posterior ones if its residual is consistent with the noise.
+
+    Otherwise they are at least those of the jackknife over the nodes.
+    """
+    covariance, posed = posterior(fit, settings)
+    n_samples = fit.problem.n_samples
+    # the residual is smaller than the noise by the share of the unknowns
+    share = (1 - unknowns(fit.model, fit.problem) / (2 * n_samples)).clamp(min=LEAST_SHARE)
+    covariance = covariance / share[:, None, None]
+    if not fit.consistent:
+        spread = jackknife(jacobian(fit.model, fit.problem), fit.model.residual, posed)
+        covariance = at_least(covariance[0], spread / share)[None]
+    return as_uncertainty(covariance, fit, posed.free)
+
+
+def as_uncertainty(covariance: Tensor, fit: Fit, free: Tensor) -> Uncertainty:
+    """The parts of the covariance of all unknowns [1, P, P]; phases without the unobservable mean of each side."""
+    sources, problem = fit.model.sources, fit.problem
+    n_slots, dimension = sources.position.shape[1:]
+    n_tx, n_rx = sources.tx_phase.shape[1], sources.rx_phase.shape[1]
+    first = n_slots * dimension
+    between = covariance[:, :first, :first].unflatten(2, (dimension, n_slots)).unflatten(1, (dimension, n_slots))
+    nodes = covariance[:, -(n_tx + n_rx) * (dimension + 2) :, -(n_tx + n_rx) * (dimension + 2) :]
+    phase = observable_variance(nodes[:, :: dimension + 2, :: dimension + 2], problem.link[..., 0])
+    phase = torch.where(problem.phases_known[:, None], 0, phase)
+    diagonal = nodes.diagonal(dim1=1, dim2=2).unflatten(1, (n_tx + n_rx, dimension + 2)).clamp(min=0)
+    shift, level = diagonal[..., 1:-1], diagonal[..., -1]
+    return Uncertainty(
+        position=between.diagonal(dim1=2, dim2=4).movedim(-1, 1),
+        amplitude=amplitude_variance(covariance, sources).clamp(min=0),
+        tx_phase=phase[:, :n_tx],
+        rx_phase=phase[:, n_tx:],
+        tx_shift=shift[:, :n_tx],
+        rx_shift=shift[:, n_tx:],
+        tx_level=level[:, :n_tx],
+        rx_level=level[:, n_tx:],
+    )
+
+
+def jackknife(rows: Jacobian, residual: Tensor, posed: Equations) -> Tensor:
+    """V of the free unknowns of one scene [P, P]; zero for the others.
 
     Args:
-        fit: fit of one scene.
-        posed: its normal equations.
-        free_share: samples less unknowns over samples; the residual is smaller than the noise by this factor.
+        rows: Jacobian, a batch of one.
+        residual: [1, n_tx, n_rx, K].
+        posed: normal equations of the fit.
     """
-    scaled, scale = least_squares.scaled(posed.matrix, GAUGE, posed.free)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(scaled))[0]
-    unit = scale[0]
-    noise = noise_level(fit.model, fit.problem)
-    posterior = noise / 2 / free_share * inverse
-    rows = jacobian(fit.model, fit.problem)
-    spread = jackknife(rows, fit.model.residual, scaled[0], unit) / free_share
-    return at_least(posterior, spread) * unit[:, None] * unit
-
-
-def jackknife(rows: Jacobian, residual: Tensor, matrix: Tensor, unit: Tensor) -> Tensor:
-    """V [P, P] of one scene, in units of `unit` [P], for the normal matrix [P, P] of unit diagonal."""
-    dense = rows.written_out()[0] * unit
-    score = (dense.conj() * residual[0, ..., None]).real
-    link_scores = score.sum(2)
+    matrix, scale = least_squares.scaled(posed.matrix, GAUGE, posed.free)
+    dense, unit = rows.written_out()[0] * scale[0], matrix[0]
+    link_scores = (dense.conj() * residual[0, ..., None]).real.sum(2)
     real = torch.cat([dense.real, dense.imag], dim=2)  # [n_tx, n_rx, 2 K, P]
-    total = torch.zeros_like(matrix)
+    total = torch.zeros_like(unit)
     for side in (0, 1):
         blocks, scores = real.movedim(side, 0).flatten(1, 2), link_scores.sum(1 - side)
-        moved = torch.linalg.solve(matrix - blocks.mT @ blocks, scores[..., None])[..., 0]
-        count = len(moved)
-        total = total + (count - 1) / count * moved.mT @ moved
-    flat = torch.linalg.solve(matrix, link_scores.flatten(0, 1).mT)
-    return total - flat @ flat.mT
+        moved = torch.linalg.solve(unit - blocks.mT @ blocks, scores[..., None])[..., 0]
+        total = total + (len(moved) - 1) / len(moved) * moved.mT @ moved
+    flat = torch.linalg.solve(unit, link_scores.flatten(0, 1).mT)
+    return (total - flat @ flat.mT) * scale[0][:, None] * scale[0]
 
 
 def at_least(least: Tensor, other: Tensor) -> Tensor:
-    """The larger of two covariances [P, P] in every direction: eigenvalues of `other` over `least`, not below one."""
-    root = torch.linalg.cholesky(least)
-    white = torch.linalg.solve_triangular(root, torch.linalg.solve_triangular(root, other, upper=False).mT, upper=False)
+    """The larger of two covariances [P, P] in every direction: `least`, widened where `other` exceeds it."""
+    moving = least.diagonal() > 0
+    scale = torch.where(moving, least.diagonal(), 1).sqrt()
+    unit = least / scale[:, None] / scale + torch.diag((~moving).to(least))
+    root = torch.linalg.cholesky(unit + GAUGE * torch.eye(len(unit)).to(unit))
+    white = torch.linalg.solve_triangular(root, other / scale[:, None] / scale, upper=False)
+    white = torch.linalg.solve_triangular(root, white.mT, upper=False)
     value, vector = torch.linalg.eigh((white + white.mT) / 2)
-    widened = root @ vector
-    return (widened * value.clamp(min=1.0)) @ widened.mT
+    widened = (root @ vector) * scale[:, None]
+    return (widened * value.clamp(min=1.0)) @ widened.mT * (moving[:, None] & moving)

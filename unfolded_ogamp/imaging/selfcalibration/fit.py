@@ -62,6 +62,12 @@ def begin(problem: Problem, sources: Sources, scales: Scales) -> Fit:
     return Fit(step.init(evaluate(sources, problem), scales), problem)
 
 
+def as_listed(problem: Problem, sources: Sources) -> Fit:
+    """The fit of sources with nodes as listed, by priors that hold them there."""
+    fit = begin(problem, sources, Scales.least(problem))
+    return reweighted(fit, problem, mixture(fit, problem).weight)
+
+
 def with_sources(fit: Fit, sources: Sources) -> Fit:
     """The fit with other sources, before any step."""
     return begin(fit.problem, sources, fit.state.scales)

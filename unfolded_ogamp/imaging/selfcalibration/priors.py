@@ -40,6 +40,16 @@ class Scales(Record):
     moment: Tensor
 
     @classmethod
+    def least(cls, problem: Problem) -> Scales:
+        """The least scales, which leave nothing free."""
+        first, wavelength = cls.first(problem), problem.array.wavelength[:, None]
+        return cls(
+            shift=torch.zeros_like(first.shift) + LEAST_SHIFT * wavelength,
+            level=torch.full_like(first.level, LEAST_LEVEL),
+            moment=torch.full_like(first.moment, LEAST_MOMENT),
+        )
+
+    @classmethod
     def first(cls, problem: Problem) -> Scales:
         """Scales before any fit: those of the file where it has some."""
         nodes = torch.cat([problem.array.tx, problem.array.rx], dim=1)[..., 0]
