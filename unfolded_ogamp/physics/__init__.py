@@ -35,6 +35,7 @@ from unfolded_ogamp.physics.phases import (
     relative_to_reference,
     wrap,
 )
+from unfolded_ogamp.physics.rigid_motion import aligned, aligned_covariance, rigid_motions
 from unfolded_ogamp.physics.scene import Scene
 from unfolded_ogamp.physics.waves import (
     amplitude,
@@ -56,6 +57,8 @@ __all__ = [
     "NodeArray",
     "PixelGrid",
     "Scene",
+    "aligned",
+    "aligned_covariance",
     "amplitude",
     "amplitude_rate",
     "bistatic_delay",
@@ -92,6 +95,7 @@ __all__ = [
     "reference_nodes",
     "regular_grid",
     "relative_to_reference",
+    "rigid_motions",
     "unit_phasor",
     "unit_vectors",
     "wrap",
