@@ -1,0 +1,1 @@
+"""Scenes as they are in the field: nodes off their list, bad links, extended and multiply scattering targets."""
