@@ -86,9 +86,7 @@ class Clusters(Settings):
         scene = replace(scene, position=scene.position[:, : self.count], reflectivity=scene.reflectivity[:, : self.count])
         batch, count, dimension = scene.position.shape
         size = self.smallest + (self.largest - self.smallest) * _uniform((batch, count, 1, 1), generator, scene.position)
-        direction = normal(torch.Size((batch, count, self.points, dimension)), generator, scene.position)
-        rim = direction / direction.norm(dim=-1, keepdim=True) * size / 2
-        rim = rim - rim.mean(2, keepdim=True)
+        rim = _on_rim((batch, count, self.points, dimension), generator, scene.position) * size / 2
         position = (scene.position[:, :, None] + rim).flatten(1, 2)
         channel = foldy_lax(scene, position, self.strength)
         radius = torch.full_like(scene.noise_variance, self.largest / 2)
@@ -121,6 +119,16 @@ def _turn(scene: Scene) -> Tensor:
 def _uniform(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
     """Uniform numbers of 0 to 1."""
     return torch.rand(shape, dtype=torch.float64, generator=generator).to(like)
+
+
+def _on_rim(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
+    """Points of the unit circle, evenly spaced from a random angle on, or random ones of the unit sphere: [..., D]."""
+    if shape[-1] != 2:
+        direction = normal(torch.Size(shape), generator, like)
+        return direction / direction.norm(dim=-1, keepdim=True)
+    turn = _uniform((*shape[:-2], 1), generator, like) + torch.arange(shape[-2]).to(like) / shape[-2]
+    angle = 2 * torch.pi * turn
+    return torch.stack([angle.cos(), angle.sin()], dim=-1)
 
 
 def _in_ball(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
