@@ -44,6 +44,8 @@ def evaluate(sources: Sources, problem: Problem) -> Model:
         scattered = scattered + moments.channel(
             array, columns, sources.position, sources.moment, sources.reflectivity
         )
+        double = moments.double_echoes(array, columns, sources.position, sources.reflectivity)
+        scattered = scattered + sources.coupling[:, None, None, None] * double
     channel = (scattered + line_of_sight(sources, problem)) * problem.link
     residual = problem.csi * sources.rotation - channel
     return Model(sources, columns, channel, residual, power(residual))

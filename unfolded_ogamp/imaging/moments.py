@@ -1,4 +1,4 @@
-"""Extended targets: moments of the reflectivity, which make an echo depend on the directions of the nodes.
+"""Extended targets: moments of the reflectivity, and double scattering between targets.
 
 A target of points x_i at p + d_i has, far from the nodes, the reflectivity sum_i x_i exp(-j kappa d_i . (u_tx + u_rx)).
 Its Taylor series in s = (u_tx + u_rx) kappa lambda_c / 8 is x (1 + sum_k m_k s^k) over the monomials s^k of the coordinates.
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.operators.points import PointColumns
-from unfolded_ogamp.physics import NodeArray, distances, unit_vectors
+from unfolded_ogamp.physics import NodeArray, distances, node_wave, unit_vectors
 
 ORDERS = (2, 3, 4)  # of the series; they describe targets of up to about half a wavelength
 UNIT = 1 / 8  # of the displacements in a target, in carrier wavelengths
@@ -91,6 +91,18 @@ def channel(array: NodeArray, columns: PointColumns, position: Tensor, moment: T
     """Echoes of the moments [B, S, M] of sources at [B, S, D] [m], reflectivities [B, S]: complex [B, n_tx, n_rx, K]."""
     directed = directivity(array, position, moment)[0] * reflectivity[:, None, None, None]
     return (written_out(columns) * directed).sum(-1)
+
+
+def double_echoes(array: NodeArray, columns: PointColumns, position: Tensor, reflectivity: Tensor) -> Tensor:
+    """Channel of double scattering between sources, up to a common factor: complex [B, n_tx, n_rx, K].
+
+    To first order (Foldy, 1945) it is sum_{s != t} x_s x_t exp(-j kappa d_st) / (kappa d_st) along the path Tx, s, t, Rx.
+    """
+    tx, rx = (side * reflectivity[:, None, None] for side in columns.plain())
+    distance = distances(position, position)
+    apart = (distance > 0) & (reflectivity != 0)[:, :, None] & (reflectivity != 0)[:, None]
+    wave = node_wave(array, torch.where(apart, distance, 1.0), None) / array.wavenumber[:, :, None, None]
+    return ((tx @ (wave * apart[:, None])) @ rx.mT).movedim(1, -1)
 
 
 def extent(moment: Tensor, position: Tensor, wavelength: Tensor) -> Tensor:

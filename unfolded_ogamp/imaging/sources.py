@@ -64,6 +64,7 @@ class Sources(Record):
         nodes: deviations of the nodes from their list.
         moment: moments of extended targets over their reflectivity, complex [B, S, M], see `moments`; zero in unused
             slots. M is zero if all are points.
+        coupling: double scattering between the sources, complex [B], see `moments.double_echoes`; zero without moments.
         effective: effective number of unknowns that nodes and moments add [B], see `selfcalibration.priors`.
     """
 
@@ -74,6 +75,7 @@ class Sources(Record):
     rx_phase: Tensor
     nodes: Nodes
     moment: Tensor
+    coupling: Tensor
     effective: Tensor
 
     @classmethod
@@ -87,8 +89,8 @@ class Sources(Record):
     ) -> Self:
         """Point scatterers, at Tx and Rx phases [B, n_tx], [B, n_rx] [rad], nodes as listed."""
         moment = reflectivity.new_zeros(*reflectivity.shape, 0)
-        effective = torch.zeros_like(problem.grid.pixel)
-        return cls(position, reflectivity, used, *phases, Nodes.as_listed(problem), moment, effective)
+        nodes, none = Nodes.as_listed(problem), torch.zeros_like(problem.grid.pixel)
+        return cls(position, reflectivity, used, *phases, nodes, moment, none.to(reflectivity), none)
 
     @classmethod
     def none(cls, problem: Problem, tx_phase: Tensor, rx_phase: Tensor) -> Self:

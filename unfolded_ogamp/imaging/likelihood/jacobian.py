@@ -3,7 +3,7 @@
 A node changes its own links only, so that its columns are stored on these links. The unknowns are, in this order:
 
 - of the image: positions, coordinate by coordinate, real parts, then imaginary parts of the reflectivities, real parts,
-  then imaginary parts of the moments, source by source;
+  then imaginary parts of the moments, source by source, and those of the coupling, if there are moments;
 - of every Tx: phase, shift, level; then the same of every Rx.
 """
 
@@ -69,14 +69,16 @@ class Jacobian(Record):
 
 
 def jacobian(model: Model, problem: Problem) -> Jacobian:
-    """The Jacobian at a model."""
+    """The Jacobian at a model; double scattering, a small part of the channel, counts as that of fixed sources."""
     sources, channel = model.sources, model.channel
     points, value, at_tx, at_rx = _per_link(model, problem)
     image = [(at_tx + at_rx).flatten(-2), value, 1j * value]
     if sources.moment.shape[-1]:
         monomials = moments.series(sources.nodes.moved(problem.array), sources.position)
         of_moments = ((points * sources.reflectivity[:, None, None, None])[..., None] * monomials).flatten(-2)
-        image += [of_moments, 1j * of_moments]
+        array, link = sources.nodes.moved(problem.array), problem.link
+        double = moments.double_echoes(array, model.columns, sources.position, sources.reflectivity) * link
+        image += [of_moments, 1j * of_moments, double[..., None], 1j * double[..., None]]
     # a node that moves away from a scatterer has the effect of the scatterer moving away from the node
     tx, rx = -at_tx.sum(-1), -at_rx.sum(-1)
     level, slope = _line_of_sight(model, problem)

@@ -127,8 +127,7 @@ def update(fit: Fit, base: Problem, settings: CalibrationSettings) -> Fit:
     """One update of scales and weights, and joint steps; `base` is the problem without weights."""
     covariance, posed = posterior(fit, settings)
     variance = covariance.diagonal(dim1=1, dim2=2)
-    scales, effective = empirical_bayes(fit.state.scales, posed.prior, variance, fit.problem)
-    effective = effective * freedom(fit, settings).nodes
+    scales, effective = empirical_bayes(fit.state.scales, posed.prior, variance, posed.free, fit.problem)
     sources = replace(fit.model.sources, effective=effective)
     fit = Fit(replace(fit.state, model=replace(fit.model, sources=sources), scales=scales), fit.problem)
     return joint_steps(reweighted(fit, base, mixture(fit, base).weight), settings, settings.steps)

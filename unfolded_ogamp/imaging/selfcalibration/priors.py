@@ -22,6 +22,7 @@ FIRST_SHIFT = 0.05  # first scale of the shifts of the nodes, in wavelengths
 FIRST_LEVEL = 0.2  # first scale of the levels of the nodes, 1.7 dB
 FIRST_MOMENT = 0.3  # first scale of the moments, over the reflectivity
 LEAST_SHIFT, LEAST_LEVEL, LEAST_MOMENT = 1e-4, 1e-3, 1e-3  # least scales, in the same units
+LEAST_GAMMA = 1e-3  # of a group
 MOST_SHIFT, MOST_LEVEL, MOST_MOMENT = 0.5, 2.0, 10.0
 
 
@@ -33,11 +34,13 @@ class Scales(Record):
         shift: of every coordinate of a node [B, n_tx + n_rx], Tx first, [m].
         level: of the logarithm of the gain of a node [B, n_tx + n_rx].
         moment: of the complex moments [B].
+        coupling: of the complex coupling [B].
     """
 
     shift: Tensor
     level: Tensor
     moment: Tensor
+    coupling: Tensor
 
     @classmethod
     def least(cls, problem: Problem) -> Scales:
@@ -47,6 +50,7 @@ class Scales(Record):
             shift=torch.zeros_like(first.shift) + LEAST_SHIFT * wavelength,
             level=torch.full_like(first.level, LEAST_LEVEL),
             moment=torch.full_like(first.moment, LEAST_MOMENT),
+            coupling=torch.full_like(first.coupling, LEAST_MOMENT),
         )
 
     @classmethod
@@ -57,6 +61,7 @@ class Scales(Record):
             shift=torch.zeros_like(nodes) + FIRST_SHIFT * problem.array.wavelength[:, None],
             level=torch.full_like(nodes, FIRST_LEVEL),
             moment=torch.full_like(problem.grid.pixel, FIRST_MOMENT),
+            coupling=torch.ones_like(problem.grid.pixel),
         )
 
 
@@ -67,7 +72,7 @@ class Prior:
     Attributes:
         precision: inverse variances [B, P]; zero without a prior.
         deviation: unknowns minus prior means [B, P]; zero without a prior.
-        group: 0 without a scale, 1 for shifts, 2 for levels, 3 for moments, int64 [P].
+        group: 0 without a scale, 1 for shifts, 2 for levels, 3 for moments, 4 for the coupling, int64 [P].
     """
 
     precision: Tensor
@@ -88,6 +93,8 @@ def prior(sources: Sources, scales: Scales) -> Prior:
     moments = torch.cat([sources.moment.real.flatten(1), sources.moment.imag.flatten(1)], dim=1)
     # real and imaginary part have half the variance each
     of_moments = (2 / scales.moment.square())[:, None].expand_as(moments)
+    coupling = torch.view_as_real(sources.coupling)[:, : 2 if moments.shape[1] else 0]
+    of_coupling = (2 / scales.coupling.square())[:, None].expand_as(coupling)
     shift = torch.cat([nodes.tx_shift, nodes.rx_shift], dim=1)
     level = torch.cat([nodes.tx_level, nodes.rx_level], dim=1)[..., None]
     # the prior of the phases only fixes the gauge: it pulls them nowhere
@@ -96,38 +103,46 @@ def prior(sources: Sources, scales: Scales) -> Prior:
         scales.shift.square().reciprocal()[..., None].expand_as(shift),
         scales.level.square().reciprocal()[..., None],
     ]
-    precision = torch.cat([torch.zeros_like(free), of_moments, torch.cat(of_nodes, dim=2).flatten(1)], dim=1)
-    deviation = torch.cat([free, moments, torch.cat([0 * level, shift, level], dim=2).flatten(1)], dim=1)
+    of_image = [torch.zeros_like(free), of_moments, of_coupling]
+    precision = torch.cat([*of_image, torch.cat(of_nodes, dim=2).flatten(1)], dim=1)
+    deviation = torch.cat([free, moments, coupling, torch.cat([0 * level, shift, level], dim=2).flatten(1)], dim=1)
     node = torch.tensor([0, *[1] * dimension, 2], device=free.device).repeat(level.shape[1])
-    group = torch.cat([node.new_zeros(free.shape[1]), node.new_full((moments.shape[1],), 3), node])
+    counts = torch.tensor([free.shape[1], moments.shape[1], coupling.shape[1]], device=free.device)
+    image = torch.tensor([0, 3, 4], device=free.device).repeat_interleave(counts)
+    group = torch.cat([image, node])
     return Prior(precision, deviation, group)
 
 
-def empirical_bayes(scales: Scales, found: Prior, variance: Tensor, problem: Problem) -> tuple[Scales, Tensor]:
-    """Scales after one update, and the effective number of unknowns of shifts, levels and moments [B].
+def empirical_bayes(
+    scales: Scales, found: Prior, variance: Tensor, free: Tensor, problem: Problem
+) -> tuple[Scales, Tensor]:
+    """Scales after one update, and the effective number of unknowns of shifts, levels, moments and coupling [B].
 
     Args:
         scales: before.
         found: prior at the fitted unknowns.
         variance: posterior variances of the unknowns [B, P].
+        free: free unknowns, bool [B, P]; the others say nothing about the scales.
         problem: geometry.
     """
-    gamma = (1 - variance * found.precision).clamp(0, 1)
+    gamma = (1 - variance * found.precision).clamp(0, 1) * free
     cost = found.precision * found.deviation.square()
     wavelength = problem.array.wavelength[:, None]
 
     def factor(group: int) -> Tensor:
         mine = (found.group == group).to(cost)
-        return ((cost @ mine) / (gamma @ mine).clamp(min=1e-3)).sqrt()
+        share = (cost * free) @ mine / (gamma @ mine).clamp(min=LEAST_GAMMA)
+        return torch.where((free * mine).any(1), share.sqrt(), 1)
 
     shift = scales.shift * factor(1)[:, None]
     level = scales.level * factor(2)[:, None]
-    moment = scales.moment * factor(3) if bool((found.group == 3).any()) else scales.moment
+    moment, coupling = scales.moment * factor(3), scales.coupling * factor(4)
     updated = replace(
         scales,
         shift=shift.clamp(min=LEAST_SHIFT * wavelength, max=MOST_SHIFT * wavelength),
         level=level.clamp(LEAST_LEVEL, MOST_LEVEL),
         moment=moment.clamp(LEAST_MOMENT, MOST_MOMENT),
+        coupling=coupling.clamp(LEAST_MOMENT, 1 / LEAST_MOMENT),
     )
     return updated, (gamma * (found.group > 0)).sum(1)
 

@@ -45,7 +45,7 @@ class CalibrationSettings(Settings):
     node_count: Annotated[int, at_least(1)] = 8
     samples: Annotated[float, positive] = 2.0
     round_steps: Annotated[int, at_least(1)] = 4
-    steps: Annotated[int, at_least(1)] = 20
+    steps: Annotated[int, at_least(1)] = 10
     tolerance: Annotated[float, positive] = 1e-5
     largest_move: Annotated[float, positive] = 0.1
     updates: Annotated[int, at_least(1)] = 6

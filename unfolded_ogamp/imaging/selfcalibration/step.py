@@ -85,7 +85,8 @@ def free_unknowns(sources: Sources, freedom: Freedom) -> Tensor:
     n_nodes, n_moments = sources.tx_phase.shape[1] + sources.rx_phase.shape[1], sources.moment.shape[-1]
     node = torch.cat([freedom.phases[:, None], freedom.nodes[:, None].expand(-1, dimension + 1)], dim=1)
     of_moments = used.repeat_interleave(n_moments, dim=1).repeat(1, 2)
-    return torch.cat([used.repeat(1, dimension + 2), of_moments, node.repeat(1, n_nodes)], dim=1)
+    coupling = used.any(1, keepdim=True).expand(-1, 2 if n_moments else 0)
+    return torch.cat([used.repeat(1, dimension + 2), of_moments, coupling, node.repeat(1, n_nodes)], dim=1)
 
 
 def step(state: CalibrationState, problem: Problem, freedom: Freedom, largest_move: float) -> CalibrationState:
@@ -113,8 +114,10 @@ def move(sources: Sources, change: Tensor, limit: Tensor) -> Sources:
     """Change all unknowns; scatterers and nodes move by at most `limit` [B] [m]."""
     batch, n_slots, dimension = sources.position.shape
     n_tx, n_rx, n_moments = sources.tx_phase.shape[1], sources.rx_phase.shape[1], sources.moment.shape[-1]
-    counts = [n_slots * dimension, n_slots, n_slots, n_slots * n_moments, n_slots * n_moments]
-    position, real, imaginary, *moments, nodes = change.split([*counts, (n_tx + n_rx) * (dimension + 2)], dim=1)
+    of_moments = n_slots * n_moments
+    counts = [n_slots * dimension, n_slots, n_slots, of_moments, of_moments, 2 if n_moments else 0]
+    counts.append((n_tx + n_rx) * (dimension + 2))
+    position, real, imaginary, *moments, coupling, nodes = change.split(counts, dim=1)
     tx, rx = nodes.unflatten(1, (n_tx + n_rx, dimension + 2)).split([n_tx, n_rx], dim=1)
 
     def limited(shift: Tensor) -> Tensor:
@@ -137,4 +140,5 @@ def move(sources: Sources, change: Tensor, limit: Tensor) -> Sources:
         rx_phase=sources.rx_phase + rx[..., 0],
         nodes=deviations,
         moment=sources.moment + torch.complex(*moments).reshape(batch, n_slots, n_moments),
+        coupling=sources.coupling + (torch.complex(*coupling.unbind(1)) if n_moments else 0),
     )
