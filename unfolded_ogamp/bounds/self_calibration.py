@@ -80,17 +80,18 @@ def calibration_bound(scene: Scene, index: int, prior: NodePrior) -> Calibration
     of the phases stand for their absence.
     """
     one = scene[slice(index, index + 1)].to(dtype=torch.float64, device="cpu")
+    deviation, signal = _deviations(one, prior), _signal(one)
+    free = deviation > 0
+    moving = free[: _sizes(one, moments=False)[-1]].nonzero()[:, 0]
     zero = torch.zeros(_sizes(one, moments=False)[-1], dtype=torch.float64)
-    jacobian = torch.func.jacfwd(_signal(one))(zero)
+    jacobian = torch.func.jacfwd(lambda change: signal(zero.index_add(0, moving, change)))(zero[moving])
     if prior.moment_std > 0:
         jacobian = torch.cat([jacobian, moment_columns(one)], dim=1)
     fisher = 2 * jacobian.mT @ jacobian / one.noise_variance[0]
-    deviation = _deviations(one, prior)
-    free = deviation > 0
-    information = fisher[free][:, free] + torch.diag(deviation[free].square().reciprocal())
+    information = fisher + torch.diag(deviation[free].square().reciprocal())
     scale = information.diagonal().rsqrt()
     inverse = torch.linalg.inv(scale[:, None] * information * scale) * scale[:, None] * scale
-    covariance = torch.zeros_like(fisher)
+    covariance = torch.zeros(len(free), len(free), dtype=torch.float64)
     covariance[free.nonzero(), free.nonzero()[:, 0]] = inverse
     return _figures(one, covariance, prior.moment_std > 0)
 

@@ -93,7 +93,7 @@ def prior(sources: Sources, scales: Scales) -> Prior:
     moments = torch.cat([sources.moment.real.flatten(1), sources.moment.imag.flatten(1)], dim=1)
     # real and imaginary part have half the variance each
     of_moments = (2 / scales.moment.square())[:, None].expand_as(moments)
-    coupling = torch.view_as_real(sources.coupling)[:, : 2 if moments.shape[1] else 0]
+    coupling = torch.view_as_real(sources.coupling)[:, : 2 if sources.moment.shape[-1] else 0]
     of_coupling = (2 / scales.coupling.square())[:, None].expand_as(coupling)
     shift = torch.cat([nodes.tx_shift, nodes.rx_shift], dim=1)
     level = torch.cat([nodes.tx_level, nodes.rx_level], dim=1)[..., None]
