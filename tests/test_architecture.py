@@ -41,21 +41,24 @@ ALLOWED |= {system: set(GENERIC - {"__init__"}) for system in SYSTEMS}
 COMMANDS_OF_A_SYSTEM = {"commands", "training", "export", "catalogue"}  # only its folder `commands` imports them
 
 # The same inside imaging.
-FITTED = {"problem", "sources", "model", "estimate", "phases", "likelihood", "mismatch", "assembly"}
+FITTED = {"problem", "sources", "model", "estimate", "phases", "likelihood", "assembly"}
 IMAGING: dict[str, set[str]] = {
     **{key: set() for key in ("estimate", "problem", "scenes")},
     **{key: {"problem"} for key in ("phases", "sources")},
+    "moments": set(),
     **{key: {"estimate"} for key in ("files", "measured", "confidence")},
     "score": {"estimate", "confidence"},
+    "perturbations": {"scenes"},
+    "robustness": {"estimate", "score", "perturbations"},
     "evidence": {"problem", "phases"},
     "diagnosis": {"estimate", "problem", "evidence"},
-    "model": {"problem", "sources"},
-    "likelihood": {"estimate", "problem", "sources", "model", "phases"},
-    "mismatch": {"problem", "sources", "model", "phases", "likelihood"},
+    "model": {"problem", "sources", "moments"},
+    "likelihood": {"estimate", "problem", "sources", "moments", "model", "phases"},
+    "selfcalibration": {"problem", "sources", "moments", "model", "phases", "likelihood"},
     "blind": {"problem", "sources", "model", "phases", "likelihood"},
-    "assembly": FITTED - {"assembly"},
+    "assembly": FITTED - {"assembly"} | {"moments"},
     "ogamp": FITTED,
-    "greedy": FITTED | {"evidence", "blind"},
+    "greedy": FITTED | {"evidence", "blind", "selfcalibration"},
     "baselines": FITTED | {"ogamp"},
     "network": FITTED | {"evidence", "ogamp", "greedy"},
     "catalogue": {"estimate", "ogamp", "greedy", "baselines", "network"},
@@ -64,7 +67,7 @@ IMAGING: dict[str, set[str]] = {
     "report": {"estimate", "files", "figures"},
     "study": {"estimate", "scenes", "score", "figures", "ogamp", "greedy", "network"},
     "commands": FITTED
-    | {"scenes", "files", "score", "measured", "ogamp", "greedy", "network", "checks", "catalogue"}
+    | {"scenes", "files", "score", "robustness", "perturbations", "measured", "ogamp", "greedy", "network", "checks", "catalogue"}
     | {"figures", "report"},
     "system": {"estimate", "catalogue", "diagnosis", "files", "figures", "greedy", "network", "report", "scenes"}
     | {"score", "study"},

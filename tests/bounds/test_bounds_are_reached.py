@@ -84,7 +84,7 @@ def test_maximum_a_posteriori_is_on_the_bayesian_bound():
     for _ in range(8):
         model = modelled(sources, problem)
         pull = weight * (unknowns(mean) - unknowns(sources))
-        gradient = normal_equations.gradient(model) + pull
+        gradient = normal_equations.gradient(model, problem) + pull
         matrix = normal_equations.normal_matrix(model, problem) + torch.diag_embed(weight)
         change = torch.linalg.solve(matrix, gradient)
         sources = joint_step.move(sources, change, torch.full((DRAWS,), math.inf, dtype=torch.float64))

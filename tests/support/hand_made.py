@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import torch
 
 from unfolded_ogamp.imaging.confidence import Confidence
-from unfolded_ogamp.imaging.estimate import Estimate, History, Scatterers
+from unfolded_ogamp.imaging.estimate import Estimate, History, NodeEstimate, Scatterers
 from unfolded_ogamp.physics import (
     NodeArray,
     Scene,
@@ -106,6 +106,7 @@ def truth_as_estimate(scene: Scene) -> Estimate:
         rx_phase=scene.rx_phase,
         tx_phase_std=torch.full_like(scene.tx_phase[..., 0], 1e-2),
         rx_phase_std=torch.full_like(scene.rx_phase[..., 0], 1e-2),
+        nodes=NodeEstimate.as_listed(scene.array, scene.link.to(scene.position)),
         pixel_probability=(-(distance.amin(-1) / 0.12).square()).exp(),
         noise_variance=scene.noise_variance,
         noise_std=torch.zeros_like(scene.noise_variance),

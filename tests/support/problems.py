@@ -8,7 +8,7 @@ import torch
 
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState
-from unfolded_ogamp.imaging.model import Correction, Model, evaluate
+from unfolded_ogamp.imaging.model import Model, evaluate
 from unfolded_ogamp.imaging.problem import Problem, pose
 from unfolded_ogamp.imaging.scenes.sampler import draw
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
@@ -38,7 +38,7 @@ def pose_scene(scene: Scene, csi: Csi, expected_count: float | None = None) -> P
 
 
 def modelled(sources: Sources, problem: Problem) -> Model:
-    """The model of sources alone, without corrections."""
+    """The model of sources."""
     return evaluate(sources, problem)
 
 

@@ -13,7 +13,7 @@ from unfolded_ogamp.imaging.assembly.certainty import (
     MOST_CERTAIN,
     certainty,
     mixed,
-    noise_levels,
+    noise_level,
     strongest,
     within,
 )
@@ -127,7 +127,6 @@ def test_the_noise_is_raised_where_the_residual_exceeds_it(factor: float) -> Non
     problem, model = true_models(1)
     quiet = replace(problem, noise_variance=problem.noise_variance / factor)
     ended = outcome(model, quiet, [factor == 1.0], [True], support=1.0)
-    noise, level = noise_levels(model, quiet, ended)
+    noise = noise_level(model, quiet, ended)
     expected = problem.noise_variance if factor == 1.0 else model_selection.noise_power(model, quiet)
     torch.testing.assert_close(noise, expected)
-    assert bool((level >= noise[:, None]).all())

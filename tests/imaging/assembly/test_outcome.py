@@ -74,18 +74,6 @@ def test_an_unknown_noise_variance_is_named() -> None:
     assert "residual" not in said[2][0].replace("noise variance unknown", "")
 
 
-def test_corrections_are_named() -> None:
-    problem, model, outcome = searched()
-    correction = replace(
-        model.correction,
-        extended=torch.tensor([True, False, False, False]),
-        near_field=torch.tensor([False, False, False, True]),
-    )
-    first, _, _, fourth = sentences(replace(model, correction=correction), problem, outcome)
-    assert "targets are extended" in first[0]
-    assert "line of sight" in fourth[0]
-
-
 @pytest.mark.parametrize(
     ("counts", "texts"),
     [

@@ -136,17 +136,6 @@ def test_a_round_adds_few_echoes_that_cannot_be_sidelobes() -> None:
     assert added(problem, nothing(truth, problem)).used.sum(1).tolist() == [1] * 4
 
 
-def test_next_to_an_extended_target_nothing_is_added() -> None:
-    problem, truth = pair(apart=0.4, weaker=0.9)
-    second = torch.tensor([[False, True]]).expand(4, -1)
-    model = modelled(remove(truth, second), problem)
-    extended = torch.tensor([True, True, False, False])
-    found = added(problem, evaluate(model.sources, problem, replace(model.correction, extended=extended)))
-    new = found.used & (found.position != truth.position[:, :1]).any(2)
-    distance = (found.position - truth.position[:, :1]).norm(dim=2) / problem.array.wavelength[:, None]
-    assert (new & (distance < SETTINGS.extent)).any(1).tolist() == [False, False, True, True]
-
-
 def test_sources_have_at_most_as_many_unknowns_as_the_samples_determine() -> None:
     """64 complex samples: 51 unknowns at most, of them 14 node phases and D + 2 = 4 of every source; rank 8."""
     few = replace(SCENARIO, n_tx=8, n_rx=8, sparsity=0.17, n_subcarriers=1)

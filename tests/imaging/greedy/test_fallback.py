@@ -9,14 +9,14 @@ import pytest
 import torch
 from problems import posed, started
 
-from unfolded_ogamp.imaging.greedy import estimator, start
+from unfolded_ogamp.imaging.greedy import estimator, rounds
 from unfolded_ogamp.imaging.greedy.estimator import fall_back
 from unfolded_ogamp.imaging.greedy.persistence import Budget
 from unfolded_ogamp.imaging.greedy.restarts import Searched
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, align, all_running
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
 from unfolded_ogamp.imaging.likelihood.model_selection import consistent
-from unfolded_ogamp.imaging.model import Correction, evaluate
+from unfolded_ogamp.imaging.model import evaluate
 from unfolded_ogamp.imaging.phases.refinement import NodePhases, initial_phases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
@@ -56,7 +56,7 @@ def returning(result: Searched) -> Callable[..., Searched]:
 def test_consistent_scenes_are_returned_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, truth, given = scenes()
     assert consistent(truth.model, problem).all()
-    monkeypatch.setattr(start, "resume", never)
+    monkeypatch.setattr(rounds, "resume", never)
     assert fall_back(Searched.of(truth, problem), problem, given, SETTINGS, Budget()).best is truth
 
 
@@ -76,7 +76,7 @@ def test_a_new_start_is_kept_only_if_it_fits_better(monkeypatch: pytest.MonkeyPa
     poor = without_strongest(truth, problem, scene=1)
     poorer = without_strongest(poor, problem, scene=1)
     state, anew = (poor, truth) if anew_is_better else (poorer, without_strongest(poorer, problem, scene=1))
-    monkeypatch.setattr(start, "resume", unchanged)
+    monkeypatch.setattr(rounds, "resume", unchanged)
     monkeypatch.setattr(
         estimator, "search", returning(Searched.of(anew[torch.tensor([1])], problem[torch.tensor([1])]))
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from problems import modelled, posed, started
 
-from unfolded_ogamp.imaging.greedy import restarts
+from unfolded_ogamp.imaging.greedy import agreement, restarts, start_phases
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, all_running
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
@@ -33,11 +33,11 @@ def test_phase_difference_is_the_root_mean_square_over_links_without_the_gauge()
     link = torch.rand(3, 7, 6, generator=generator) < 0.7
     first = NodePhases.at_rest(tx, rx)
     together = NodePhases.at_rest(tx + 1.3, rx + 0.4)
-    assert float(restarts.phase_difference(first, together, link).max()) < 1e-9
+    assert float(start_phases.phase_difference(first, together, link).max()) < 1e-9
     step = torch.zeros_like(tx)
     step[:, 0] = 0.05
     share = link[:, 0].sum(1) / link.sum((1, 2))  # of the links: a variable that is 0.05 on these, 0 on all others
-    found = restarts.phase_difference(first, NodePhases.at_rest(tx + step, rx), link)
+    found = start_phases.phase_difference(first, NodePhases.at_rest(tx + step, rx), link)
     torch.testing.assert_close(found, 0.05 * (share * (1 - share)).sqrt().double(), rtol=1e-4, atol=0)
 
 
@@ -79,5 +79,5 @@ def test_starts_agree_up_to_order_and_negligible_scatterers() -> None:
     )
     first, second, nothing = (modelled(each, problem) for each in (sources, turned, remove(sources, sources.used)))
     for one, other in ((first, second), (second, first)):
-        assert restarts.agree(one, other, problem).tolist() == [True, True, False, True, False]
-    assert not restarts.agree(nothing, nothing, problem).any()
+        assert agreement.agree(one, other, problem).tolist() == [True, True, False, True, False]
+    assert not agreement.agree(nothing, nothing, problem).any()

@@ -12,7 +12,7 @@ from problems import posed
 from unfolded_ogamp.imaging.greedy import restarts
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, all_running
 from unfolded_ogamp.imaging.greedy.settings import RestartSettings
-from unfolded_ogamp.imaging.model import Correction, Model, evaluate
+from unfolded_ogamp.imaging.model import Model, evaluate
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
@@ -28,14 +28,12 @@ TRUTH = -1
 class Search:
     """One scene with scripted starts, which end on the truth, or without the scatterer of a given number."""
 
-    def __init__(self, scenario: Scenario = SCENARIO, extended: bool = False, **changed: object) -> None:
+    def __init__(self, scenario: Scenario = SCENARIO, **changed: object) -> None:
         *_, problem, self.truth = posed(scenario, seed=2, expected_count=1.0)
         self.problem = replace(problem, **changed)
-        self.extended = torch.tensor([extended])
 
     def end(self, number: int) -> GreedyState:
         lost = torch.arange(self.truth.used.shape[1])[None] == number
-        correction = replace(Correction.none(self.problem), extended=self.extended)
         return all_running(evaluate(remove(self.truth, lost), self.problem))
 
     def numbers(self) -> list[int]:
@@ -49,14 +47,14 @@ class Search:
         def second(scenes: torch.Tensor) -> tuple[NodePhases, torch.Tensor]:
             return NodePhases.zero(self.problem.link, 1)[scenes], torch.full_like(scenes, second_is_other) > 0
 
-        def run(problem: Problem, search_grid: SearchGrid, phases: NodePhases, _: Correction) -> GreedyState:
+        def run(problem: Problem, search_grid: SearchGrid, phases: NodePhases) -> GreedyState:
             assert len(problem.csi) == len(search_grid.position) == len(phases.tx) == 1
             self.began.append(phases)
             return self.end(next(ends))
 
         grid = self.problem.search_grid(0.25)
-        none, settings = Correction.none(self.problem), RestartSettings(together=starts)
-        found = restarts.search(self.end(first), self.problem, grid, second, none, run, settings)
+        settings = RestartSettings(together=starts)
+        found = restarts.search(self.end(first), self.problem, grid, second, run, settings)
         return found.best.model
 
 
@@ -116,16 +114,6 @@ def test_every_second_restart_is_near_the_best_phases() -> None:
     ]
     assert min(turned[0::2]) > 0.1
     assert max(turned[0::2]) < 0.7 < 1.2 < min(turned[1::2])
-
-
-def test_extended_targets_get_a_limited_number_of_starts() -> None:
-    """With extended targets the residual never reaches the noise; the first start may end in a local minimum."""
-    extended, points = Search(extended=True), Search()
-    least, *others = points.numbers()
-    for search in (extended, points):
-        search.best(least, others * 4, starts=16)
-    assert len(points.began) == 15
-    assert 3 <= len(extended.began) <= 10
 
 
 def test_known_phases_need_one_start() -> None:

@@ -58,11 +58,11 @@ def test_steps_with_a_prior_end_where_it_balances_the_likelihood() -> None:
     sources = state.model.sources
     n_slots, dimension = sources.position.shape[1:]
     first, last = n_slots * dimension, n_slots * (dimension + 2)
-    gradient = normal_equations.gradient(state.model)
+    gradient = normal_equations.gradient(state.model, problem)
     pull = torch.cat([sources.reflectivity.real, sources.reflectivity.imag], dim=1)
     pull = 20.0 * joint_step.prior_precision(state.model, problem)[:, None] * pull
     torch.testing.assert_close(gradient[:, first:last], pull, rtol=1e-3, atol=1e-3 * float(pull.abs().max()))
-    at_truth = normal_equations.gradient(started(truth, problem).model)
+    at_truth = normal_equations.gradient(started(truth, problem).model, problem)
     for part in (slice(first), slice(last, None)):
         assert float(gradient[:, part].abs().max()) < 1e-2 * float(at_truth[:, part].abs().max())
     assert bool((joint_step.reflectivity_power(sources) < joint_step.reflectivity_power(truth)).all())

@@ -79,7 +79,7 @@ def test_normal_equations_are_those_of_the_jacobian(scenario, cylindrical):
     matrix = normal_equations.normal_matrix(model, problem)
     scale = expected.diagonal(dim1=1, dim2=2).clamp(min=1e-12).sqrt()
     assert ((matrix - expected) / (scale[:, :, None] * scale[:, None])).abs().max() < 1e-6
-    gradient = normal_equations.gradient(model)
+    gradient = normal_equations.gradient(model, problem)
     direct = torch.einsum("bpijk,bijk->bp", slopes.conj(), model.residual).real
     assert ((gradient - direct) / scale).abs().max() < 1e-6 * float(direct.abs().max())
 

@@ -70,7 +70,7 @@ def test_a_joint_layer_never_raises_the_cost() -> None:
         for parameter in network.refinement.parameters():
             parameter.fill_(3.0)  # far too long a step
         *_, last = network.states(posed.problem, posed.search_grid, posed.phases)
-        state = started(screening.active_sources(last), posed.problem)
+        state = started(screening.active_sources(last, posed.problem), posed.problem)
         for layer in network.refinement.layers:
             new = layer(state, posed.problem)
             ridge = layer.values().prior * joint_step.prior_precision(state.model, posed.problem)

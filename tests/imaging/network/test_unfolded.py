@@ -14,8 +14,6 @@ from unfolded_ogamp.imaging.greedy import detection, restarts
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, free_phases
 from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.likelihood.model_selection import consistent
-from unfolded_ogamp.imaging.mismatch import line_of_sight
-from unfolded_ogamp.imaging.model import Correction
 from unfolded_ogamp.imaging.network.settings import NetworkSettings
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
 from unfolded_ogamp.imaging.ogamp import screening
@@ -55,7 +53,7 @@ def test_untrained_layers_are_the_analytic_steps(scenario: Scenario) -> None:
         torch.testing.assert_close(learned.position, state.position)
         torch.testing.assert_close(learned.imaging.messages.posterior.mean, state.imaging.messages.posterior.mean)
         torch.testing.assert_close(learned.phases.tx, state.phases.tx)
-    refined = started(screening.active_sources(state), problem)
+    refined = started(screening.active_sources(state, problem), problem)
     thresholds = replace(settings.greedy.detection, false_alarm=settings.false_alarms)
     prior = joint_step.JointParameters(prior=1.0)
     for count in (settings.joint_layers, settings.final_layers):
@@ -156,22 +154,18 @@ def test_only_scenes_with_a_residual_above_the_noise_restart() -> None:
         asked.append(scenes)
         return posed.phases[scenes], torch.ones_like(scenes, dtype=torch.bool)
 
-    def run(part: Problem, around: SearchGrid, phases: NodePhases, _: Correction) -> GreedyState:
+    def run(part: Problem, around: SearchGrid, phases: NodePhases) -> GreedyState:
         return network.run(part, around, phases)
 
-    none = Correction.none(problem)
-    best = restarts.search(spoilt, problem, posed.search_grid, second, none, run, settings).best
+    best = restarts.search(spoilt, problem, posed.search_grid, second, run, settings).best
     assert [scenes.tolist() for scenes in asked] == [exceeding.nonzero()[:, 0].tolist()]
     torch.testing.assert_close(best.model.cost, first.model.cost)
 
 
 @pytest.mark.filterwarnings("error::unfolded_ogamp.imaging.assembly.outcome.MismatchWarning")
-def test_a_free_space_line_of_sight_is_not_corrected() -> None:
-    """Fitted before there are scatterers, its near field would fit echoes; only scenes above the noise get one."""
+def test_scenes_of_the_model_with_lines_of_sight_are_no_mismatch() -> None:
     scenario = Scenario(n_tx=14, n_rx=14, pixels=(7, 7), los=True, missing_links=0.2, n_subcarriers=3)
     scene, csi = draw(scenario, 4, torch.Generator().manual_seed(5))
     network = UnfoldedOGAMP(NetworkSettings()).double()
-    posed = network.pose(csi, scene.array, scene.grid)
-    assert bool(line_of_sight.fit_near_field(posed.full, posed.phases)[0].near_field.any())
     estimate = network(csi, scene.array, scene.grid)
     assert all(scene_metrics(scene, estimate, index, joint_bound(scene, index)).success for index in range(4))

@@ -92,7 +92,7 @@ def test_scatterers_are_found_anywhere_in_their_pixels() -> None:
     hits = 0
     for scenario, seed in ((PLANE, 3), (replace(PLANE, pixel=0.5), 4), (SPACE, 5)):
         scene, problem, search_grid = with_grid(scenario, 4, seed)
-        sources = screening.active_sources(after(problem, search_grid, 6))
+        sources = screening.active_sources(after(problem, search_grid, 6), problem)
         for index in range(4):
             distance = distances(scene.position[index], sources.position[index, sources.used[index]])
             near = distance < 0.1 * problem.array.wavelength[index]  # alternation has not converged yet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, replace
 from typing import Self
@@ -13,6 +14,11 @@ from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.records import Record
+
+
+LEAST_SHIFT = 1 / 200  # least root mean square displacement of the nodes that is reported, in wavelengths
+LEAST_LEVEL = 0.05  # the same of the logarithms of their gains
+LOW_WEIGHT = 0.1  # weight below which a link counts as not fitting
 
 
 class MismatchWarning(UserWarning):
@@ -109,8 +115,33 @@ def sentences(model: Model, problem: Problem, outcome: Outcome) -> list[tuple[st
             )
             if outcome.crowded[scene]:
                 lines.append("there are more unknowns than independent samples of the CSI")
-        found.append(tuple(lines))
+        found.append(tuple(lines) + calibration_sentences(model, problem, scene))
     return found
+
+
+def calibration_sentences(model: Model, problem: Problem, scene: int) -> tuple[str, ...]:
+    """What a self-calibrating fit changed in a scene: node positions, gains, links of low weight, extended targets."""
+    lines, nodes = [], model.sources.nodes
+    shift = torch.cat([nodes.tx_shift[scene], nodes.rx_shift[scene]]).norm(dim=1)
+    if float(shift.square().mean().sqrt()) > LEAST_SHIFT * float(problem.array.wavelength[scene]):
+        lines.append(f"nodes are {1e3 * float(shift.square().mean().sqrt()):.2g} mm (rms) off their list, estimated")
+    level = torch.cat([nodes.tx_level[scene], nodes.rx_level[scene]])
+    if float(level.std()) > LEAST_LEVEL:
+        lines.append(f"gains of nodes differ by {20 / math.log(10) * float(level.std()):.2g} dB (rms), estimated")
+    low, link = problem.link[scene, ..., 0].square() < LOW_WEIGHT, problem.link[scene, ..., 0] > 0
+    low = low & link
+    if low.any():
+        sides = (("Tx", low.sum(1), link.sum(1)), ("Rx", low.sum(0), link.sum(0)))
+        named = [
+            f"{side} {node}"
+            for side, count, total in sides
+            for node in ((2 * count > total) & (total > 0)).nonzero()[:, 0].tolist()
+        ]
+        where = f", most of those of {', '.join(named)}" if named else ""
+        lines.append(f"{int(low.sum())} of {int(link.sum())} links do not fit and have a low weight{where}")
+    if model.sources.moment.shape[-1] and bool((model.sources.moment[scene] != 0).any()):
+        lines.append("targets are extended, and their echoes depend on the direction")
+    return tuple(lines)
 
 
 def listing_sentences(n_vague: int, n_outside: int, n_ambiguous: int) -> tuple[str, ...]:
