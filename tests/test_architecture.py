@@ -67,7 +67,19 @@ IMAGING: dict[str, set[str]] = {
     "report": {"estimate", "files", "figures"},
     "study": {"estimate", "scenes", "score", "figures", "ogamp", "greedy", "network"},
     "commands": FITTED
-    | {"scenes", "files", "score", "robustness", "perturbations", "measured", "ogamp", "greedy", "network", "checks", "catalogue"}
+    | {
+        "scenes",
+        "files",
+        "score",
+        "robustness",
+        "perturbations",
+        "measured",
+        "ogamp",
+        "greedy",
+        "network",
+        "checks",
+        "catalogue",
+    }
     | {"figures", "report"},
     "system": {"estimate", "catalogue", "diagnosis", "files", "figures", "greedy", "network", "report", "scenes"}
     | {"score", "study"},

@@ -1,8 +1,8 @@
 """The joint bound if nodes deviate from their list and targets are extended: a Bayesian bound with Gaussian priors.
 
 The unknowns are positions, reflectivities and node phases, shifts and gains of the nodes, and moments of the targets.
-The Jacobian is the exact derivative of the simulated CSI, by automatic differentiation. Fisher and prior information add
-up (van Trees, *Detection, Estimation, and Modulation Theory*, part I, section 2.4).
+The Jacobian is the exact derivative of the simulated CSI, by automatic differentiation. Fisher and prior information
+add up (van Trees, *Detection, Estimation, and Modulation Theory*, part I, section 2.4).
 
 A rigid motion of nodes and scatterers together does not change the CSI. Only the priors of the nodes limit it, so that
 errors are stated twice: absolute, and aligned, without the rigid motion that fits them best.
@@ -76,8 +76,8 @@ class CalibrationBound:
 def calibration_bound(scene: Scene, index: int, prior: NodePrior) -> CalibrationBound:
     """Bounds of scene `index` of a batch on its measured links, in float64.
 
-    The Jacobian is that at the true values; the moments are zero there. A phase error between all Tx and all Rx, and a common phase, cannot be observed without a line of sight. Wide priors
-    of the phases stand for their absence.
+    The Jacobian is that at the true values; the moments are zero there. A phase error between all Tx and all Rx, and a
+    common phase, cannot be observed without a line of sight. Wide priors of the phases stand for their absence.
     """
     one = scene[slice(index, index + 1)].to(dtype=torch.float64, device="cpu")
     deviation, signal = _deviations(one, prior), _signal(one)
@@ -116,7 +116,9 @@ def _deviations(scene: Scene, prior: NodePrior) -> Tensor:
     of_gain = prior.gain_std * math.log(10) / 20
     # real and imaginary part of a moment have half the variance each
     values = [math.inf, math.inf, FREE_PHASE, prior.node_std, of_gain, prior.moment_std / math.sqrt(2)]
-    parts = [torch.full((end - start,), value) for start, end, value in zip(ends, ends[1:], values, strict=False)]
+    parts = [
+        torch.full((end - start,), value) for (start, end), value in zip(itertools.pairwise(ends), values, strict=False)
+    ]
     return torch.cat(parts).double()
 
 
@@ -171,9 +173,7 @@ def _echoes(array: NodeArray, position: Tensor, reflectivity: Tensor) -> Tensor:
 def _figures(scene: Scene, covariance: Tensor, moments: bool) -> CalibrationBound:
     """Root mean square errors from the covariance of all unknowns."""
     ends = [0, *_sizes(scene, moments)]
-    position, _, phase, shift, level, _ = (
-        covariance[start:end, start:end] for start, end in zip(ends, ends[1:], strict=False)
-    )
+    position, _, phase, shift, level, _ = (covariance[start:end, start:end] for start, end in itertools.pairwise(ends))
     nodes = torch.cat([scene.array.tx[0], scene.array.rx[0]])
     n_tx, count = scene.link.shape[1], len(nodes)
 

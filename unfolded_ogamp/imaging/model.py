@@ -41,9 +41,7 @@ def evaluate(sources: Sources, problem: Problem) -> Model:
     columns = PointColumns.at(array, sources.position, sources.used, problem.dictionary_scale)
     scattered = columns.channel(sources.reflectivity)
     if sources.moment.shape[-1]:
-        scattered = scattered + moments.channel(
-            array, columns, sources.position, sources.moment, sources.reflectivity
-        )
+        scattered = scattered + moments.channel(array, columns, sources.position, sources.moment, sources.reflectivity)
         double = moments.double_echoes(array, columns, sources.position, sources.reflectivity)
         scattered = scattered + sources.coupling[:, None, None, None] * double
     channel = (scattered + line_of_sight(sources, problem)) * problem.link

@@ -1,8 +1,8 @@
 """Extended targets: moments of the reflectivity, and double scattering between targets.
 
 A target of points x_i at p + d_i has, far from the nodes, the reflectivity sum_i x_i exp(-j kappa d_i . (u_tx + u_rx)).
-Its Taylor series in s = (u_tx + u_rx) kappa lambda_c / 8 is x (1 + sum_k m_k s^k) over the monomials s^k of the coordinates.
-The terms of order one move the target; the position of a source is that of the centroid, where they are zero.
+Its Taylor series in s = (u_tx + u_rx) kappa lambda_c / 8 is x (1 + sum_k m_k s^k) over the monomials s^k of the
+coordinates. The terms of order one move the target; a source is at the centroid, where they are zero.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def written_out(columns: PointColumns) -> Tensor:
 
 
 def channel(array: NodeArray, columns: PointColumns, position: Tensor, moment: Tensor, reflectivity: Tensor) -> Tensor:
-    """Echoes of the moments [B, S, M] of sources at [B, S, D] [m], reflectivities [B, S]: complex [B, n_tx, n_rx, K]."""
+    """Echoes of the moments [B, S, M] of sources at [B, S, D] [m] of reflectivities [B, S]: [B, n_tx, n_rx, K]."""
     directed = directivity(array, position, moment)[0] * reflectivity[:, None, None, None]
     return (written_out(columns) * directed).sum(-1)
 
@@ -96,7 +96,8 @@ def channel(array: NodeArray, columns: PointColumns, position: Tensor, moment: T
 def double_echoes(array: NodeArray, columns: PointColumns, position: Tensor, reflectivity: Tensor) -> Tensor:
     """Channel of double scattering between sources, up to a common factor: complex [B, n_tx, n_rx, K].
 
-    To first order (Foldy, 1945) it is sum_{s != t} x_s x_t exp(-j kappa d_st) / (kappa d_st) along the path Tx, s, t, Rx.
+    To first order (Foldy, 1945) it is sum_{s != t} x_s x_t exp(-j kappa d) / (kappa d) along the path Tx, s, t, Rx, with
+    d the distance of s and t.
     """
     tx, rx = (side * reflectivity[:, None, None] for side in columns.plain())
     distance = distances(position, position)
@@ -116,7 +117,9 @@ def extent(moment: Tensor, position: Tensor, wavelength: Tensor) -> Tensor:
         position: of the targets [B, S, D].
         wavelength: lambda_c [B], [m].
     """
-    squares = [number for number, axes in enumerate(exponents(position.shape[-1])) if len(axes) == 2 and axes[0] == axes[1]]
+    squares = [
+        number for number, axes in enumerate(exponents(position.shape[-1])) if len(axes) == 2 and axes[0] == axes[1]
+    ]
     if not moment.shape[-1]:
         return torch.zeros_like(position[..., 0])
     mean_square = -2 * moment[..., squares].real.sum(-1)

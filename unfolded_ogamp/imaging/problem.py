@@ -25,7 +25,7 @@ class Problem(Record):
         csi: measured CSI in problem units, complex [B, n_tx, n_rx, K], zero where there is no link.
         los: line-of-sight part of the reference channel in problem units, [B, n_tx, n_rx, K], zero where there is none.
         trusted: 1.0 if the line of sight of a link may be used for synchronisation, else 0.0: [B, n_tx, n_rx, 1].
-        link: square root of the weight of the link, 1.0 if it is measured, else 0.0, see `weighted`: [B, n_tx, n_rx, 1].
+        link: root of the weight of the link, 1.0 if it is measured, else 0.0, see `weighted`: [B, n_tx, n_rx, 1].
         noise_variance: noise variance in problem units [B]; 0 if it is unknown.
         noise_std: standard error of the noise variance [B]; 0 if the noise variance is given or unknown.
         least_count: lower bound of the number of scatterers, the rank of the links' matrix, int64 [B]; 0 if unknown.

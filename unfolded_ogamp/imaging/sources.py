@@ -31,7 +31,9 @@ class Nodes(Record):
     def as_listed(cls, problem: Problem) -> Self:
         """Nodes that are as their list says."""
         tx, rx = problem.array.tx, problem.array.rx
-        return cls(torch.zeros_like(tx), torch.zeros_like(rx), torch.zeros_like(tx[..., 0]), torch.zeros_like(rx[..., 0]))
+        return cls(
+            torch.zeros_like(tx), torch.zeros_like(rx), torch.zeros_like(tx[..., 0]), torch.zeros_like(rx[..., 0])
+        )
 
     @property
     def deviate(self) -> bool:

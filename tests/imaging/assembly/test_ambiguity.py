@@ -21,7 +21,9 @@ def scatterers(position: torch.Tensor, seed: int = 0) -> Scatterers:
     count, dimension = position.shape
     root = 0.01 * torch.randn(count, dimension, dimension, dtype=torch.float64, generator=generator)
     gain = torch.randn(count, 2, dtype=torch.float64, generator=generator)
-    return Scatterers.points(position, root @ root.mT, torch.view_as_complex(gain), torch.ones(count, dtype=torch.float64))
+    return Scatterers.points(
+        position, root @ root.mT, torch.view_as_complex(gain), torch.ones(count, dtype=torch.float64)
+    )
 
 
 def same_csi(array: NodeArray, one: Scatterers, other: Scatterers) -> bool:

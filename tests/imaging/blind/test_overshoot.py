@@ -122,12 +122,7 @@ def test_a_fit_does_not_depend_on_the_others_of_its_batch():
 def test_the_least_certain_source_is_one_of_two_in_place_of_one_scatterer():
     problem, truth = scene(SMALL, seed=7)
     beside = truth.position[:, :1] + 0.02 * problem.array.wavelength
-    both = replace(
-        truth,
-        position=torch.cat([truth.position, beside], 1),
-        reflectivity=torch.cat([truth.reflectivity, truth.reflectivity[:, :1]], 1),
-        used=torch.cat([truth.used, truth.used[:, :1]], 1),
-    )
+    both = truth.with_points(beside, truth.reflectivity[:, :1], truth.used[:, :1])
     model = growth.evaluate(both, problem)
     left = growth.without_least_certain(model, problem, 1).sources.position
     assert missed(truth, growth.without_least_certain(model, problem, 1), problem) == 0

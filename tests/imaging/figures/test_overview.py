@@ -92,8 +92,7 @@ def test_an_empty_estimate_is_drawn():
     scene = make_scene()
     csi = measure(scene, torch.Generator().manual_seed(0))
     exact = truth_as_estimate(scene)
-    none = exact.scatterers[0]
-    none = type(none)(none.position[:0], none.covariance[:0], none.reflectivity[:0], none.probability[:0])
+    none = exact.scatterers[0][:0]
     std = torch.full((11,), torch.inf, dtype=torch.float64)
     figure = estimate_figure(csi, scene.array, scene.grid, replace(exact, scatterers=[none]), std, scene)
     title = figure.get_suptitle().replace("\n", " ")

@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from unfolded_ogamp.imaging.greedy import detection
 from unfolded_ogamp.imaging.greedy.settings import DetectionSettings
-from unfolded_ogamp.imaging.model import Model, evaluate
+from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.sampler import draw_scene
 from unfolded_ogamp.imaging.scenes.scenario import Scenario

@@ -148,12 +148,7 @@ def test_a_scene_does_not_depend_on_its_batch():
 def test_a_split_scatterer_is_merged():
     *_, problem, truth = posed(replace(SMALL, sparsity=0.04), seed=10)
     apart = torch.tensor([0.0, 0.03], dtype=torch.float64)
-    split = replace(
-        truth,
-        position=torch.cat([truth.position, truth.position[:, :1] + apart], dim=1),
-        reflectivity=torch.cat([truth.reflectivity, 0.3 * truth.reflectivity[:, :1]], dim=1),
-        used=torch.cat([truth.used, truth.used[:, :1]], dim=1),
-    )
+    split = truth.with_points(truth.position[:, :1] + apart, 0.3 * truth.reflectivity[:, :1], truth.used[:, :1])
     one = rounds.converge_and_prune(rounds.all_running(modelled(split, problem)), problem, GreedySettings()).model
     assert int(one.sources.used.sum()) == truth.used.shape[1]
 

@@ -114,14 +114,10 @@ def test_of_two_sources_for_one_scatterer_one_is_pruned() -> None:
     scene = drawn(2)
     problem, truth = measured(scene, 2)
     aside = torch.tensor([0.02, 0.01]).double()
-    split = replace(
-        truth,
-        position=torch.cat([truth.position[:, :1] - aside, truth.position[:, :1] + aside, truth.position[:, 1:]], 1),
-        reflectivity=torch.cat(
-            [truth.reflectivity[:, :1] / 2, truth.reflectivity[:, :1] / 2, truth.reflectivity[:, 1:]], 1
-        ),
-        used=torch.cat([truth.used[:, :1], truth.used], 1),
-    )
+    position, reflectivity = truth.position.clone(), truth.reflectivity.clone()
+    position[:, 0], reflectivity[:, 0] = position[:, 0] - aside, reflectivity[:, 0] / 2
+    split = replace(truth, position=position, reflectivity=reflectivity)
+    split = split.with_points(truth.position[:, :1] + aside, reflectivity[:, :1], truth.used[:, :1])
     state = converged(split, problem)
     doubt = odds_of(state.model, problem)
     assert bool((doubt[:, :2].amin(1) < 0).all())

@@ -65,11 +65,11 @@ def test_starts_agree_up_to_order_and_negligible_scatterers() -> None:
     # in scene 3 the first scatterer has half of the negligible power
     power = model_selection.strength(truth.model, problem)[3]
     reflectivity = sources.reflectivity.clone()
-    reflectivity[3, 0] *= (0.5 * restarts.NEGLIGIBLE * power[1:].sum() / power[0]).sqrt()
+    reflectivity[3, 0] *= (0.5 * agreement.NEGLIGIBLE * power[1:].sum() / power[0]).sqrt()
     sources = replace(sources, reflectivity=reflectivity)
     position = sources.position.clone()
-    position[1] += 0.9 * restarts.SAME_PLACE * away
-    position[2, 0] += 1.1 * restarts.SAME_PLACE * away
+    position[1] += 0.9 * agreement.SAME_PLACE * away
+    position[2, 0] += 1.1 * agreement.SAME_PLACE * away
     position[3, 0] += away
     gone = sources.used & (torch.arange(5) == 4)[:, None]
     moved = remove(replace(sources, position=position), gone)

@@ -57,7 +57,7 @@ def test_unknowns_are_the_directions_that_change_the_csi(scenario: Scenario) -> 
 
 def test_what_is_fitted_beside_the_sources_costs_as_much_as_they_do() -> None:
     problem, model = fitted(3)
-    corrected = replace(model, correction=replace(model.correction, count=model.correction.count + 5))
+    corrected = replace(model, sources=replace(model.sources, effective=model.sources.effective + 5))
     price = model_selection.criterion(corrected, problem) - model_selection.criterion(model, problem)
     torch.testing.assert_close(price, 5 * torch.full_like(price, 2 * 144).log())
     assert bool(model_selection.better(model, corrected, problem).all())

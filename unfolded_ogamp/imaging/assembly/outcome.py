@@ -15,7 +15,6 @@ from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.records import Record
 
-
 LEAST_SHIFT = 1 / 200  # least root mean square displacement of the nodes that is reported, in wavelengths
 LEAST_LEVEL = 0.05  # the same of the logarithms of their gains
 LOW_WEIGHT = 0.1  # weight below which a link counts as not fitting

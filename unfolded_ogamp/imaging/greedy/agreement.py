@@ -29,7 +29,7 @@ def support(model: Model, problem: Problem, starts: Sequence[tuple[Tensor, Sourc
         starts: indices of scenes, and the sources that a start found there.
     """
     count = torch.zeros_like(model.sources.position[..., 0])
-    total = torch.zeros_like(count[:, 0])
+    total = torch.zeros_like(problem.grid.pixel)
     radius = NEAR * problem.array.wavelength
     for scenes, sources in starts:
         distance = distances(model.sources.position[scenes], sources.position)

@@ -1,4 +1,4 @@
-"""Self-calibrating starts of a scene: the best one, and from which node phases and node positions the next ones begin."""
+"""Self-calibrating starts of a scene: the best one, and from which phases and positions of nodes the next ones begin."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Calibration:
 
     @property
     def confirmed(self) -> bool:
-        """Whether the residual is consistent with the noise, and no echo can hide in it or another start confirms it."""
+        """Whether the residual is consistent with the noise, and no echo can hide in it or another start confirms."""
         if self.best is None or not self.best.consistent:
             return False
         return self.best.decisive or self.agreements >= 1 or bool(self.problem.phases_known)
@@ -90,7 +90,7 @@ def calibrations(
     """Self-calibrating starts of one scene, and whether each is independent of the best one so far.
 
     The first begins at the node phases of the best fit without self-calibration, the second at those of a robust
-    autofocus. Then starts near the best one so far, with its nodes or with nodes as listed, take turns with random ones.
+    autofocus. Then starts near the best one so far, with its nodes or those of the list, take turns with random ones.
 
     Args:
         problem: the scene, a batch of one.

@@ -78,7 +78,7 @@ def conclude_plain(
 
 
 def better_than_plain(calibration: Calibration, plain: Model) -> bool:
-    """Whether the best self-calibrating start of a scene explains the CSI better than a plain model, by the evidence."""
+    """Whether the best self-calibrating start of a scene explains the CSI better than a plain model."""
     best, problem = calibration.best, calibration.problem
     if best is None:
         return False

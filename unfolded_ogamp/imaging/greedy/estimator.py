@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -21,14 +20,10 @@ from unfolded_ogamp.imaging.greedy.rounds import (
     GreedyState,
     init,
     place_scenes,
-    refine,
 )
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
 from unfolded_ogamp.imaging.greedy.start_phases import phase_difference
-from unfolded_ogamp.imaging.likelihood import joint_step
 from unfolded_ogamp.imaging.likelihood.model_selection import criterion, unknowns
-from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty
-from unfolded_ogamp.imaging.model import Model, evaluate, trim_slots
 from unfolded_ogamp.imaging.phases import autofocus
 from unfolded_ogamp.imaging.phases.refinement import NodePhases, initial_phases
 from unfolded_ogamp.imaging.problem import Problem, pose

@@ -26,7 +26,13 @@ from unfolded_ogamp.imaging.greedy.restarts import Searched
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, all_running, place_scenes
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
 from unfolded_ogamp.imaging.greedy.start_phases import focused_phases, next_phases, random_phases
-from unfolded_ogamp.imaging.likelihood.model_selection import MANY_SAMPLES, consistent, criterion, decisive, most_sources
+from unfolded_ogamp.imaging.likelihood.model_selection import (
+    MANY_SAMPLES,
+    consistent,
+    criterion,
+    decisive,
+    most_sources,
+)
 from unfolded_ogamp.imaging.model import Model, trim_slots
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem

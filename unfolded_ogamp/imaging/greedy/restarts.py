@@ -21,7 +21,6 @@ from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.operators.search_grid import SearchGrid
-from unfolded_ogamp.physics import distances
 from unfolded_ogamp.records import choose
 
 MOSTLY_EXPLAINED = 0.8  # share of the scattered power; fits that explain less are often local minima
@@ -160,6 +159,7 @@ def search(
     generator = torch.Generator().manual_seed(settings.seed)
     for start in range(1, settings.together):
         scenes = found.left(problem)
+        scenes = scenes[~problem.phases_known[scenes]]  # with known phases, another plain start is the same
         if len(scenes) == 0:
             break
         part = problem[scenes]

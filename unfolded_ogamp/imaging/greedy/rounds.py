@@ -25,7 +25,6 @@ from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.records import Record, choose, place
 
-
 HOPELESS = 4.0  # residual over the noise after the rounds above which a start ends
 
 

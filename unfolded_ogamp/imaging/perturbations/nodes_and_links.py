@@ -47,7 +47,8 @@ class Nodes(Settings):
         array = scene.array
         tx, rx = (nodes + self.position_std * normal(nodes.shape, generator, nodes) for nodes in (array.tx, array.rx))
         gains = [
-            (decibels(self.gain_std) * normal(nodes.shape[:2], generator, nodes)).exp() for nodes in (array.tx, array.rx)
+            (decibels(self.gain_std) * normal(nodes.shape[:2], generator, nodes)).exp()
+            for nodes in (array.tx, array.rx)
         ]
         moved = replace(scene, array=replace(array, tx=tx, rx=rx, tx_gain=gains[0], rx_gain=gains[1]))
         return Signal.of(moved, noise_free_csi(moved))

@@ -31,7 +31,9 @@ class Extended(Settings):
     def __call__(self, scene: Scene, generator: torch.Generator) -> Signal:
         """The scene of all points; the truth are the centroids, weighted by the reflectivities."""
         batch, count, dimension = scene.position.shape
-        size = self.smallest + (self.largest - self.smallest) * _uniform((batch, count, 1, 1), generator, scene.position)
+        size = self.smallest + (self.largest - self.smallest) * _uniform(
+            (batch, count, 1, 1), generator, scene.position
+        )
         offset = _in_ball((batch, count, self.points, dimension), generator, scene.position)
         offset = offset * size / 2 * scene.array.wavelength[:, None, None, None]
         share = 0.5 + _uniform((batch, count, self.points), generator, scene.position)
@@ -83,9 +85,13 @@ class Clusters(Settings):
 
     def __call__(self, scene: Scene, generator: torch.Generator) -> Signal:
         """The scene of the clusters; the truth are their centres."""
-        scene = replace(scene, position=scene.position[:, : self.count], reflectivity=scene.reflectivity[:, : self.count])
+        scene = replace(
+            scene, position=scene.position[:, : self.count], reflectivity=scene.reflectivity[:, : self.count]
+        )
         batch, count, dimension = scene.position.shape
-        size = self.smallest + (self.largest - self.smallest) * _uniform((batch, count, 1, 1), generator, scene.position)
+        size = self.smallest + (self.largest - self.smallest) * _uniform(
+            (batch, count, 1, 1), generator, scene.position
+        )
         rim = _on_rim((batch, count, self.points, dimension), generator, scene.position) * size / 2
         position = (scene.position[:, :, None] + rim).flatten(1, 2)
         channel = foldy_lax(scene, position, self.strength)

@@ -38,10 +38,10 @@ def fit_uncertainty(fit: Fit, settings: CalibrationSettings) -> Uncertainty:
     if not fit.consistent:
         spread = jackknife(jacobian(fit.model, fit.problem), fit.model.residual, posed)
         covariance = at_least(covariance[0], spread / share)[None]
-    return as_uncertainty(covariance, fit, posed.free)
+    return as_uncertainty(covariance, fit)
 
 
-def as_uncertainty(covariance: Tensor, fit: Fit, free: Tensor) -> Uncertainty:
+def as_uncertainty(covariance: Tensor, fit: Fit) -> Uncertainty:
     """The parts of the covariance of all unknowns [1, P, P]; phases without the unobservable mean of each side."""
     sources, problem = fit.model.sources, fit.problem
     n_slots, dimension = sources.position.shape[1:]

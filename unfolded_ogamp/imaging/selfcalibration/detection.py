@@ -7,6 +7,7 @@ terms over its own empirical variance), so that its false-alarm threshold needs 
 from __future__ import annotations
 
 import math
+
 import torch
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from unfolded_ogamp.imaging.selfcalibration.settings import CalibrationSettings
 from unfolded_ogamp.imaging.sources import Sources, remove, trim
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import distances
+
 
 def search_grid(sources: Sources, problem: Problem, spacing: float) -> SearchGrid:
     """The search grid of the nodes where they are; `energy` has the weights of the links."""
@@ -73,4 +75,3 @@ def merge_and_prune(model: Model, problem: Problem, settings: CalibrationSetting
     above = close & kept[:, None] & (strength[:, None] > strength[:, :, None])
     absorbed = kept & above.any(2)
     return trim(remove(sources, sources.used & (weak | absorbed)))
-

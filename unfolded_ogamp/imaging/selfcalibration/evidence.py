@@ -1,8 +1,8 @@
 """The evidence of a self-calibrating fit, which compares fits with points and with extended targets, of any start.
 
 Unknowns with priors cost what Laplace's approximation says, log det(I + A / Lambda) / 2 for information A and precision
-Lambda (MacKay, "Bayesian interpolation", 1992), which is little if the CSI hardly determines them. Sources have no prior,
-and cost what the extended Bayesian information criterion says.
+Lambda (MacKay, "Bayesian interpolation", 1992), which is little if the CSI hardly determines them. Sources have no
+prior, and cost what the extended Bayesian information criterion says.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A self-calibrating fit of one scene: joint steps, scales of the priors by empirical Bayes, and weights of the links."""
+"""A self-calibrating fit of one scene: joint steps, scales of the priors, and weights of the links."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Priors of the nodes and of extended targets, with scales that empirical Bayes finds.
 
 An unknown q has the prior N(0, s_q^2). With C the posterior covariance, gamma_q = 1 - C_qq / s_q^2 is the share of it
-that the CSI determines, and the scale of a group is s^2 = sum theta_q^2 / sum gamma_q (MacKay, "Bayesian interpolation",
-1992, equation 4.8). In CSI of the model the scales fall to zero, and the unknowns cost nothing.
+that the CSI determines, and the scale of a group is s^2 = sum theta_q^2 / sum gamma_q (MacKay, "Bayesian
+interpolation", 1992). In CSI of the model the scales fall to zero, and the unknowns cost nothing.
 """
 
 from __future__ import annotations
@@ -151,4 +151,3 @@ def with_moments(sources: Sources) -> Sources:
     """The same sources with moments of zero."""
     count = len(exponents(sources.position.shape[-1]))
     return replace(sources, moment=sources.reflectivity.new_zeros(*sources.reflectivity.shape, count))
-

@@ -63,10 +63,12 @@ def rounds(fit: Fit, problem: Problem, settings: CalibrationSettings, most: int,
 def extended(fit: Fit, problem: Problem, settings: CalibrationSettings) -> Fit:
     """The fit with moments: weaker sources beside another one are left out, and come back if they are needed."""
     sources = fit.model.sources
-    weaker = beside(sources, detection.robust_strength(fit.model, fit.problem), settings.extent * problem.array.wavelength)
+    weaker = beside(
+        sources, detection.robust_strength(fit.model, fit.problem), settings.extent * problem.array.wavelength
+    )
     alone = with_sources(fit, with_moments(trim(remove(sources, weaker))))
-    found = converge(rounds(converge(alone, problem, settings), problem, settings, settings.rounds, settings.extent), problem, settings)
-    return merged(found, problem, settings)
+    grown = rounds(alone, problem, settings, settings.rounds, settings.extent)
+    return merged(converge(grown, problem, settings), problem, settings)
 
 
 def merged(fit: Fit, problem: Problem, settings: CalibrationSettings) -> Fit:

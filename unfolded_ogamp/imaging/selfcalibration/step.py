@@ -81,7 +81,7 @@ def equations(state: CalibrationState, problem: Problem, freedom: Freedom) -> Eq
 
 def free_unknowns(sources: Sources, freedom: Freedom) -> Tensor:
     """Free unknowns, bool [B, P]."""
-    used, (n_slots, dimension) = sources.used, sources.position.shape[1:]
+    used, dimension = sources.used, sources.position.shape[-1]
     n_nodes, n_moments = sources.tx_phase.shape[1] + sources.rx_phase.shape[1], sources.moment.shape[-1]
     node = torch.cat([freedom.phases[:, None], freedom.nodes[:, None].expand(-1, dimension + 1)], dim=1)
     of_moments = used.repeat_interleave(n_moments, dim=1).repeat(1, 2)

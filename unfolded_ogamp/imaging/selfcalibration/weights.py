@@ -1,4 +1,4 @@
-"""Robust weights of links: a Student-t distribution while a fit is rough, a mixture of good links and outliers after it.
+"""Robust weights of links: Student-t while a fit is rough, then a mixture of good links and outliers.
 
 A link has one weight for all subcarriers, because interference, blockage or a wrong cable concern the whole link.
 """
@@ -22,7 +22,7 @@ LEAST = 1e-4  # least weight of a measured link
 
 
 def link_power(model: Model, problem: Problem) -> Tensor:
-    """Sum of |y exp(j Phi) - h|^2 over the subcarriers, without weights [B, n_tx, n_rx]; zero where there is no link."""
+    """Sum of |y exp(j Phi) - h|^2 over the subcarriers, without weights [B, n_tx, n_rx]; zero without a link."""
     root = problem.link[..., 0]
     power = (model.residual.real.square() + model.residual.imag.square()).sum(-1)
     return torch.where(root > 0, power / root.square().clamp(min=LEAST / 10), 0)
