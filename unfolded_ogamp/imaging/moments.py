@@ -96,8 +96,8 @@ def channel(array: NodeArray, columns: PointColumns, position: Tensor, moment: T
 def double_echoes(array: NodeArray, columns: PointColumns, position: Tensor, reflectivity: Tensor) -> Tensor:
     """Channel of double scattering between sources, up to a common factor: complex [B, n_tx, n_rx, K].
 
-    To first order (Foldy, 1945) it is sum_{s != t} x_s x_t exp(-j kappa d) / (kappa d) along the path Tx, s, t, Rx, with
-    d the distance of s and t.
+    To first order (Foldy, 1945) it is sum_{s != t} x_s x_t exp(-j kappa d) / (kappa d) along the path Tx, s, t, Rx, d
+    the distance of s and t.
     """
     tx, rx = (side * reflectivity[:, None, None] for side in columns.plain())
     distance = distances(position, position)

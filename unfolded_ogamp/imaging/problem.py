@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -13,6 +14,9 @@ from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.physics import Csi, NodeArray, PixelGrid, isolated_nodes, los_channel
 from unfolded_ogamp.records import Record
 
+DEVIATING_NODE = 1 / 60  # in wavelengths: 0.1 rad of phase
+DEVIATING_GAIN = 0.1  # of the natural logarithm: 0.9 dB
+NEPER = math.log(10) / 20  # natural logarithm of an amplitude ratio of 1 dB
 SAME = 1e-3  # largest relative difference of a free-space line of sight; covers single precision
 
 
@@ -30,6 +34,8 @@ class Problem(Record):
         noise_std: standard error of the noise variance [B]; 0 if the noise variance is given or unknown.
         least_count: lower bound of the number of scatterers, the rank of the links' matrix, int64 [B]; 0 if unknown.
         phases_known: scenes whose node phases are zero, bool [B].
+        node_std: standard deviation of every coordinate of the listed nodes [B, n_tx + n_rx], [m]; nan if unknown.
+        gain_std: standard deviation of the natural logarithm of a gain [B, n_tx + n_rx]; nan if unknown.
         dictionary_scale: gain that is 1 in problem units [B].
         reflectivity_scale: reflectivity that is 1 in problem units [B].
     """
@@ -44,6 +50,8 @@ class Problem(Record):
     noise_std: Tensor
     least_count: Tensor
     phases_known: Tensor
+    node_std: Tensor
+    gain_std: Tensor
     dictionary_scale: Tensor
     reflectivity_scale: Tensor
 
@@ -89,6 +97,12 @@ class Problem(Record):
         return SearchGrid.of(self.array, self.grid, self.link, self.dictionary_scale, spacing)
 
     @property
+    def nodes_deviate(self) -> Tensor:
+        """Scenes whose nodes are known to deviate from their list so far that a fit must follow, bool [B]."""
+        far = self.node_std > DEVIATING_NODE * self.array.wavelength[:, None]
+        return (far | (self.gain_std > DEVIATING_GAIN)).any(1)
+
+    @property
     def unweighted(self) -> Self:
         """The problem with a weight of one for every measured link."""
         root = torch.where(self.link > 0, self.link, 1)
@@ -125,6 +139,7 @@ def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | N
         # at least a hundredth of the power: noise variance or line of sight can be larger than the power itself
         reflectivity = torch.maximum(power, 0.01 * total).div(expected_count).sqrt() / dictionary
         reflectivity = torch.where(reflectivity > 0, reflectivity, 1)
+    nodes = torch.zeros_like(torch.cat([array.tx, array.rx], dim=1)[..., 0])
     unit, unknown = dictionary * reflectivity, torch.zeros_like(dictionary)
     return Problem(
         array=array,
@@ -137,6 +152,8 @@ def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | N
         noise_std=unknown,
         least_count=unknown.long(),
         phases_known=unknown > 0 if csi.phases_known is None else csi.phases_known,
+        node_std=nodes * torch.nan if csi.node_std is None else csi.node_std.to(nodes),
+        gain_std=nodes * torch.nan if csi.gain_std is None else 0 * nodes + csi.gain_std[:, None].to(nodes) * NEPER,
         dictionary_scale=dictionary,
         reflectivity_scale=reflectivity,
     )

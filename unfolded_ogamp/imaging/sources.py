@@ -173,5 +173,8 @@ def pad(sources: Sources, n_slots: int) -> Sources:
 
     return replace(
         sources,
-        **{name: padded(getattr(sources, name)) for name in ("position", "reflectivity", "used", "moment")},
+        position=padded(sources.position),
+        reflectivity=padded(sources.reflectivity),
+        used=padded(sources.used),
+        moment=padded(sources.moment),
     )

@@ -14,6 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
@@ -22,9 +23,11 @@ from unfolded_ogamp.evaluation.style import COLOURS, FRAME, LARGE, MIDDLE, SMALL
 from unfolded_ogamp.imaging.estimate import Estimate, Scatterers
 from unfolded_ogamp.imaging.figures.panels import (
     draw_ellipses,
+    draw_extents,
     draw_nodes,
     draw_region,
     draw_scatterers,
+    draw_shifts,
     draw_stems,
     draw_truth,
     legend_above,
@@ -81,6 +84,8 @@ def estimate_figure(
         draw_nodes(axes, array, c=phase, cmap=PHASE_COLOURS, norm=norm)
         if true_position is not None:
             draw_truth(axes, true_position)
+    moved = draw_shifts(overview, array, estimate.nodes, COLOURS[1])
+    draw_extents(image, scatterers, COLOURS[0])
     outside = plain(estimate.outside[0].position)
     overview.scatter(outside[:, 0], outside[:, 1], marker="x", s=60, color=COLOURS[0])
     draw_scatterers(image, scatterers, found, COLOURS[0])
@@ -112,6 +117,11 @@ def estimate_figure(
     if len(outside):
         style = {"linestyle": "none", "marker": "x", "color": COLOURS[0]}
         handles.append(Line2D([], [], label="echo from outside", **style))
+    if moved:
+        label = "shift of a node" if moved == 1 else f"shift of a node x {moved}"
+        handles.append(Line2D([], [], color=COLOURS[1], linewidth=1.6, label=label))
+    if bool((scatterers.extent > 0).any()):
+        handles.append(Patch(facecolor=COLOURS[0] + "44", label="extent of a target"))
     figure.legend(
         handles=handles,
         loc="outside lower center",

@@ -12,15 +12,17 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
-from matplotlib.patches import Ellipse, Patch, Rectangle
+from matplotlib.patches import Circle, Ellipse, Patch, Rectangle
 from torch import Tensor
 
 from unfolded_ogamp.evaluation.style import FRAME, MIDDLE, SMALL, TRUTH, soft_frame
-from unfolded_ogamp.imaging.estimate import Scatterers
+from unfolded_ogamp.imaging.estimate import NodeEstimate, Scatterers
 from unfolded_ogamp.physics import NodeArray, PixelGrid
 
 ELLIPSE_95 = math.sqrt(-2 * math.log(0.05))  # standard deviations of a normal error in a plane
 LARGEST_ELLIPSE = 0.08  # of the side of the region
+LARGEST_SHIFT = 0.15  # of the span of the nodes
+LEAST_SHIFT = 1 / 500  # that is drawn, in wavelengths
 MOST_NUMBERS = 20
 MARGIN = 0.05  # around the drawing, as a share of its longest side
 EDGE = "#444444"
@@ -75,6 +77,29 @@ def draw_nodes(axes: Axes, array: NodeArray, **colour: Any) -> None:
         x, y = nodes[shown, :2].numpy().T
         face: Any = "white" if values is None else values[side][shown].numpy()
         axes.scatter(x, y, c=face, marker=marker, **style, **colour)
+
+
+def draw_shifts(axes: Axes, array: NodeArray, nodes: NodeEstimate, colour: str) -> int:
+    """Lines from the listed to the estimated positions of the nodes of a batch of one; returns their enlargement.
+
+    The factor is a power of ten: shifts of a fraction of a wavelength would not be visible. It is 0 without shifts.
+    """
+    listed = torch.cat([array.tx[0], array.rx[0]])[:, :2]
+    shift = torch.cat([plain(nodes.tx_position[0]), plain(nodes.rx_position[0])])[:, :2] - listed
+    longest, span = float(shift.norm(dim=1).max()), float((listed.amax(0) - listed.amin(0)).max())
+    if longest < LEAST_SHIFT * float(array.wavelength):
+        return 0
+    factor = int(10 ** max(0, math.floor(math.log10(LARGEST_SHIFT * span / longest))))
+    for (x, y), (right, up) in zip(listed.tolist(), (factor * shift).tolist(), strict=True):
+        axes.plot([x, x + right], [y, y + up], color=colour, linewidth=1.6, zorder=3)
+    return factor
+
+
+def draw_extents(axes: Axes, scatterers: Scatterers, colour: str) -> None:
+    """Discs of the root mean square radius of extended targets."""
+    for (x, y, *_), radius in zip(plain(scatterers.position).tolist(), plain(scatterers.extent).tolist(), strict=True):
+        if radius > 0:
+            axes.add_patch(Circle((x, y), radius, facecolor=colour + "44", edgecolor="none", zorder=3))
 
 
 def draw_truth(axes: Axes, position: Tensor) -> None:

@@ -31,7 +31,7 @@ LOSS_EXPONENTS = {"spherical": 1.0, "cylindrical": 0.5}
 REQUIRED = ("tx", "rx", "frequency", "csi")
 KEYS = (
     *(*REQUIRED, "carrier_frequency", "wave_speed", "loss", "tx_gain", "rx_gain"),
-    *("tx_phase_std", "rx_phase_std"),
+    *("tx_phase_std", "rx_phase_std", "tx_std", "rx_std", "gain_std"),
     *("link", "los", "los_channel", "los_trusted", "noise_variance", "roi", "pixel"),
     *("truth_position", "truth_reflectivity", "truth_tx_phase", "truth_rx_phase"),
 )
@@ -179,7 +179,30 @@ def _load_csi(fields: Fields, array: NodeArray) -> Csi:
         los_trusted=(fields.boolean("los_trusted", links, los) & los)[None],
         noise_variance=None if noise_variance is None else array.frequency.new_tensor([noise_variance]),
         phases_known=torch.tensor([True]) if known else None,
+        **_knowledge_of_nodes(fields),
     )
+
+
+def _knowledge_of_nodes(fields: Fields) -> dict[str, Tensor | None]:
+    """How well the nodes are known: `node_std` and `gain_std` of the CSI, None where the file does not say."""
+    sides = []
+    for side in ("tx", "rx"):
+        key, sizes = f"{side}_std", (f"n_{side}",)
+        if key in fields.arrays and fields.arrays[key].ndim == 0:
+            value = fields.optional_real(key, ())
+            value = None if value is None else value.expand(fields.sizes[f"n_{side}"])
+        else:
+            value = fields.optional_real(key, sizes)
+        fields.expect(value is None or not bool((value < 0).any()), key, "standard deviations of at least 0", "negative")
+        sides.append(value)
+    tx, rx = sides
+    fields.expect((tx is None) == (rx is None), "tx_std and rx_std", "both or none", "one of them")
+    gain = fields.optional_real("gain_std", ())
+    fields.expect(gain is None or float(gain) >= 0, "gain_std", "a standard deviation of at least 0", "a negative one")
+    return {
+        "node_std": None if tx is None or rx is None else torch.cat([tx, rx])[None],
+        "gain_std": None if gain is None else gain.reshape(1),
+    }
 
 
 def phases_known(fields: Fields) -> bool:

@@ -11,6 +11,9 @@ Optional:
     tx_gain [n_tx], rx_gain [n_rx]: amplitude gains of the antennas, positive; 1.
     tx_phase_std [n_tx], rx_phase_std [n_rx]: 0 if the phases of all nodes are known and zero, as on one oscillator;
         otherwise they are unknown. Nodes that no chain of links joins need known phases.
+    tx_std [n_tx], rx_std [n_rx]: standard deviation of every coordinate of the listed nodes, one for all or one per node
+        [m]; found from the CSI.
+    gain_std: standard deviation of the amplitude gains [dB]; found from the CSI.
     link: bool [n_tx, n_rx], false where the link was never measured (`csi` may be NaN there); all true.
     los: bool [n_tx, n_rx], links whose CSI contains the line of sight; all false, with a warning if `los_channel` is
         there, which does not imply that the CSI contains it.
@@ -79,6 +82,11 @@ def save_csi(path: str | Path, scene: Scene, csi: Csi, truth: bool = True) -> No
         tensors["noise_variance"] = csi.noise_variance[0]
     if csi.phases_known is not None and bool(csi.phases_known[0]):
         tensors |= {f"{side}_phase_std": torch.zeros(len(tensors[side])) for side in ("tx", "rx")}
+    if csi.node_std is not None:
+        n_tx = array.tx.shape[1]
+        tensors |= {"tx_std": csi.node_std[0, :n_tx], "rx_std": csi.node_std[0, n_tx:]}
+    if csi.gain_std is not None:
+        tensors["gain_std"] = csi.gain_std[0]
     for key, gain in (("tx_gain", array.tx_gain), ("rx_gain", array.rx_gain)):
         if gain is not None:
             tensors[key] = gain[0]

@@ -1,4 +1,4 @@
-"""Self-calibrating starts of a scene: the best one, and from which phases and positions of nodes the next ones begin."""
+"""Self-calibrating starts of a scene: the best one, and where the next ones begin."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def conclude(
     """
     confirmed, chosen = found.confirmed(problem), {}
     for scene, calibration in found.calibrations.items():
-        if not confirmed[scene] and better_than_plain(calibration, trim_slots(found.best.model[[scene]])):
+        if not confirmed[scene] and better_than_plain(calibration, trim_slots(found.best.model[scene : scene + 1])):
             chosen[scene] = calibration
     if not chosen:
         return conclude_plain(found, problem, full, settings, dtype, decide)

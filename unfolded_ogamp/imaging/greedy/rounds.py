@@ -25,7 +25,7 @@ from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.operators.search_grid import SearchGrid
 from unfolded_ogamp.records import Record, choose, place
 
-HOPELESS = 4.0  # residual over the noise after the rounds above which a start ends
+HOPELESS = 2.0  # residual over the noise after the rounds above which a start ends
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,14 @@ def run(problem: Problem, search_grid: SearchGrid, phases: NodePhases, settings:
     """One start from node phases [B, n, 1].
 
     It ends after the first rounds where the residual is so large that nodes, links or targets must differ from the
-    model, or the start is in a local minimum.
+    model, or the start is in a local minimum; and at once where nodes are known to deviate from their list.
     """
-    state = run_rounds(init(problem, phases), problem, search_grid, settings)
-    scenes = (~hopeless(state.model, problem)).nonzero()[:, 0]
+    state = init(problem, phases)
+    scenes = (~problem.nodes_deviate).nonzero()[:, 0]
+    if len(scenes) > 0:
+        part = run_rounds(state[scenes], problem[scenes], search_grid[scenes], settings)
+        state = place_scenes(part, scenes, state)
+    scenes = (~problem.nodes_deviate & ~hopeless(state.model, problem)).nonzero()[:, 0]
     if len(scenes) == 0:
         return all_running(state.model)
     part = converge_and_prune(state[scenes], problem[scenes], settings)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from unfolded_ogamp.bounds.imaging import joint_bound
-from unfolded_ogamp.imaging.greedy import restarts
+from unfolded_ogamp.imaging.greedy.start_phases import focused_phases
 from unfolded_ogamp.imaging.likelihood import model_selection
 from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.network.unfolded import UnfoldedOGAMP
@@ -173,7 +173,7 @@ def batch_loss(
     problem, search_grid, phases = posed.problem, posed.search_grid, posed.phases
     focused = batch % 2 == 1
     if focused:
-        phases = restarts.focused_phases(problem, phases, restart)
+        phases = focused_phases(problem, phases, restart)
     states = list(network.states(problem, search_grid, phases))
     blocks = [block_errors(state, scene, settings) for state in states]
     last = states[-1] if focused else states[network.settings.first_exit - 1]

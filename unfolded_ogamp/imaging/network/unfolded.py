@@ -16,7 +16,8 @@ from unfolded_ogamp.imaging.evidence.noise import with_noise_variance
 from unfolded_ogamp.imaging.evidence.rank import with_least_count
 from unfolded_ogamp.imaging.evidence.subcarriers import coherent
 from unfolded_ogamp.imaging.greedy import pruning, restarts, rounds
-from unfolded_ogamp.imaging.greedy.estimator import conclude, fall_back
+from unfolded_ogamp.imaging.greedy.conclusion import conclude
+from unfolded_ogamp.imaging.greedy.estimator import fall_back
 from unfolded_ogamp.imaging.greedy.persistence import Budget
 from unfolded_ogamp.imaging.greedy.restarts import Searched
 from unfolded_ogamp.imaging.greedy.rounds import GreedyState, free_phases

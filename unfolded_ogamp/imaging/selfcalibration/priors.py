@@ -56,10 +56,11 @@ class Scales(Record):
     @classmethod
     def first(cls, problem: Problem) -> Scales:
         """Scales before any fit: those of the file where it has some."""
-        nodes = torch.cat([problem.array.tx, problem.array.rx], dim=1)[..., 0]
+        wavelength = problem.array.wavelength[:, None]
+        shift, level = problem.node_std.clamp(min=LEAST_SHIFT * wavelength), problem.gain_std.clamp(min=LEAST_LEVEL)
         return cls(
-            shift=torch.zeros_like(nodes) + FIRST_SHIFT * problem.array.wavelength[:, None],
-            level=torch.full_like(nodes, FIRST_LEVEL),
+            shift=torch.where(problem.node_std.isnan(), FIRST_SHIFT * wavelength, shift),
+            level=torch.where(problem.gain_std.isnan(), FIRST_LEVEL, level),
             moment=torch.full_like(problem.grid.pixel, FIRST_MOMENT),
             coupling=torch.ones_like(problem.grid.pixel),
         )
@@ -137,10 +138,11 @@ def empirical_bayes(
     shift = scales.shift * factor(1)[:, None]
     level = scales.level * factor(2)[:, None]
     moment, coupling = scales.moment * factor(3), scales.coupling * factor(4)
+    shift = shift.clamp(min=LEAST_SHIFT * wavelength, max=MOST_SHIFT * wavelength)
     updated = replace(
         scales,
-        shift=shift.clamp(min=LEAST_SHIFT * wavelength, max=MOST_SHIFT * wavelength),
-        level=level.clamp(LEAST_LEVEL, MOST_LEVEL),
+        shift=torch.where(problem.node_std.isnan(), shift, scales.shift),
+        level=torch.where(problem.gain_std.isnan(), level.clamp(LEAST_LEVEL, MOST_LEVEL), scales.level),
         moment=moment.clamp(LEAST_MOMENT, MOST_MOMENT),
         coupling=coupling.clamp(LEAST_MOMENT, 1 / LEAST_MOMENT),
     )
