@@ -193,7 +193,7 @@ def _knowledge_of_nodes(fields: Fields) -> dict[str, Tensor | None]:
             value = None if value is None else value.expand(fields.sizes[f"n_{side}"])
         else:
             value = fields.optional_real(key, sizes)
-        fields.expect(value is None or not bool((value < 0).any()), key, "standard deviations of at least 0", "negative")
+        fields.expect(value is None or not bool((value < 0).any()), key, "values of at least 0", "a negative one")
         sides.append(value)
     tx, rx = sides
     fields.expect((tx is None) == (rx is None), "tx_std and rx_std", "both or none", "one of them")

@@ -11,8 +11,8 @@ Optional:
     tx_gain [n_tx], rx_gain [n_rx]: amplitude gains of the antennas, positive; 1.
     tx_phase_std [n_tx], rx_phase_std [n_rx]: 0 if the phases of all nodes are known and zero, as on one oscillator;
         otherwise they are unknown. Nodes that no chain of links joins need known phases.
-    tx_std [n_tx], rx_std [n_rx]: standard deviation of every coordinate of the listed nodes, one for all or one per node
-        [m]; found from the CSI.
+    tx_std [n_tx], rx_std [n_rx]: standard deviation of every coordinate of a listed node, or one for all [m]; found
+        from the CSI.
     gain_std: standard deviation of the amplitude gains [dB]; found from the CSI.
     link: bool [n_tx, n_rx], false where the link was never measured (`csi` may be NaN there); all true.
     los: bool [n_tx, n_rx], links whose CSI contains the line of sight; all false, with a warning if `los_channel` is
