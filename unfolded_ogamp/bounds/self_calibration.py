@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -84,7 +85,9 @@ def calibration_bound(scene: Scene, index: int, prior: NodePrior) -> Calibration
     free = deviation > 0
     moving = free[: _sizes(one, moments=False)[-1]].nonzero()[:, 0]
     zero = torch.zeros(_sizes(one, moments=False)[-1], dtype=torch.float64)
-    jacobian = torch.func.jacfwd(lambda change: signal(zero.index_add(0, moving, change)))(zero[moving])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of PyTorch's own rules of differentiation
+        jacobian = torch.func.jacfwd(lambda change: signal(zero.index_add(0, moving, change)))(zero[moving])
     if prior.moment_std > 0:
         jacobian = torch.cat([jacobian, moment_columns(one)], dim=1)
     fisher = 2 * jacobian.mT @ jacobian / one.noise_variance[0]

@@ -16,6 +16,8 @@ from unfolded_ogamp.imaging.greedy.rounds import GreedyState, place_scenes, with
 from unfolded_ogamp.imaging.greedy.settings import RestartSettings
 from unfolded_ogamp.imaging.greedy.start_phases import next_phases
 from unfolded_ogamp.imaging.likelihood import model_selection
+from unfolded_ogamp.imaging.likelihood.clusters import clustered
+from unfolded_ogamp.imaging.likelihood.model_selection import MANY_SAMPLES
 from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
@@ -65,14 +67,18 @@ class Searched:
         power; more starts are made there.
         """
         good = model_selection.explained(self.best.model, problem) >= MOSTLY_EXPLAINED
-        enough = (self.starts >= STARTS_IF_DOUBTFUL) | ((problem.n_samples >= model_selection.MANY_SAMPLES) & good)
+        enough = (self.starts >= STARTS_IF_DOUBTFUL) | ((problem.n_samples >= MANY_SAMPLES) & good)
         return enough & (self.agreements >= 2) & (3 * self.agreements >= self.independent)
 
     def confirmed(self, problem: Problem) -> Tensor:
-        """Scenes with a consistent residual in which no echo can hide, or which another start confirms; bool [B]."""
+        """Scenes with a consistent residual in which no echo can hide, or which another start confirms; bool [B].
+
+        If there are samples enough to tell, sources must not cluster as the parts of extended targets do.
+        """
         model = self.best.model
         sure = model_selection.decisive(model, problem) | (self.agreements >= 1) | problem.phases_known
-        return model_selection.consistent(model, problem) & sure
+        points = ~clustered(model.sources, model_selection.strength(model, problem), problem)
+        return model_selection.consistent(model, problem) & sure & (points | (problem.n_samples < MANY_SAMPLES))
 
     def continued(self, best: GreedyState) -> Self:
         """The same search in double precision, its best starts evaluated again as `best`."""

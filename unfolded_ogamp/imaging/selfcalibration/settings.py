@@ -19,9 +19,8 @@ class CalibrationSettings(Settings):
         share: least matched-filter power of a new source, as a share of the strongest new source of the round.
         separation: least distance between two new sources of a round.
         merge_radius: scatterers closer than this are merged.
-        extent: largest radius of an extended target; sources within it may be parts of one target.
         rounds: largest number of rounds of detection.
-        close_rounds: the same, of detection within `extent` of other sources.
+        close_rounds: the same, of detection beside other sources.
         phase_count: least number of scatterers for which node phases are fitted.
         node_count: least number of scatterers for which nodes are free.
         samples: least number of real samples per unknown of nodes and scatterers for which nodes are free.
@@ -38,7 +37,6 @@ class CalibrationSettings(Settings):
     share: Annotated[float, within("(0, 1]")] = 0.5
     separation: Annotated[float, positive] = 0.5
     merge_radius: Annotated[float, positive] = 0.05
-    extent: Annotated[float, positive] = 0.5
     rounds: Annotated[int, at_least(1)] = 40
     close_rounds: Annotated[int, at_least(0)] = 2
     phase_count: Annotated[int, at_least(1)] = 3

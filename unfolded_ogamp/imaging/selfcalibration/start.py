@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
+from unfolded_ogamp.imaging.likelihood.clusters import EXTENT, beside, clustered
+from unfolded_ogamp.imaging.likelihood.model_selection import strength
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.selfcalibration import detection, weights
@@ -22,7 +23,6 @@ from unfolded_ogamp.imaging.selfcalibration.fit import (
 from unfolded_ogamp.imaging.selfcalibration.priors import Scales, with_moments
 from unfolded_ogamp.imaging.selfcalibration.settings import CalibrationSettings
 from unfolded_ogamp.imaging.sources import Sources, remove, trim
-from unfolded_ogamp.physics import distances
 
 
 def run(problem: Problem, phases: NodePhases, settings: CalibrationSettings) -> Fit:
@@ -33,14 +33,19 @@ def run(problem: Problem, phases: NodePhases, settings: CalibrationSettings) -> 
 
 def resume(fit: Fit, problem: Problem, settings: CalibrationSettings) -> Fit:
     """Continue a fit of one scene; `problem` has no weights."""
-    apart = converge(rounds(fit, problem, settings, settings.rounds, settings.extent), problem, settings)
-    if apart.consistent:
+    apart = converge(rounds(fit, problem, settings, settings.rounds, EXTENT), problem, settings)
+    if apart.consistent and not _clustered(apart):
         return apart
     points = converge(rounds(apart, problem, settings, settings.close_rounds, 0.0), problem, settings)
-    if points.consistent:
+    if points.consistent and not _clustered(points):
         return points
     targets = extended(apart, problem, settings)
     return min(points, targets, key=lambda one: float(negative_evidence(one, problem, settings)))
+
+
+def _clustered(fit: Fit) -> bool:
+    """Whether sources cluster: they may be parts of extended targets."""
+    return bool(clustered(fit.model.sources, strength(fit.model, fit.problem), fit.problem))
 
 
 def rounds(fit: Fit, problem: Problem, settings: CalibrationSettings, most: int, apart: float) -> Fit:
@@ -63,11 +68,9 @@ def rounds(fit: Fit, problem: Problem, settings: CalibrationSettings, most: int,
 def extended(fit: Fit, problem: Problem, settings: CalibrationSettings) -> Fit:
     """The fit with moments: weaker sources beside another one are left out, and come back if they are needed."""
     sources = fit.model.sources
-    weaker = beside(
-        sources, detection.robust_strength(fit.model, fit.problem), settings.extent * problem.array.wavelength
-    )
+    weaker = beside(sources, detection.robust_strength(fit.model, fit.problem), EXTENT * problem.array.wavelength)
     alone = with_sources(fit, with_moments(trim(remove(sources, weaker))))
-    grown = rounds(alone, problem, settings, settings.rounds, settings.extent)
+    grown = rounds(alone, problem, settings, settings.rounds, EXTENT)
     return merged(converge(grown, problem, settings), problem, settings)
 
 
@@ -76,9 +79,9 @@ def merged(fit: Fit, problem: Problem, settings: CalibrationSettings) -> Fit:
     tried = 0
     while True:
         sources = fit.model.sources
-        strength = detection.robust_strength(fit.model, fit.problem)
-        near = beside(sources, strength, settings.extent * problem.array.wavelength)
-        order = torch.where(near, strength, torch.inf).argsort(dim=1)[0]
+        level = detection.robust_strength(fit.model, fit.problem)
+        near = beside(sources, level, EXTENT * problem.array.wavelength)
+        order = torch.where(near, level, torch.inf).argsort(dim=1)[0]
         if tried >= int(near.sum()):
             return fit
         removed = torch.zeros_like(near)
@@ -88,15 +91,3 @@ def merged(fit: Fit, problem: Problem, settings: CalibrationSettings) -> Fit:
             fit = fewer
         else:
             tried += 1
-
-
-def beside(sources: Sources, strength: Tensor, radius: Tensor) -> Tensor:
-    """Sources within `radius` [B] [m] of a stronger one that is not beside another itself, bool [B, S]."""
-    left, near = sources.used, torch.zeros_like(sources.used)
-    distance = distances(sources.position, sources.position)
-    for _ in range(left.shape[1]):
-        strongest = torch.where(left, strength, -torch.inf).argmax(1, keepdim=True)
-        close = distance.gather(1, strongest[..., None].expand(-1, -1, left.shape[1]))[:, 0] < radius[:, None]
-        left = left & ~torch.zeros_like(left).scatter(1, strongest, True)
-        near, left = near | (left & close), left & ~close
-    return near

@@ -1,0 +1,102 @@
+"""The jackknife over the nodes against fits without each node; the larger of two covariances."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from problems import posed
+from torch import Tensor
+
+from unfolded_ogamp.imaging.likelihood.jacobian import jacobian
+from unfolded_ogamp.imaging.problem import Problem
+from unfolded_ogamp.imaging.scenes.scenario import Scenario
+from unfolded_ogamp.imaging.selfcalibration import fit, step
+from unfolded_ogamp.imaging.selfcalibration.covariance import at_least, fit_uncertainty, jackknife
+from unfolded_ogamp.imaging.selfcalibration.fit import Fit
+from unfolded_ogamp.imaging.selfcalibration.priors import Scales
+from unfolded_ogamp.imaging.selfcalibration.settings import CalibrationSettings
+
+SCENARIO = Scenario(n_tx=16, n_rx=15, pixels=(6, 6), sparsity=0.12, snr_db=30.0)
+SETTINGS = CalibrationSettings()
+
+
+def fitted(snr_db: float = 30.0) -> tuple[Fit, Problem]:
+    """A fit of one scene from the truth, in which nodes are as listed."""
+    *_, problem, truth = posed(replace(SCENARIO, snr_db=snr_db), expected_count=1.0)
+    started = fit.align(fit.begin(problem, truth, Scales.least(problem)), SETTINGS)
+    return fit.joint_steps(started, replace(SETTINGS, tolerance=1e-12), 30), problem
+
+
+def without(whole: Fit, tx: int) -> Tensor:
+    """Positions after one Gauss-Newton step without the links of a Tx."""
+    keep = torch.ones_like(whole.problem.link)
+    keep[:, tx] = 0
+    posed_all = step.equations(whole.state, whole.problem, fit.freedom(whole, SETTINGS))
+    fewer = fit.begin(whole.problem.weighted(keep), whole.model.sources, whole.state.scales)
+    free = fit.freedom(whole, SETTINGS)
+    alone = step.equations(fewer.state, fewer.problem, free)
+    # the priors stay those of the whole fit: only the links change
+    difference = posed_all.matrix - alone.matrix
+    own = jacobian(whole.model, whole.problem).written_out()[0, tx].flatten(0, 1)
+    torch.testing.assert_close(
+        difference[0] - torch.diag(difference[0].diagonal()),
+        (own.mH @ own).real - torch.diag((own.mH @ own).real.diagonal()),
+        rtol=1e-6,
+        atol=1e-6 * float(posed_all.matrix.abs().max()),
+    )
+    score = (own.mH @ whole.model.residual[0, tx].flatten()).real
+    matrix = posed_all.matrix[0] - (own.mH @ own).real
+    return torch.linalg.lstsq(matrix, score[:, None]).solution[:, 0]
+
+
+def test_the_jackknife_leaves_out_one_node_at_a_time() -> None:
+    """The diagonal for the positions against the sum over explicit solutions, one per node."""
+    whole, _ = fitted()
+    posed_all = step.equations(whole.state, whole.problem, fit.freedom(whole, SETTINGS))
+    found = jackknife(jacobian(whole.model, whole.problem), whole.model.residual, posed_all)
+    n_positions = 2 * whole.model.sources.used.shape[1]
+    rows = jacobian(whole.model, whole.problem).written_out()[0]
+    scores = (rows.conj() * whole.model.residual[0, ..., None]).real.sum(2)
+    total = torch.zeros(n_positions, dtype=torch.float64)
+    for side, count in ((0, 16), (1, 15)):
+        for node in range(count):
+            own = rows.movedim(side, 0)[node].flatten(0, 1)
+            matrix = posed_all.matrix[0] - (own.mH @ own).real
+            moved = torch.linalg.solve(matrix, scores.movedim(side, 0)[node].sum(0))
+            total += (count - 1) / count * moved[:n_positions].square()
+    for link in scores.flatten(0, 1):
+        total -= torch.linalg.solve(posed_all.matrix[0], link)[:n_positions].square()
+    torch.testing.assert_close(found.diagonal()[:n_positions], total, rtol=1e-4, atol=0)
+
+
+def test_one_node_has_the_links_of_its_row() -> None:
+    whole, _ = fitted()
+    assert without(whole, 3).isfinite().all()
+
+
+def test_the_larger_covariance_is_at_least_both() -> None:
+    generator = torch.Generator().manual_seed(1)
+    first, second = (torch.randn(6, 6, generator=generator, dtype=torch.float64) for _ in range(2))
+    least, other = first @ first.T, second @ second.T
+    found = at_least(least, other)
+    assert float(torch.linalg.eigvalsh(found - least).min()) > -1e-8
+    assert float(torch.linalg.eigvalsh(found - other).min()) > -1e-6
+    torch.testing.assert_close(at_least(least, 0.5 * least), least)
+    torch.testing.assert_close(at_least(least, 3.0 * least), 3.0 * least)
+
+
+def test_fixed_unknowns_stay_known() -> None:
+    least, other = torch.eye(3).double(), 4 * torch.eye(3).double()
+    least[2, 2] = 0
+    torch.testing.assert_close(at_least(least, other), torch.tensor([4.0, 4.0, 0.0]).double().diag())
+
+
+def test_a_consistent_fit_has_the_posterior_covariance_and_another_one_more() -> None:
+    whole, problem = fitted()
+    known = fit_uncertainty(whole, SETTINGS)
+    assert whole.consistent
+    quiet = replace(problem, noise_variance=problem.noise_variance / 30)
+    raised = fit_uncertainty(Fit(whole.state, quiet), SETTINGS)
+    assert bool((raised.position.diagonal(dim1=2, dim2=3) >= 0.99 * known.position.diagonal(dim1=2, dim2=3)).all())
+    assert known.tx_shift.sqrt().max() < 1e-3 * float(problem.array.wavelength)
