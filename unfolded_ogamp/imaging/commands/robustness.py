@@ -50,12 +50,17 @@ class Options(Settings):
     """See `conf/robustness.yaml`."""
 
     estimators: Sequence[Any]
-    scenario: str
+    scenario: Any
     perturbations: Sequence[str]
     n_scenes: Annotated[int, at_least(1)]
     seed: Annotated[int, at_least(0)]
     threads: Annotated[int, at_least(1)] | None
     output: str
+
+
+def kinds(system: System) -> Mapping[str, type]:
+    """The options that depend on the system."""
+    return {"scenario": system.scenario_kind}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +91,7 @@ def run(system: System, options: Options, console: Console) -> None:
         for name in options.perturbations:
             progress.update(task, description=name)
             scenes = perturbed_scenes(
-                system.scenario(options.scenario, "scenario"), name, options.n_scenes, options.seed
+                options.scenario, name, options.n_scenes, options.seed
             )
             for index, (signal, csi) in enumerate(scenes):
                 prior = PERTURBATIONS[name].prior
