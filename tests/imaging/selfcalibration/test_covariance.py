@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import torch
 from problems import posed
-from torch import Tensor
 
 from unfolded_ogamp.imaging.likelihood.jacobian import jacobian
 from unfolded_ogamp.imaging.problem import Problem
@@ -28,30 +27,8 @@ def fitted(snr_db: float = 30.0) -> tuple[Fit, Problem]:
     return fit.joint_steps(started, replace(SETTINGS, tolerance=1e-12), 30), problem
 
 
-def without(whole: Fit, tx: int) -> Tensor:
-    """Positions after one Gauss-Newton step without the links of a Tx."""
-    keep = torch.ones_like(whole.problem.link)
-    keep[:, tx] = 0
-    posed_all = step.equations(whole.state, whole.problem, fit.freedom(whole, SETTINGS))
-    fewer = fit.begin(whole.problem.weighted(keep), whole.model.sources, whole.state.scales)
-    free = fit.freedom(whole, SETTINGS)
-    alone = step.equations(fewer.state, fewer.problem, free)
-    # the priors stay those of the whole fit: only the links change
-    difference = posed_all.matrix - alone.matrix
-    own = jacobian(whole.model, whole.problem).written_out()[0, tx].flatten(0, 1)
-    torch.testing.assert_close(
-        difference[0] - torch.diag(difference[0].diagonal()),
-        (own.mH @ own).real - torch.diag((own.mH @ own).real.diagonal()),
-        rtol=1e-6,
-        atol=1e-6 * float(posed_all.matrix.abs().max()),
-    )
-    score = (own.mH @ whole.model.residual[0, tx].flatten()).real
-    matrix = posed_all.matrix[0] - (own.mH @ own).real
-    return torch.linalg.lstsq(matrix, score[:, None]).solution[:, 0]
-
-
 def test_the_jackknife_leaves_out_one_node_at_a_time() -> None:
-    """The diagonal for the positions against the sum over explicit solutions, one per node."""
+    """The diagonal for the positions against the sum over explicit solutions, one per node, whose unknowns stay."""
     whole, _ = fitted()
     posed_all = step.equations(whole.state, whole.problem, fit.freedom(whole, SETTINGS))
     found = jackknife(jacobian(whole.model, whole.problem), whole.model.residual, posed_all)
@@ -63,16 +40,15 @@ def test_the_jackknife_leaves_out_one_node_at_a_time() -> None:
         for node in range(count):
             own = rows.movedim(side, 0)[node].flatten(0, 1)
             matrix = posed_all.matrix[0] - (own.mH @ own).real
-            moved = torch.linalg.solve(matrix, scores.movedim(side, 0)[node].sum(0))
+            moved = torch.zeros(len(matrix), dtype=torch.float64)
+            start = len(matrix) - 4 * (31 - node - 16 * side)
+            kept = torch.cat([torch.arange(start), torch.arange(start + 4, len(matrix))])
+            score = scores.movedim(side, 0)[node].sum(0)
+            moved[kept] = torch.linalg.solve(matrix[kept][:, kept], score[kept])
             total += (count - 1) / count * moved[:n_positions].square()
     for link in scores.flatten(0, 1):
         total -= torch.linalg.solve(posed_all.matrix[0], link)[:n_positions].square()
     torch.testing.assert_close(found.diagonal()[:n_positions], total, rtol=1e-4, atol=0)
-
-
-def test_one_node_has_the_links_of_its_row() -> None:
-    whole, _ = fitted()
-    assert without(whole, 3).isfinite().all()
 
 
 def test_the_larger_covariance_is_at_least_both() -> None:
@@ -92,11 +68,17 @@ def test_fixed_unknowns_stay_known() -> None:
     torch.testing.assert_close(at_least(least, other), torch.tensor([4.0, 4.0, 0.0]).double().diag())
 
 
-def test_a_consistent_fit_has_the_posterior_covariance_and_another_one_more() -> None:
+def test_the_jackknife_says_how_large_the_noise_is() -> None:
+    """With a noise variance that is 30 times too small, the stated errors are those of the true one, nearly."""
     whole, problem = fitted()
-    known = fit_uncertainty(whole, SETTINGS)
     assert whole.consistent
-    quiet = replace(problem, noise_variance=problem.noise_variance / 30)
-    raised = fit_uncertainty(Fit(whole.state, quiet), SETTINGS)
-    assert bool((raised.position.diagonal(dim1=2, dim2=3) >= 0.99 * known.position.diagonal(dim1=2, dim2=3)).all())
+    known = fit_uncertainty(whole, SETTINGS)
+    quiet = Fit(whole.state, replace(whole.problem, noise_variance=problem.noise_variance / 30))
+    assert not quiet.consistent
+    found = fit_uncertainty(quiet, SETTINGS)
+    for name in ("position", "tx_phase", "rx_phase"):
+        one, other = (getattr(each, name) for each in (found, known))
+        if name == "position":
+            one, other = (value.diagonal(dim1=2, dim2=3) for value in (one, other))
+        assert 0.6 < float((one.mean() / other.mean()).sqrt()) < 1.7
     assert known.tx_shift.sqrt().max() < 1e-3 * float(problem.array.wavelength)

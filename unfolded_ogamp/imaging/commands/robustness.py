@@ -90,9 +90,7 @@ def run(system: System, options: Options, console: Console) -> None:
         task = progress.add_task("", total=len(options.perturbations) * options.n_scenes)
         for name in options.perturbations:
             progress.update(task, description=name)
-            scenes = perturbed_scenes(
-                options.scenario, name, options.n_scenes, options.seed
-            )
+            scenes = perturbed_scenes(options.scenario, name, options.n_scenes, options.seed)
             for index, (signal, csi) in enumerate(scenes):
                 prior = PERTURBATIONS[name].prior
                 bound = None if prior is None else calibration_bound(signal.scene, 0, prior)

@@ -59,6 +59,14 @@ class Jacobian(Record):
         ]
         return torch.cat(rows, dim=1)
 
+    def of_node(self, side: int) -> Tensor:
+        """Which unknowns belong to every Tx (side 0) or Rx (side 1): bool [n, P]."""
+        n_tx, n_rx, per_node, n_image = *self.tx.shape[1:3], self.tx.shape[-1], self.image.shape[-1]
+        node = torch.arange(n_tx + n_rx, device=self.tx.device).repeat_interleave(per_node)
+        owner = torch.cat([node.new_full((n_image,), -1), node])
+        first, count = (0, n_tx) if side == 0 else (n_tx, n_rx)
+        return owner == torch.arange(first, first + count, device=owner.device)[:, None]
+
     def written_out(self) -> Tensor:
         """All columns on all links: complex [B, n_tx, n_rx, K, P]."""
         return torch.cat([self.image, _of_side(self.tx, 1), _of_side(self.rx, 2)], dim=-1)

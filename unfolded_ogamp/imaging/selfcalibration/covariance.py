@@ -19,7 +19,7 @@ from unfolded_ogamp.imaging.likelihood.model_selection import unknowns
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty, observable_variance
 from unfolded_ogamp.imaging.selfcalibration.fit import GAUGE, Fit, amplitude_variance, posterior
 from unfolded_ogamp.imaging.selfcalibration.settings import CalibrationSettings
-from unfolded_ogamp.imaging.selfcalibration.step import Equations
+from unfolded_ogamp.imaging.selfcalibration.step import Equations, noise_level
 from unfolded_ogamp.inference import least_squares
 
 LEAST_SHARE = 0.1  # least share of the samples that unknowns leave
@@ -31,13 +31,16 @@ def fit_uncertainty(fit: Fit, settings: CalibrationSettings) -> Uncertainty:
     Otherwise they are at least those of the jackknife over the nodes.
     """
     covariance, posed = posterior(fit, settings)
-    n_samples = fit.problem.n_samples
-    # the residual is smaller than the noise by the share of the unknowns
-    share = (1 - unknowns(fit.model, fit.problem) / (2 * n_samples)).clamp(min=LEAST_SHARE)
-    covariance = covariance / share[:, None, None]
+    problem = fit.problem
+    if fit.consistent or not bool(problem.noise_variance > 0):
+        # the residual is smaller than the noise by the share of the unknowns
+        share = (1 - unknowns(fit.model, problem) / (2 * problem.n_samples)).clamp(min=LEAST_SHARE)
+        covariance = covariance / share[:, None, None]
     if not fit.consistent:
-        spread = jackknife(jacobian(fit.model, fit.problem), fit.model.residual, posed)
-        covariance = at_least(covariance[0], spread / share)[None]
+        # the posterior at the known noise holds what the priors leave open; the jackknife replaces the residual
+        noise = torch.where(problem.noise_variance > 0, problem.noise_variance, noise_level(fit.model, problem))
+        least = covariance[0] * noise / noise_level(fit.model, problem)
+        covariance = at_least(least, jackknife(jacobian(fit.model, problem), fit.model.residual, posed))[None]
     return as_uncertainty(covariance, fit)
 
 
@@ -78,9 +81,12 @@ def jackknife(rows: Jacobian, residual: Tensor, posed: Equations) -> Tensor:
     link_scores = (dense.conj() * residual[0, ..., None]).real.sum(2)
     real = torch.cat([dense.real, dense.imag], dim=2)  # [n_tx, n_rx, 2 K, P]
     total = torch.zeros_like(unit)
-    for side in (0, 1):
+    for side, own in ((0, rows.of_node(0)), (1, rows.of_node(1))):
         blocks, scores = real.movedim(side, 0).flatten(1, 2), link_scores.sum(1 - side)
-        moved = torch.linalg.solve(unit - blocks.mT @ blocks, scores[..., None])[..., 0]
+        # the unknowns of a node that is left out keep their values
+        others = ~own[:, :, None] & ~own[:, None]
+        system = (unit - blocks.mT @ blocks) * others + torch.diag_embed(own.to(unit))
+        moved = torch.linalg.solve(system, torch.where(own, 0, scores)[..., None])[..., 0]
         total = total + (len(moved) - 1) / len(moved) * moved.mT @ moved
     flat = torch.linalg.solve(unit, link_scores.flatten(0, 1).mT)
     return (total - flat @ flat.mT) * scale[0][:, None] * scale[0]
