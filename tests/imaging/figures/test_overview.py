@@ -8,7 +8,7 @@ import pytest
 import torch
 from drawn import assert_nothing_is_cut_off, legend_of, marks
 from hand_made import make_scene, truth_as_estimate, with_positions
-from matplotlib.patches import Ellipse
+from matplotlib.patches import Circle, Ellipse
 
 from unfolded_ogamp.imaging.figures.overview import estimate_figure, headline
 from unfolded_ogamp.imaging.score import node_phase_error
@@ -51,6 +51,30 @@ def test_estimate_figure_shows_residuals_phases_and_strengths():
     for rank, index in enumerate(scene.reflectivity[0].abs().argsort(descending=True), start=1):
         np.testing.assert_allclose(numbers[str(rank)], scene.position[0, index])
     assert figure.get_suptitle().startswith("3 scatterers, 3 of 3 true ones")
+
+
+def test_shifts_of_nodes_and_extents_of_targets_are_drawn_to_scale():
+    scene = make_scene(n_tx=6, n_rx=5)
+    csi = measure(scene, torch.Generator().manual_seed(0))
+    exact = truth_as_estimate(scene)
+    plain = estimate_figure(csi, scene.array, scene.grid, exact)
+    assert not [label for label in legend_of(plain) if "shift" in label or "extent" in label]
+    shift = torch.zeros_like(scene.array.tx)
+    shift[0, 2] = torch.tensor([0.03, -0.04])
+    scatterers = [replace(one, extent=torch.full_like(one.extent, 0.05)) for one in exact.scatterers]
+    nodes = replace(exact.nodes, tx_position=scene.array.tx + shift)
+    figure = estimate_figure(csi, scene.array, scene.grid, replace(exact, nodes=nodes, scatterers=scatterers))
+    (label,) = [label for label in legend_of(figure) if "shift of a node" in label]
+    factor = int(label.split("x ")[1]) if "x " in label else 1
+    overview = figure.axes[1]
+    ends = np.array([line.get_xydata() for line in overview.lines if len(line.get_xydata()) == 2])
+    moved = ends[:, 1] - ends[:, 0]
+    np.testing.assert_allclose(moved[2], [0.03 * factor, -0.04 * factor], atol=1e-12)
+    np.testing.assert_allclose(ends[2, 0], scene.array.tx[0, 2])
+    assert np.count_nonzero(np.abs(moved).sum(1) > 1e-12) == 1
+    discs = [patch for patch in figure.axes[0].patches if isinstance(patch, Circle)]
+    assert [disc.radius for disc in discs] == [0.05] * 3
+    assert_nothing_is_cut_off(figure)
 
 
 def test_ellipses_hold_a_known_share_and_say_how_much_they_are_enlarged():

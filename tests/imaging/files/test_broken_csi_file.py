@@ -36,6 +36,14 @@ BROKEN: dict[str, tuple[dict[str, object] | Build, str]] = {
         lambda a: {"tx": a["tx"][:0]},
         "tx: expected at least one entry along every axis, found shape [0, 2]",
     ),
+    "negative std": ({"tx_std": np.array(-0.01), "rx_std": np.array(0.01)}, "tx_std: expected values of at least 0"),
+    "std of one side": ({"rx_std": np.array(0.01)}, "tx_std and rx_std: expected both or none, found one of them"),
+    "std of some nodes": (
+        {"tx_std": np.full(3, 0.01), "rx_std": np.array(0.01)},
+        "tx_std: expected shape [n_tx] with n_tx = 5 along axis 0, found 3 in [3]",
+    ),
+    "gains of nodes": ({"gain_std": np.ones(5)}, "gain_std: expected shape [], found [5]"),
+    "negative gain std": ({"gain_std": np.array(-1.0)}, "gain_std: expected a standard deviation of at least 0"),
     "nan in link": (
         lambda a: {"csi": edited(a["csi"], (*np.argwhere(a["link"])[3], 1), np.nan)},
         "csi: expected finite values on every measured link, found (nan+0j) at index [",

@@ -40,6 +40,10 @@ def test_file_predicts_the_csi(estimated, tmp_path):
     assert torch.equal(file["position_std"], estimate.scatterers[1].position_std)
     assert torch.equal(file["probability"], estimate.scatterers[1].probability)
     assert bool(file["finite"])
+    assert torch.equal(file["tx_position"], scene.array.tx[1])
+    assert torch.equal(file["link_weight"], torch.ones(8, 7, dtype=file["link_weight"].dtype))
+    assert not file["rx_position_std"].any()
+    assert not file["extent"].any()
 
 
 def test_gradients_do_not_matter(estimated, tmp_path):
