@@ -125,7 +125,7 @@ def estimate_figure(
     figure.legend(
         handles=handles,
         loc="outside lower center",
-        ncols=len(handles) if len(handles) < 9 else 4,
+        ncols=len(handles) if len(handles) < 8 else 5,
         fontsize=SMALL,
         frameon=False,
     )
