@@ -11,7 +11,7 @@ from unfolded_ogamp.imaging.likelihood.jacobian import jacobian
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.selfcalibration import fit, step
-from unfolded_ogamp.imaging.selfcalibration.covariance import at_least, fit_uncertainty, jackknife
+from unfolded_ogamp.imaging.selfcalibration.covariance import at_least, fit_uncertainty, gauge_directions, jackknife
 from unfolded_ogamp.imaging.selfcalibration.fit import Fit
 from unfolded_ogamp.imaging.selfcalibration.priors import Scales
 from unfolded_ogamp.imaging.selfcalibration.settings import CalibrationSettings
@@ -31,7 +31,8 @@ def test_the_jackknife_leaves_out_one_node_at_a_time() -> None:
     """The diagonal for the positions against the sum over explicit solutions, one per node, whose unknowns stay."""
     whole, _ = fitted()
     posed_all = step.equations(whole.state, whole.problem, fit.freedom(whole, SETTINGS))
-    found = jackknife(jacobian(whole.model, whole.problem), whole.model.residual, posed_all)
+    gauge = gauge_directions(whole.model.sources, whole.problem)
+    found = jackknife(jacobian(whole.model, whole.problem), whole.model.residual, posed_all, gauge)
     n_positions = 2 * whole.model.sources.used.shape[1]
     rows = jacobian(whole.model, whole.problem).written_out()[0]
     scores = (rows.conj() * whole.model.residual[0, ..., None]).real.sum(2)
@@ -49,6 +50,15 @@ def test_the_jackknife_leaves_out_one_node_at_a_time() -> None:
     for link in scores.flatten(0, 1):
         total -= torch.linalg.solve(posed_all.matrix[0], link)[:n_positions].square()
     torch.testing.assert_close(found.diagonal()[:n_positions], total, rtol=1e-4, atol=0)
+
+
+def test_nothing_changes_along_the_gauge() -> None:
+    whole, _ = fitted()
+    columns = jacobian(whole.model, whole.problem).written_out()[0]
+    gauge = gauge_directions(whole.model.sources, whole.problem)
+    assert gauge.shape[1] == 2
+    change = columns @ gauge.to(columns)
+    assert float(change.abs().max()) < 1e-10 * float(columns.abs().max())
 
 
 def test_the_larger_covariance_is_at_least_both() -> None:

@@ -17,9 +17,11 @@ from torch import Tensor
 from unfolded_ogamp.imaging.likelihood.jacobian import Jacobian, jacobian
 from unfolded_ogamp.imaging.likelihood.model_selection import unknowns
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty, observable_variance
+from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.selfcalibration.fit import GAUGE, Fit, amplitude_variance, posterior
 from unfolded_ogamp.imaging.selfcalibration.settings import CalibrationSettings
 from unfolded_ogamp.imaging.selfcalibration.step import Equations, noise_level
+from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.inference import least_squares
 
 LEAST_SHARE = 0.1  # least share of the samples that unknowns leave
@@ -40,7 +42,9 @@ def fit_uncertainty(fit: Fit, settings: CalibrationSettings) -> Uncertainty:
         # the posterior at the known noise holds what the priors leave open; the jackknife replaces the residual
         noise = torch.where(problem.noise_variance > 0, problem.noise_variance, noise_level(fit.model, problem))
         least = covariance[0] * noise / noise_level(fit.model, problem)
-        covariance = at_least(least, jackknife(jacobian(fit.model, problem), fit.model.residual, posed))[None]
+        gauge = gauge_directions(fit.model.sources, problem)
+        spread = jackknife(jacobian(fit.model, problem), fit.model.residual, posed, gauge)
+        covariance = at_least(least, spread)[None]
     return as_uncertainty(covariance, fit)
 
 
@@ -68,16 +72,39 @@ def as_uncertainty(covariance: Tensor, fit: Fit) -> Uncertainty:
     )
 
 
-def jackknife(rows: Jacobian, residual: Tensor, posed: Equations) -> Tensor:
+def gauge_directions(sources: Sources, problem: Problem) -> Tensor:
+    """Changes of the unknowns of one scene that do not change the CSI: [P, 1 or 2].
+
+    They are a common phase of all nodes and, without a line of sight, that of all Tx against all reflectivities.
+    """
+    n_slots, dimension = sources.position.shape[1:]
+    n_tx, n_rx, n_moments = sources.tx_phase.shape[1], sources.rx_phase.shape[1], sources.moment.shape[-1]
+    none = sources.position.new_zeros(n_slots * dimension)
+    of_moments = sources.position.new_zeros(2 * n_slots * n_moments)
+    turn = -1j * sources.coupling if n_moments else sources.coupling[:0]
+    image = [none, -sources.reflectivity[0].imag, sources.reflectivity[0].real, of_moments, turn.real, turn.imag]
+    node = torch.nn.functional.pad(none.new_ones(1), (0, dimension + 1))
+    of_tx, of_image = node.repeat(n_tx), torch.cat(image)
+    common = torch.cat([0 * of_image, of_tx, node.repeat(n_rx)])
+    if bool(problem.has_los):
+        return common[:, None]
+    against = torch.cat([of_image, of_tx, 0 * node.repeat(n_rx)])
+    return torch.stack([common, against], dim=1)
+
+
+def jackknife(rows: Jacobian, residual: Tensor, posed: Equations, gauge: Tensor) -> Tensor:
     """V of the free unknowns of one scene [P, P]; zero for the others.
 
     Args:
         rows: Jacobian, a batch of one.
         residual: [1, n_tx, n_rx, K].
         posed: normal equations of the fit.
+        gauge: directions without information [P, G], along which nothing moves.
     """
     matrix, scale = least_squares.scaled(posed.matrix, GAUGE, posed.free)
     dense, unit = rows.written_out()[0] * scale[0], matrix[0]
+    held = torch.where(scale[0] > 0, 1 / scale[0], 0)[:, None] * gauge
+    unit = unit + torch.linalg.qr(held).Q @ torch.linalg.qr(held).Q.mT
     link_scores = (dense.conj() * residual[0, ..., None]).real.sum(2)
     real = torch.cat([dense.real, dense.imag], dim=2)  # [n_tx, n_rx, 2 K, P]
     total = torch.zeros_like(unit)
@@ -85,7 +112,8 @@ def jackknife(rows: Jacobian, residual: Tensor, posed: Equations) -> Tensor:
         blocks, scores = real.movedim(side, 0).flatten(1, 2), link_scores.sum(1 - side)
         # the unknowns of a node that is left out keep their values
         others = ~own[:, :, None] & ~own[:, None]
-        system = (unit - blocks.mT @ blocks) * others + torch.diag_embed(own.to(unit))
+        still = torch.linalg.qr(held * ~own[:, :, None]).Q
+        system = (matrix[0] - blocks.mT @ blocks + still @ still.mT) * others + torch.diag_embed(own.to(unit))
         moved = torch.linalg.solve(system, torch.where(own, 0, scores)[..., None])[..., 0]
         total = total + (len(moved) - 1) / len(moved) * moved.mT @ moved
     flat = torch.linalg.solve(unit, link_scores.flatten(0, 1).mT)
