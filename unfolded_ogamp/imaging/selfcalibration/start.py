@@ -69,7 +69,7 @@ def extended(fit: Fit, problem: Problem, settings: CalibrationSettings) -> Fit:
     """The fit with moments: weaker sources beside another one are left out, and come back if they are needed."""
     sources = fit.model.sources
     weaker = beside(sources, detection.robust_strength(fit.model, fit.problem), EXTENT * problem.array.wavelength)
-    alone = with_sources(fit, with_moments(trim(remove(sources, weaker))))
+    alone = converge(with_sources(fit, with_moments(trim(remove(sources, weaker)))), problem, settings)
     grown = rounds(alone, problem, settings, settings.rounds, EXTENT)
     return merged(converge(grown, problem, settings), problem, settings)
 
