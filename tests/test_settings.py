@@ -38,6 +38,8 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "Range": {"low": 1.0, "high": 2.0},
     "TuningSettings": {"n_draws": 1, "n_scenes": 1, "seed": 0},
     "Component": {"scenario": Scenario()},
+    "LinkGains": {"gain_std": 2.0, "phase_std": 0.25},
+    "OutlierLinks": {"share": 0.2},
     "EstimationSettings": {"adapt": 0, "synchronise": False, "budget": 60.0},
     "Mixture": {"components": [Component(Scenario())]},
     "Recipe": {

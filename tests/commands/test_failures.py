@@ -100,6 +100,7 @@ WRONG = {
         *(f"input={{}}/{name}" for name in ("none.npz", "empty.npz", "text.npz", "broken.npz", "empty")),
         *(*OUTPUT, *NETWORK, "estimator=moon", "estimator=[]", "adapt=-1", "adapt=x", "adapt=1.5", "input=null"),
     ],
+    "robustness": [*THREADS, *OUTPUT, *ESTIMATORS, *SCENARIO, "n_scenes=0", "seed=-1", "perturbations=[moon]"],
     "evaluate": [*EVALUATION, *THREADS, *OUTPUT, *ESTIMATORS, *SCENARIOS, "noise_variance=1", "noise_variance=moon"],
     "export": [
         f"checkpoint={{}}/{name}"

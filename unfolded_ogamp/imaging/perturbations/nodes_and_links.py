@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -59,7 +59,7 @@ class LossExponent(Settings):
     """Amplitudes fall as d^-exponent."""
 
     exponent: Annotated[float, positive] = 1.15
-    prior: None = None
+    prior: ClassVar[None] = None
 
     def __call__(self, scene: Scene, generator: torch.Generator) -> Signal:
         """The same scene with another loss."""
@@ -108,7 +108,7 @@ class Wall(Settings):
 
     distance: Annotated[float, positive] = 1.5
     coefficient: Annotated[float, within("(-1, 1)")] = 0.3
-    prior: None = None
+    prior: ClassVar[None] = None
 
     def __call__(self, scene: Scene, generator: torch.Generator) -> Signal:
         """The scene with single reflections of the wall, which is normal to the first coordinate."""
@@ -140,7 +140,7 @@ class LinkGains(Settings):
 
     gain_std: Annotated[float, not_negative]
     phase_std: Annotated[float, not_negative]
-    prior: None = None
+    prior: ClassVar[None] = None
 
     def __call__(self, scene: Scene, generator: torch.Generator) -> Signal:
         """The scene with factors on its links, the same on all subcarriers."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ class Extended(Settings):
     points: Annotated[int, at_least(1)] = 4
     smallest: Annotated[float, positive] = 1 / 8
     largest: Annotated[float, positive] = 1 / 2
-    prior: None = None
+    prior: ClassVar[None] = None
 
     def __call__(self, scene: Scene, generator: torch.Generator) -> Signal:
         """The scene of all points; the truth are the centroids, weighted by the reflectivities."""
@@ -52,7 +52,7 @@ class Occluded(Settings):
     """Every target is hidden from a random share of the links."""
 
     share: Annotated[float, within("[0, 1)")] = 1 / 3
-    prior: None = None
+    prior: ClassVar[None] = None
 
     def __call__(self, scene: Scene, generator: torch.Generator) -> Signal:
         """The scene without the paths that are hidden."""
@@ -81,7 +81,7 @@ class Clusters(Settings):
     smallest: Annotated[float, positive] = 0.03
     largest: Annotated[float, positive] = 0.15
     strength: Annotated[float, within("(0, 1]")] = 1.0
-    prior: None = None
+    prior: ClassVar[None] = None
 
     def __call__(self, scene: Scene, generator: torch.Generator) -> Signal:
         """The scene of the clusters; the truth are their centres."""
