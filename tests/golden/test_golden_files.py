@@ -16,5 +16,6 @@ def test_generator_makes_the_files():
         with np.load(GOLDEN / f"{name}.npz") as stored:
             assert set(stored) == set(arrays)
             for key, expected in stored.items():
-                rounding = 1e-8 * np.abs(expected).max()  # central differences magnify that of other processors
+                # central differences magnify the rounding of other processors, and the bound inverts them
+                rounding = (1e-8 if name == "joint_bound" else 1e-9) * np.abs(expected).max()
                 np.testing.assert_allclose(arrays[key], expected, rtol=0, atol=rounding, err_msg=f"{name}: {key}")

@@ -62,7 +62,7 @@ class CalibrationBound:
         node_rms, node_rms_aligned: the same over the nodes [m].
         phase_rms: root mean square error of the node phases, without the mean of each side [rad].
         gain_rms: root mean square error of the logarithms of the gains.
-        covariance: of all unknowns [P, P], in the order of `split`.
+        covariance: of all unknowns [P, P], in the order of `_sizes`.
     """
 
     position_rms: float

@@ -4,23 +4,39 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from run_script import run_script
 
 from unfolded_ogamp.imaging.commands.robustness import Row, as_csv, as_markdown, statistics_of
 
+PERFECT = Row(
+    n_true=4,
+    missed=0,
+    false=0,
+    success=True,
+    wrong=False,
+    converged=True,
+    position_rmse=1e-3,
+    position_aligned=1e-3,
+    position_ratio=1.0,
+    aligned_ratio=1.0,
+    node_aligned=1e-3,
+    node_ratio=math.nan,
+    position_inside=1.0,
+    phase_inside=0.9,
+    estimator="one",
+    perturbation="none",
+    scene=0,
+    time=0.5,
+)
 
-def row(scene: int, **changed: object) -> Row:
-    values: dict[str, object] = {
-        **dict.fromkeys(("position_rmse", "position_aligned", "node_aligned"), 1e-3),
-        **dict.fromkeys(("position_ratio", "aligned_ratio"), 1.0),
-        **{"n_true": 4, "missed": 0, "false": 0, "success": True, "wrong": False, "converged": True},
-        **{"node_ratio": math.nan, "position_inside": 1.0, "phase_inside": 0.9},
-        **{"estimator": "one", "perturbation": "none", "scene": scene, "time": 0.5},
-    }
-    return Row(**{**values, **changed})  # type: ignore[arg-type]
+
+def row(scene: int, **changed: Any) -> Row:
+    return replace(PERFECT, scene=scene, **changed)
 
 
 def test_coverage_is_pooled_over_the_scatterers() -> None:

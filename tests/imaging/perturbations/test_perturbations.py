@@ -137,11 +137,16 @@ def test_two_points_scatter_as_in_closed_form() -> None:
     assert found == pytest.approx(constant * (excited[0] * r[0] + excited[1] * r[1]), rel=1e-9)
 
 
-def test_the_scattering_of_resonant_points_conserves_energy() -> None:
-    """The optical theorem of a point: |f|^2 kappa = Im f exp(j 0) for f = 1 / (j kappa), up to the sign convention."""
-    kappa = 21.0
-    amplitude = 1 / (1j * kappa)
-    assert kappa * abs(amplitude) ** 2 == pytest.approx(-amplitude.imag)
+def test_a_resonant_point_scatters_as_much_as_it_takes_from_the_wave() -> None:
+    """The optical theorem for the scattering length f of one point: kappa |f|^2 = -Im f, for exp(-j kappa d)."""
+    scene, _ = drawn()
+    position = torch.tensor([[[0.1, -0.2]]], dtype=torch.float64).expand(2, -1, -1)
+    kappa = float(scene.array.wavenumber[0, 0])
+    way = [float((node[0, 0] - position[0, 0]).norm()) for node in (scene.array.tx, scene.array.rx)]
+    constant = float(scene.array.wavelength[0]) / (4 * math.pi)
+    wave = constant * cmath.exp(-1j * kappa * sum(way)) / (way[0] * way[1])
+    length = complex(foldy_lax(scene, position, 1.0)[0, 0, 0, 0]) / wave
+    assert kappa * abs(length) ** 2 == pytest.approx(-length.imag)
 
 
 def test_missing_links_stay_missing() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 
 import torch
 
 from unfolded_ogamp.imaging.greedy.agreement import agree
 from unfolded_ogamp.imaging.greedy.start_phases import near_phases, random_phases
+from unfolded_ogamp.imaging.likelihood.alignment import phases_of
 from unfolded_ogamp.imaging.model import Model
 from unfolded_ogamp.imaging.phases import autofocus
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
@@ -42,9 +43,7 @@ class Calibration:
     agreements: int = 0
     independent: int = 0
     starts: int = 0
-
-    def __post_init__(self) -> None:
-        self.found: list[Sources] = []
+    found: list[Sources] = field(default_factory=list)
 
     def add(self, fit: Fit, independent: bool) -> None:
         """Add a start that is independent of the best one or not."""
@@ -85,7 +84,7 @@ class Calibration:
 
 
 def calibrations(
-    problem: Problem, given: NodePhases, best: Model, settings: CalibrationSettings, generator: torch.Generator
+    calibration: Calibration, given: NodePhases, plain: Model, generator: torch.Generator
 ) -> Iterator[tuple[Fit, bool]]:
     """Self-calibrating starts of one scene, and whether each is independent of the best one so far.
 
@@ -93,35 +92,27 @@ def calibrations(
     autofocus. Then starts near the best one so far, with its nodes or those of the list, take turns with random ones.
 
     Args:
-        problem: the scene, a batch of one.
+        calibration: to which the caller adds every start.
         given: node phases [1, n, 1] before the search.
-        best: the best fit without self-calibration.
-        settings: settings of a start.
+        plain: the best fit without self-calibration.
         generator: source of randomness.
     """
-    found = start.run(problem, phases_of(best.sources), settings)
-    yield found, True
+    problem, settings = calibration.problem, calibration.settings
+    yield start.run(problem, phases_of(plain.sources), settings), True
     if bool(problem.phases_known):
         return
-    other = start.run(problem, focused(problem, given, settings), settings)
-    yield other, True
-    found = min(found, other, key=lambda one: float(negative_evidence(one, problem, settings)))
+    yield start.run(problem, focused(problem, given, settings), settings), True
     for kind in cycle(("near", "random", "near as listed", "random")):
         if kind == "random":
-            other = start.run(problem, focused(problem, random_phases(problem, generator), settings), settings)
-        else:
-            sources = found.model.sources
-            phases = near_phases(found.model, settings.jitter, generator)
-            nodes = sources.nodes if kind == "near" else Nodes.as_listed(problem)
-            empty = replace(Sources.none(problem, phases.tx[..., 0], phases.rx[..., 0]), nodes=nodes)
-            other = start.resume(begin(problem, empty, Scales.first(problem)), problem, settings)
-        yield other, kind == "random"
-        found = min(found, other, key=lambda one: float(negative_evidence(one, problem, settings)))
-
-
-def phases_of(sources: Sources) -> NodePhases:
-    """The node phases [B, n, 1] of sources."""
-    return NodePhases.at_rest(sources.tx_phase[..., None], sources.rx_phase[..., None])
+            phases = focused(problem, random_phases(problem, generator), settings)
+            yield start.run(problem, phases, settings), True
+            continue
+        assert calibration.best is not None
+        best = calibration.best.model
+        phases = near_phases(best, settings.jitter, generator)
+        nodes = best.sources.nodes if kind == "near" else Nodes.as_listed(problem)
+        empty = replace(Sources.none(problem, phases.tx[..., 0], phases.rx[..., 0]), nodes=nodes)
+        yield start.resume(begin(problem, empty, Scales.first(problem)), problem, settings), False
 
 
 def focused(problem: Problem, phases: NodePhases, settings: CalibrationSettings) -> NodePhases:

@@ -80,11 +80,11 @@ def conclude_plain(
 def better_than_plain(calibration: Calibration, plain: Model) -> bool:
     """Whether the best self-calibrating start of a scene explains the CSI better than a plain model."""
     best, problem = calibration.best, calibration.problem
-    if best is None:
-        return False
+    if best is None or best.consistent:
+        return best is not None
     without = as_listed(problem, plain.sources)
     costs = [negative_evidence(fit, problem, calibration.settings) for fit in (best, without)]
-    return best.consistent or bool(costs[0] < costs[1])
+    return bool(costs[0] < costs[1])
 
 
 def conclude_calibrated(calibration: Calibration, full: Problem, dtype: torch.dtype) -> Estimate:

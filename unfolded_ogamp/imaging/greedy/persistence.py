@@ -97,8 +97,8 @@ def go_on(
 
         plain = attempts(around, search_grid[index], given[index], bool(unknown[scene]), best, settings)
         generator = torch.Generator().manual_seed(settings.restarts.seed)
-        calibrating = calibrations(around, given[index], best(), settings.calibration, generator)
         calibration = found.calibrations[scene] = Calibration(around, settings.calibration)
+        calibrating = calibrations(calibration, given[index], best(), generator)
         elapsed = 0.0
         for kind in turns(around):
             if scene not in found.left(problem) or not budget.allows(int(found.starts[scene]), elapsed):

@@ -14,12 +14,12 @@ from torch import Tensor
 from unfolded_ogamp.imaging.greedy import detection, pruning
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings, StepSettings
 from unfolded_ogamp.imaging.likelihood import joint_step
+from unfolded_ogamp.imaging.likelihood.alignment import aligned
 from unfolded_ogamp.imaging.likelihood.joint_step import JointState
 from unfolded_ogamp.imaging.likelihood.model_selection import MANY_SAMPLES, noise_power, price_of_source
 from unfolded_ogamp.imaging.likelihood.uncertainty import uncertainty
 from unfolded_ogamp.imaging.model import Model, evaluate, pad_slots, trim_slots
-from unfolded_ogamp.imaging.phases import refinement
-from unfolded_ogamp.imaging.phases.refinement import ALIGNMENT, NodePhases
+from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.operators.search_grid import SearchGrid
@@ -158,17 +158,8 @@ def refine(state: JointState, problem: Problem, settings: StepSettings, steps: i
 
 
 def align(model: Model, problem: Problem, settings: StepSettings) -> Model:
-    """The model after a fit of its free node phases to the predicted channel by power iteration, (24)."""
-    sources = model.sources
-    phases = NodePhases.at_rest(sources.tx_phase[..., None], sources.rx_phase[..., None])
-    fitted = refinement.step(problem.csi, model.channel, problem.link, phases, ALIGNMENT)
-    free = free_phases(model, problem, settings)[:, None]
-    aligned = replace(
-        sources,
-        tx_phase=torch.where(free, fitted.tx[..., 0], sources.tx_phase),
-        rx_phase=torch.where(free, fitted.rx[..., 0], sources.rx_phase),
-    )
-    return evaluate(aligned, problem)
+    """The model after a fit of its free node phases to the predicted channel."""
+    return evaluate(aligned(model, problem, free_phases(model, problem, settings)), problem)
 
 
 def place_scenes(part: GreedyState, scenes: Tensor, whole: GreedyState) -> GreedyState:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from unfolded_ogamp.imaging.likelihood.alignment import aligned
 from unfolded_ogamp.imaging.likelihood.model_selection import consistent, decisive, price_of_source, unknowns
 from unfolded_ogamp.imaging.model import Model, evaluate
-from unfolded_ogamp.imaging.phases import refinement
-from unfolded_ogamp.imaging.phases.refinement import ALIGNMENT, NodePhases
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.selfcalibration import step, weights
 from unfolded_ogamp.imaging.selfcalibration.priors import Scales, empirical_bayes
@@ -90,18 +89,8 @@ def freedom(fit: Fit, settings: CalibrationSettings) -> Freedom:
 
 
 def align(fit: Fit, settings: CalibrationSettings) -> Fit:
-    """The fit after a fit of its free node phases to the predicted channel by power iteration, (24)."""
-    sources, problem = fit.model.sources, fit.problem
-    phases = NodePhases.at_rest(sources.tx_phase[..., None], sources.rx_phase[..., None])
-    measured = (problem.link > 0).to(problem.link)  # CSI and channel have the weights
-    fitted = refinement.step(problem.csi, fit.model.channel, measured, phases, ALIGNMENT)
-    free = freedom(fit, settings).phases[:, None]
-    aligned = replace(
-        sources,
-        tx_phase=torch.where(free, fitted.tx[..., 0], sources.tx_phase),
-        rx_phase=torch.where(free, fitted.rx[..., 0], sources.rx_phase),
-    )
-    return with_sources(fit, aligned)
+    """The fit after a fit of its free node phases to the predicted channel."""
+    return with_sources(fit, aligned(fit.model, fit.problem, freedom(fit, settings).phases))
 
 
 def joint_steps(fit: Fit, settings: CalibrationSettings, steps: int) -> Fit:
