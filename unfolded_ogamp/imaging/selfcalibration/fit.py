@@ -12,7 +12,8 @@ from unfolded_ogamp.imaging.likelihood.model_selection import consistent, decisi
 from unfolded_ogamp.imaging.model import Model, evaluate
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.selfcalibration import step, weights
-from unfolded_ogamp.imaging.selfcalibration.priors import Scales, empirical_bayes
+from unfolded_ogamp.imaging.selfcalibration.empirical_bayes import empirical_bayes
+from unfolded_ogamp.imaging.selfcalibration.priors import Scales
 from unfolded_ogamp.imaging.selfcalibration.settings import CalibrationSettings
 from unfolded_ogamp.imaging.selfcalibration.step import CalibrationState, Equations, Freedom
 from unfolded_ogamp.imaging.sources import Sources, remove, trim
@@ -115,8 +116,7 @@ def posterior(fit: Fit, settings: CalibrationSettings) -> tuple[Tensor, Equation
 def update(fit: Fit, base: Problem, settings: CalibrationSettings) -> Fit:
     """One update of scales and weights, and joint steps; `base` is the problem without weights."""
     covariance, posed = posterior(fit, settings)
-    variance = covariance.diagonal(dim1=1, dim2=2)
-    scales, effective = empirical_bayes(fit.state.scales, posed.prior, variance, posed.free, fit.problem)
+    scales, effective = empirical_bayes(fit.state.scales, posed.prior, covariance, posed.free, fit.problem)
     sources = replace(fit.model.sources, effective=effective)
     fit = Fit(replace(fit.state, model=replace(fit.model, sources=sources), scales=scales), fit.problem)
     return joint_steps(reweighted(fit, base, mixture(fit, base).weight), settings, settings.steps)

@@ -1,9 +1,4 @@
-"""Priors of the nodes and of extended targets, with scales that empirical Bayes finds.
-
-An unknown q has the prior N(0, s_q^2). With C the posterior covariance, gamma_q = 1 - C_qq / s_q^2 is the share of it
-that the CSI determines, and the scale of a group is s^2 = sum theta_q^2 / sum gamma_q (MacKay, "Bayesian
-interpolation", 1992). In CSI of the model the scales fall to zero, and the unknowns cost nothing.
-"""
+"""Priors of the nodes and of extended targets: an unknown q has the prior N(0, s_q^2), with a scale s_q per group."""
 
 from __future__ import annotations
 
@@ -22,7 +17,6 @@ FIRST_SHIFT = 0.05  # first scale of the shifts of the nodes, in wavelengths
 FIRST_LEVEL = 0.2  # first scale of the levels of the nodes, 1.7 dB
 FIRST_MOMENT = 0.3  # first scale of the moments, over the reflectivity
 LEAST_SHIFT, LEAST_LEVEL, LEAST_MOMENT = 1e-4, 1e-3, 1e-3  # least scales, in the same units
-LEAST_GAMMA = 1e-3  # of a group
 MOST_SHIFT, MOST_LEVEL, MOST_MOMENT = 0.5, 2.0, 10.0
 
 
@@ -112,41 +106,6 @@ def prior(sources: Sources, scales: Scales) -> Prior:
     image = torch.tensor([0, 3, 4], device=free.device).repeat_interleave(counts)
     group = torch.cat([image, node])
     return Prior(precision, deviation, group)
-
-
-def empirical_bayes(
-    scales: Scales, found: Prior, variance: Tensor, free: Tensor, problem: Problem
-) -> tuple[Scales, Tensor]:
-    """Scales after one update, and the effective number of unknowns of shifts, levels, moments and coupling [B].
-
-    Args:
-        scales: before.
-        found: prior at the fitted unknowns.
-        variance: posterior variances of the unknowns [B, P].
-        free: free unknowns, bool [B, P]; the others say nothing about the scales.
-        problem: geometry.
-    """
-    gamma = (1 - variance * found.precision).clamp(0, 1) * free
-    cost = found.precision * found.deviation.square()
-    wavelength = problem.array.wavelength[:, None]
-
-    def factor(group: int) -> Tensor:
-        mine = (found.group == group).to(cost)
-        share = (cost * free) @ mine / (gamma @ mine).clamp(min=LEAST_GAMMA)
-        return torch.where((free * mine).any(1), share.sqrt(), 1)
-
-    shift = scales.shift * factor(1)[:, None]
-    level = scales.level * factor(2)[:, None]
-    moment, coupling = scales.moment * factor(3), scales.coupling * factor(4)
-    shift = shift.clamp(min=LEAST_SHIFT * wavelength, max=MOST_SHIFT * wavelength)
-    updated = replace(
-        scales,
-        shift=torch.where(problem.node_std.isnan(), shift, scales.shift),
-        level=torch.where(problem.gain_std.isnan(), level.clamp(LEAST_LEVEL, MOST_LEVEL), scales.level),
-        moment=moment.clamp(LEAST_MOMENT, MOST_MOMENT),
-        coupling=coupling.clamp(LEAST_MOMENT, 1 / LEAST_MOMENT),
-    )
-    return updated, (gamma * (found.group > 0)).sum(1)
 
 
 def with_moments(sources: Sources) -> Sources:
