@@ -13,21 +13,30 @@ EXTENT = 0.5  # radius within which sources may be parts of one target, in carri
 FALSE_ALARM = 1e-2  # probability that sources spread evenly over the region count as clustered
 
 
-def beside(sources: Sources, strength: Tensor, radius: Tensor) -> Tensor:
-    """Sources within `radius` [B] [m] of a stronger one that is not beside another itself, bool [B, S].
+def owners(sources: Sources, strength: Tensor, radius: Tensor) -> Tensor:
+    """The source that each one belongs to, int64 [B, S]: the strongest within `radius` [B] [m] that owns itself.
 
-    `strength` [B, S] orders the sources. Such a source may be a true scatterer or a part of an extended target.
+    `strength` [B, S] orders the sources. One that belongs to another is a true scatterer, or a part of an extended
+    target.
     """
-    left, near = sources.used, torch.zeros_like(sources.used)
+    slot = torch.arange(sources.used.shape[1], device=sources.used.device)
+    left, owner = sources.used, slot.expand_as(sources.used)
     distance = distances(sources.position, sources.position)
     for _ in range(left.shape[1]):
         strongest = torch.where(left, strength, -torch.inf).argmax(1, keepdim=True)
         close = distance.gather(1, strongest[..., None].expand(-1, -1, left.shape[1]))[:, 0] < radius[:, None]
-        left = left & ~torch.zeros_like(left).scatter(1, strongest, True)
-        near, left = near | (left & close), left & ~close
+        own = torch.zeros_like(left).scatter(1, strongest, True)
+        owner = torch.where(left & close & ~own, strongest, owner)
+        left = left & ~close & ~own
         if not left.any():
             break
-    return near
+    return owner
+
+
+def beside(sources: Sources, strength: Tensor, radius: Tensor) -> Tensor:
+    """Sources that belong to another one, bool [B, S], see `owners`."""
+    slot = torch.arange(sources.used.shape[1], device=sources.used.device)
+    return sources.used & (owners(sources, strength, radius) != slot)
 
 
 def clustered(sources: Sources, strength: Tensor, problem: Problem) -> Tensor:

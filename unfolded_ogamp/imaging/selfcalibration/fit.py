@@ -75,7 +75,8 @@ def with_sources(fit: Fit, sources: Sources) -> Fit:
 
 def reweighted(fit: Fit, base: Problem, weight: Tensor) -> Fit:
     """The fit with other weights of the links [1, n_tx, n_rx, 1]; `base` has none."""
-    return begin(base.weighted(weight), fit.model.sources, fit.state.scales)
+    problem = base.weighted(weight)
+    return Fit(replace(fit.state, model=evaluate(fit.model.sources, problem)), problem)
 
 
 def freedom(fit: Fit, settings: CalibrationSettings) -> Freedom:
@@ -96,7 +97,7 @@ def align(fit: Fit, settings: CalibrationSettings) -> Fit:
 
 def joint_steps(fit: Fit, settings: CalibrationSettings, steps: int) -> Fit:
     """Joint steps to convergence, at most `steps`."""
-    state, free = step.init(fit.model, fit.state.scales), freedom(fit, settings)
+    state, free = fit.state, freedom(fit, settings)
     converged = torch.zeros_like(free.phases)
     for _ in range(steps):
         state = choose(converged, state, step.step(state, fit.problem, free, settings.largest_move))
@@ -119,7 +120,7 @@ def update(fit: Fit, base: Problem, settings: CalibrationSettings) -> Fit:
     scales, effective = empirical_bayes(fit.state.scales, posed.prior, covariance, posed.free, fit.problem)
     sources = replace(fit.model.sources, effective=effective)
     fit = Fit(replace(fit.state, model=replace(fit.model, sources=sources), scales=scales), fit.problem)
-    return joint_steps(reweighted(fit, base, mixture(fit, base).weight), settings, settings.steps)
+    return joint_steps(reweighted(fit, base, mixture(fit, base).weight), settings, settings.round_steps)
 
 
 def mixture(fit: Fit, base: Problem) -> weights.Mixture:
@@ -135,7 +136,7 @@ def converge(fit: Fit, base: Problem, settings: CalibrationSettings) -> Fit:
             break
     while bool((weakest := uncertain(fit, settings)).any()):
         fit = update(with_sources(fit, trim(remove(fit.model.sources, weakest))), base, settings)
-    return fit
+    return joint_steps(fit, settings, settings.steps)
 
 
 def _stable(before: Fit, after: Fit) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
-from unfolded_ogamp.imaging.likelihood.clusters import EXTENT, beside, clustered
+from unfolded_ogamp.imaging.likelihood.clusters import EXTENT, clustered, owners
 from unfolded_ogamp.imaging.likelihood.model_selection import strength
 from unfolded_ogamp.imaging.phases.refinement import NodePhases
 from unfolded_ogamp.imaging.problem import Problem
@@ -20,9 +21,10 @@ from unfolded_ogamp.imaging.selfcalibration.fit import (
     update,
     with_sources,
 )
-from unfolded_ogamp.imaging.selfcalibration.priors import Scales, with_moments
+from unfolded_ogamp.imaging.selfcalibration.merging import combined
+from unfolded_ogamp.imaging.selfcalibration.priors import Scales
 from unfolded_ogamp.imaging.selfcalibration.settings import CalibrationSettings
-from unfolded_ogamp.imaging.sources import Sources, remove, trim
+from unfolded_ogamp.imaging.sources import Sources
 
 
 def run(problem: Problem, phases: NodePhases, settings: CalibrationSettings) -> Fit:
@@ -39,7 +41,7 @@ def resume(fit: Fit, problem: Problem, settings: CalibrationSettings) -> Fit:
     points = converge(rounds(apart, problem, settings, settings.close_rounds, 0.0), problem, settings)
     if points.consistent and not _clustered(points):
         return points
-    targets = extended(apart, problem, settings)
+    targets = extended(points, problem, settings)
     return min(points, targets, key=lambda one: float(negative_evidence(one, problem, settings)))
 
 
@@ -66,28 +68,31 @@ def rounds(fit: Fit, problem: Problem, settings: CalibrationSettings, most: int,
 
 
 def extended(fit: Fit, problem: Problem, settings: CalibrationSettings) -> Fit:
-    """The fit with moments: weaker sources beside another one are left out, and come back if they are needed."""
-    sources = fit.model.sources
-    weaker = beside(sources, detection.robust_strength(fit.model, fit.problem), EXTENT * problem.array.wavelength)
-    alone = converge(with_sources(fit, with_moments(trim(remove(sources, weaker)))), problem, settings)
+    """The fit with moments: every group of close sources is one target, and further targets are added if needed."""
+    alone = converge(with_sources(fit, combined(fit.model.sources, _groups(fit), fit.problem)), problem, settings)
     grown = rounds(alone, problem, settings, settings.rounds, EXTENT)
     return merged(converge(grown, problem, settings), problem, settings)
 
 
 def merged(fit: Fit, problem: Problem, settings: CalibrationSettings) -> Fit:
-    """The fit without sources beside others that the evidence does not need, tried from the weakest on."""
+    """The fit with close targets as one where the evidence rises, tried from the weakest on."""
     tried = 0
     while True:
-        sources = fit.model.sources
-        level = detection.robust_strength(fit.model, fit.problem)
-        near = beside(sources, level, EXTENT * problem.array.wavelength)
-        order = torch.where(near, level, torch.inf).argsort(dim=1)[0]
-        if tried >= int(near.sum()):
+        sources, owner = fit.model.sources, _groups(fit)
+        slot = torch.arange(fit.count)
+        near = (owner[0] != slot).nonzero()[:, 0]
+        if tried >= len(near):
             return fit
-        removed = torch.zeros_like(near)
-        removed[0, order[tried]] = True
-        fewer = update(with_sources(fit, trim(remove(sources, removed))), problem, settings)
+        weakest = near[detection.robust_strength(fit.model, fit.problem)[0, near].argsort()[tried]]
+        one = torch.where(slot == weakest, owner, slot)
+        fewer = update(with_sources(fit, combined(sources, one, fit.problem)), problem, settings)
         if negative_evidence(fewer, problem, settings) < negative_evidence(fit, problem, settings):
             fit = fewer
         else:
             tried += 1
+
+
+def _groups(fit: Fit) -> Tensor:
+    """The source that stands for the group of every source, int64 [1, S]."""
+    strength = detection.robust_strength(fit.model, fit.problem)
+    return owners(fit.model.sources, strength, EXTENT * fit.problem.array.wavelength)
