@@ -6,7 +6,8 @@ D_i = (H - H_i)^-1 g_i. Links belong to two nodes, so that the variance is
 
     V = (n - 1) / n sum_tx D D^T + (n - 1) / n sum_rx D D^T - H^-1 (sum over links of g g^T) H^-1
 
-(the two-way cluster-robust variance of Cameron, Gelbach and Miller, 2011, with jackknife terms).
+(the two-way cluster-robust variance of Cameron, Gelbach and Miller, 2011, with jackknife terms). The weights of
+links change with the residual, which enlarges D; a few steps of reweighting follow that.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from unfolded_ogamp.imaging.likelihood.jacobian import Jacobian, jacobian
 from unfolded_ogamp.imaging.likelihood.model_selection import unknowns
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty, observable_variance
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.imaging.selfcalibration.fit import GAUGE, Fit, amplitude_variance, posterior
+from unfolded_ogamp.imaging.selfcalibration.fit import GAUGE, Fit, amplitude_variance, mixture, posterior
 from unfolded_ogamp.imaging.selfcalibration.settings import CalibrationSettings
 from unfolded_ogamp.imaging.selfcalibration.step import Equations, noise_level
+from unfolded_ogamp.imaging.selfcalibration.weights import LEAST
 from unfolded_ogamp.imaging.sources import Sources
 from unfolded_ogamp.inference import least_squares
 
+REWEIGHTINGS = 4  # steps in which the weights follow a node that is left out
 LEAST_SHARE = 0.1  # least share of the samples that unknowns leave
 
 
@@ -43,7 +46,7 @@ def fit_uncertainty(fit: Fit, settings: CalibrationSettings) -> Uncertainty:
         noise = torch.where(problem.noise_variance > 0, problem.noise_variance, noise_level(fit.model, problem))
         least = covariance[0] * noise / noise_level(fit.model, problem)
         gauge = gauge_directions(fit.model.sources, problem)
-        spread = jackknife(jacobian(fit.model, problem), fit.model.residual, posed, gauge)
+        spread = jackknife(jacobian(fit.model, problem), fit.model.residual, posed, gauge, give_way(fit))
         covariance = at_least(least, spread)[None]
     return as_uncertainty(covariance, fit)
 
@@ -92,7 +95,7 @@ def gauge_directions(sources: Sources, problem: Problem) -> Tensor:
     return torch.stack([common, against], dim=1)
 
 
-def jackknife(rows: Jacobian, residual: Tensor, posed: Equations, gauge: Tensor) -> Tensor:
+def jackknife(rows: Jacobian, residual: Tensor, posed: Equations, gauge: Tensor, yielding: Tensor) -> Tensor:
     """V of the free unknowns of one scene [P, P]; zero for the others.
 
     Args:
@@ -100,6 +103,7 @@ def jackknife(rows: Jacobian, residual: Tensor, posed: Equations, gauge: Tensor)
         residual: [1, n_tx, n_rx, K].
         posed: normal equations of the fit.
         gauge: directions without information [P, G], along which nothing moves.
+        yielding: of every link [n_tx, n_rx], see `give_way`.
     """
     matrix, scale = least_squares.scaled(posed.matrix, GAUGE, posed.free)
     dense, unit = rows.written_out()[0] * scale[0], matrix[0]
@@ -107,17 +111,31 @@ def jackknife(rows: Jacobian, residual: Tensor, posed: Equations, gauge: Tensor)
     unit = unit + torch.linalg.qr(held).Q @ torch.linalg.qr(held).Q.mT
     link_scores = (dense.conj() * residual[0, ..., None]).real.sum(2)
     real = torch.cat([dense.real, dense.imag], dim=2)  # [n_tx, n_rx, 2 K, P]
+    links = link_scores.flatten(0, 1)
     total = torch.zeros_like(unit)
     for side, own in ((0, rows.of_node(0)), (1, rows.of_node(1))):
-        blocks, scores = real.movedim(side, 0).flatten(1, 2), link_scores.sum(1 - side)
+        blocks, scores = real.movedim(side, 0).flatten(1, 2), link_scores.movedim(side, 0)
         # the unknowns of a node that is left out keep their values
         others = ~own[:, :, None] & ~own[:, None]
         still = torch.linalg.qr(held * ~own[:, :, None]).Q
         system = (matrix[0] - blocks.mT @ blocks + still @ still.mT) * others + torch.diag_embed(own.to(unit))
-        moved = torch.linalg.solve(system, torch.where(own, 0, scores)[..., None])[..., 0]
+        factor, left = torch.linalg.cholesky(system), yielding.movedim(side, 0)
+        moved = torch.zeros_like(scores[:, 0])
+        for _ in range(REWEIGHTINGS):
+            given = (moved @ links.mT * yielding.flatten()) @ links
+            given = given - ((scores @ moved[..., None])[..., 0] * left)[:, None].matmul(scores)[:, 0]
+            right = torch.where(own, 0, scores.sum(1) + given)
+            moved = torch.cholesky_solve(right[..., None], factor)[..., 0]
         total = total + (len(moved) - 1) / len(moved) * moved.mT @ moved
-    flat = torch.linalg.solve(unit, link_scores.flatten(0, 1).mT)
+    flat = torch.linalg.solve(unit, links.mT)
     return (total - flat @ flat.mT) * scale[0][:, None] * scale[0]
+
+
+def give_way(fit: Fit) -> Tensor:
+    """-2 (dw/dp) / w^2 of every link [n_tx, n_rx]: how its weight w gives way to the power p of its residual."""
+    weight = fit.problem.link[0, ..., 0].square()
+    slope = mixture(fit, fit.problem.unweighted).slope[0]
+    return torch.where(weight > 0, -2 * slope / weight.clamp(min=LEAST).square(), 0)
 
 
 def at_least(least: Tensor, other: Tensor) -> Tensor:

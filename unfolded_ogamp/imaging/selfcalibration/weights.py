@@ -50,12 +50,14 @@ class Mixture(Record):
 
     Attributes:
         weight: expected noise variance of a good link over that of the link [B, n_tx, n_rx, 1].
+        slope: derivative of the weight by the power of the residual of the link [B, n_tx, n_rx].
         share: share of the outliers [B].
         good, bad: variances of the residual of a good link and of an outlier [B].
         log_likelihood: of the residual of all links [B].
     """
 
     weight: Tensor
+    slope: Tensor
     share: Tensor
     good: Tensor
     bad: Tensor
@@ -89,9 +91,11 @@ def mixture(model: Model, problem: Problem, link: Tensor, unknowns: Tensor) -> M
         bad = ((outlier * power).sum((1, 2)) + 1e-3 * good) / (outlier.sum((1, 2)) + 1e-3) / count
         bad = torch.maximum(bad, 4 * good)
     weight = (kept + outlier * (good / bad)[:, None, None]).clamp(min=LEAST)[..., None] * link[..., None]
+    fall = (1 / good - 1 / bad) * (1 - good / bad) / free
+    slope = -fall[:, None, None] * kept * outlier * link
     of_good = (1 - share).log()[:, None, None] - count * good.log()[:, None, None] - raw / good[:, None, None]
     likelihood = ((of_good + torch.nn.functional.softplus(log_odds(raw))) * there).sum((1, 2))
-    return Mixture(weight, share, good, bad, likelihood)
+    return Mixture(weight, slope, share, good, bad, likelihood)
 
 
 def median(power: Tensor, link: Tensor) -> Tensor:
