@@ -7,8 +7,9 @@ import io
 import math
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,11 +25,16 @@ from unfolded_ogamp.evaluation.statistics import Statistic, pooled_share, propor
 from unfolded_ogamp.evaluation.tables import Column, markdown
 from unfolded_ogamp.files import written_at_once
 from unfolded_ogamp.imaging.assembly.outcome import MismatchWarning
-from unfolded_ogamp.imaging.estimate import Estimator
+from unfolded_ogamp.imaging.estimate import Estimate, Estimator
+from unfolded_ogamp.imaging.greedy.from_truth import from_truth
 from unfolded_ogamp.imaging.perturbations.named import PERTURBATIONS, perturbed_scenes
+from unfolded_ogamp.imaging.perturbations.signal import Signal
 from unfolded_ogamp.imaging.robustness import RobustnessMetrics, robustness
+from unfolded_ogamp.physics import Csi
 from unfolded_ogamp.settings import Settings, at_least
 from unfolded_ogamp.system import System
+
+FROM_TRUTH = "from the truth"  # the label of the fit that starts there
 
 COLUMNS: Mapping[str, Column] = {
     "success": Column("success", "%", 100.0, 1),
@@ -50,6 +56,7 @@ class Options(Settings):
     """See `conf/robustness.yaml`."""
 
     estimators: Sequence[Any]
+    from_truth: bool
     scenario: Any
     perturbations: Sequence[str]
     n_scenes: Annotated[int, at_least(1)]
@@ -94,8 +101,11 @@ def run(system: System, options: Options, console: Console) -> None:
             for index, (signal, csi) in enumerate(scenes):
                 prior = PERTURBATIONS[name].prior
                 bound = None if prior is None else calibration_bound(signal.scene, 0, prior)
-                for label, estimator in estimators.items():
-                    estimate, seconds = _timed(estimator, csi, signal)
+                runs = {label: partial(_estimate, one, csi, signal) for label, one in estimators.items()}
+                if options.from_truth and bound is None:
+                    runs[FROM_TRUTH] = partial(from_truth, csi, signal.scene)
+                for label, estimating in runs.items():
+                    estimate, seconds = _timed(estimating)
                     metrics = asdict(robustness(signal, estimate, bound))
                     rows.append(Row(estimator=label, perturbation=name, scene=index, time=seconds, **metrics))
                 progress.advance(task)
@@ -108,14 +118,17 @@ def run(system: System, options: Options, console: Console) -> None:
         show(console, output / file)
 
 
-def _timed(estimator: Estimator, csi: Any, signal: Any) -> tuple[Any, float]:
-    """The estimate with the listed nodes, and its time [s]."""
-    scene = signal.scene
+def _estimate(estimator: Estimator, csi: Csi, signal: Signal) -> Estimate:
+    """The estimate with the listed nodes."""
+    return estimator(csi, signal.scene.assumed_array, signal.scene.grid)
+
+
+def _timed(estimating: Callable[[], Estimate]) -> tuple[Estimate, float]:
+    """An estimate, and its time [s]."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", MismatchWarning)
         start = time.monotonic()
-        estimate = estimator(csi, scene.assumed_array, scene.grid)
-        return estimate, time.monotonic() - start
+        return estimating(), time.monotonic() - start
 
 
 def statistics_of(rows: Sequence[Row]) -> dict[str, Statistic]:

@@ -60,11 +60,20 @@ class GreedyEstimator:
     def _estimate(self, csi: Csi, array: NodeArray, grid: PixelGrid) -> Estimate:
         dtype, double = grid.centre.dtype, torch.float64
         csi, array, grid = csi.to(dtype=double), array.to(dtype=double), grid.to(dtype=double)
-        # an expected count of one: it sets the units only, which lets the search grid use single precision
-        full = with_noise_variance(pose(csi, array, grid, torch.ones_like(grid.pixel)))
-        problem = with_least_count(coherent(full))
+        full, problem = posed(csi, array, grid)
         found = search(problem, initial_phases(full), self.settings, self.budget)
         return conclude(found, problem, full, self.settings, dtype)
+
+
+def posed(csi: Csi, array: NodeArray, grid: PixelGrid) -> tuple[Problem, Problem]:
+    """The problem with all subcarriers, and with coherent ones averaged and the rank of its links.
+
+    Raises:
+        ValueError: if shapes do not match.
+    """
+    # an expected count of one: it sets the units only, which lets the search grid use single precision
+    full = with_noise_variance(pose(csi, array, grid, torch.ones_like(grid.pixel)))
+    return full, with_least_count(coherent(full))
 
 
 def search(problem: Problem, given: NodePhases, settings: GreedySettings, budget: Budget) -> Searched:

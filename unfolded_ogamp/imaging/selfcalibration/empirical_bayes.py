@@ -19,6 +19,7 @@ from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.selfcalibration.priors import MOST_LEVEL, MOST_MOMENT, MOST_SHIFT, Prior, Scales
 
 NEEDED = 2.0  # log evidence that a scale must gain over the least one
+GROWTH = 2.0  # largest factor of a scale in an update; the model is linear only near the fit
 CANDIDATES = 200  # scales that are compared, evenly spaced in their logarithm
 
 
@@ -50,7 +51,7 @@ def empirical_bayes(
             found.deviation[0, mine],
             found.precision[0, mine],
             float((low / now).flatten()[0]),
-            float((high / now).flatten()[0]),
+            min(float((high / now).flatten()[0]), GROWTH),
         )
         return now * factor
 

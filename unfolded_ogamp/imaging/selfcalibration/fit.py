@@ -48,8 +48,8 @@ class Fit(Record):
 
     @property
     def consistent(self) -> bool:
-        """Whether the residual, each link with its weight, is consistent with the noise."""
-        return bool(consistent(self.model, self.problem))
+        """Whether the residual, each link with its weight, is consistent with the noise, and outliers stand out."""
+        return bool(consistent(self.model, self.problem) & weights.outliers_stand_out(self.model, self.problem))
 
     @property
     def decisive(self) -> bool:
@@ -85,7 +85,9 @@ def freedom(fit: Fit, settings: CalibrationSettings) -> Freedom:
     count, nodes = sources.used.sum(1), sources.tx_phase.shape[1] + sources.rx_phase.shape[1]
     per_source = sources.position.shape[-1] + 2
     phases = ((count >= settings.phase_count) | problem.has_los) & ~problem.phases_known
-    enough = torch.minimum(torch.full_like(count, settings.node_count), problem.least_count.clamp(min=1))
+    # an extended target adds more than one to the rank of the links
+    least = torch.ones_like(count) if sources.moment.shape[-1] else problem.least_count.clamp(min=1)
+    enough = torch.minimum(torch.full_like(count, settings.node_count), least)
     samples = settings.samples * (nodes * per_source + problem.least_count * per_source)
     return Freedom(phases, (count >= enough) & (2 * problem.n_samples >= samples))
 
@@ -114,10 +116,15 @@ def posterior(fit: Fit, settings: CalibrationSettings) -> tuple[Tensor, Equation
     return inverse * step.noise_level(fit.model, fit.problem)[:, None, None] / 2, posed
 
 
+def updated_scales(fit: Fit, settings: CalibrationSettings) -> tuple[Scales, Tensor]:
+    """The scales that maximise the evidence, and the effective number of unknowns of nodes and moments [1]."""
+    covariance, posed = posterior(fit, settings)
+    return empirical_bayes(fit.state.scales, posed.prior, covariance, posed.free, fit.problem)
+
+
 def update(fit: Fit, base: Problem, settings: CalibrationSettings) -> Fit:
     """One update of scales and weights, and joint steps; `base` is the problem without weights."""
-    covariance, posed = posterior(fit, settings)
-    scales, effective = empirical_bayes(fit.state.scales, posed.prior, covariance, posed.free, fit.problem)
+    scales, effective = updated_scales(fit, settings)
     sources = replace(fit.model.sources, effective=effective)
     fit = Fit(replace(fit.state, model=replace(fit.model, sources=sources), scales=scales), fit.problem)
     return joint_steps(reweighted(fit, base, mixture(fit, base).weight), settings, settings.round_steps)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -19,12 +21,16 @@ from unfolded_ogamp.imaging.selfcalibration.fit import (
     joint_steps,
     reweighted,
     update,
+    updated_scales,
     with_sources,
 )
 from unfolded_ogamp.imaging.selfcalibration.merging import combined
-from unfolded_ogamp.imaging.selfcalibration.priors import Scales
+from unfolded_ogamp.imaging.selfcalibration.priors import Scales, with_moments
 from unfolded_ogamp.imaging.selfcalibration.settings import CalibrationSettings
-from unfolded_ogamp.imaging.sources import Sources
+from unfolded_ogamp.imaging.sources import Nodes, Sources
+
+BESIDE = 1.0  # distance of targets that may be one, in wavelengths
+MERGE_UPDATES = 3  # updates of a fit with two targets as one
 
 
 def run(problem: Problem, phases: NodePhases, settings: CalibrationSettings) -> Fit:
@@ -39,7 +45,8 @@ def resume(fit: Fit, problem: Problem, settings: CalibrationSettings) -> Fit:
     if apart.consistent and not _clustered(apart):
         return apart
     points = converge(rounds(apart, problem, settings, settings.close_rounds, 0.0), problem, settings)
-    if points.consistent and not _clustered(points):
+    close = _clustered(points)
+    if not close and (points.consistent or not moments_help(points, settings)):
         return points
     targets = extended(points, problem, settings)
     return min(points, targets, key=lambda one: float(negative_evidence(one, problem, settings)))
@@ -48,6 +55,13 @@ def resume(fit: Fit, problem: Problem, settings: CalibrationSettings) -> Fit:
 def _clustered(fit: Fit) -> bool:
     """Whether sources cluster: they may be parts of extended targets."""
     return bool(clustered(fit.model.sources, strength(fit.model, fit.problem), fit.problem))
+
+
+def moments_help(fit: Fit, settings: CalibrationSettings) -> bool:
+    """Whether moments of the sources raise the evidence, after one joint step."""
+    tried = joint_steps(with_sources(fit, with_moments(fit.model.sources)), settings, 1)
+    found, _ = updated_scales(tried, settings)
+    return bool(found.moment > Scales.least(fit.problem).moment)
 
 
 def rounds(fit: Fit, problem: Problem, settings: CalibrationSettings, most: int, apart: float) -> Fit:
@@ -68,8 +82,14 @@ def rounds(fit: Fit, problem: Problem, settings: CalibrationSettings, most: int,
 
 
 def extended(fit: Fit, problem: Problem, settings: CalibrationSettings) -> Fit:
-    """The fit with moments: every group of close sources is one target, and further targets are added if needed."""
-    alone = converge(with_sources(fit, combined(fit.model.sources, _groups(fit), fit.problem)), problem, settings)
+    """The fit with moments: every group of close sources is one target, and further targets are added if needed.
+
+    Nodes and weights start anew: they hold what they took on for targets as points.
+    """
+    targets = replace(combined(fit.model.sources, _groups(fit, EXTENT), fit.problem), nodes=Nodes.as_listed(problem))
+    begun = begin(problem, targets, Scales.first(problem))
+    begun = reweighted(begun, problem, weights.student(begun.model, begun.problem, problem.link[..., 0] > 0))
+    alone = converge(begun, problem, settings)
     grown = rounds(alone, problem, settings, settings.rounds, EXTENT)
     return merged(converge(grown, problem, settings), problem, settings)
 
@@ -78,21 +98,23 @@ def merged(fit: Fit, problem: Problem, settings: CalibrationSettings) -> Fit:
     """The fit with close targets as one where the evidence rises, tried from the weakest on."""
     tried = 0
     while True:
-        sources, owner = fit.model.sources, _groups(fit)
+        sources, owner = fit.model.sources, _groups(fit, BESIDE)
         slot = torch.arange(fit.count)
         near = (owner[0] != slot).nonzero()[:, 0]
         if tried >= len(near):
             return fit
         weakest = near[detection.robust_strength(fit.model, fit.problem)[0, near].argsort()[tried]]
         one = torch.where(slot == weakest, owner, slot)
-        fewer = update(with_sources(fit, combined(sources, one, fit.problem)), problem, settings)
+        fewer = with_sources(fit, combined(sources, one, fit.problem))
+        for _ in range(MERGE_UPDATES):
+            fewer = update(fewer, problem, settings)
         if negative_evidence(fewer, problem, settings) < negative_evidence(fit, problem, settings):
             fit = fewer
         else:
             tried += 1
 
 
-def _groups(fit: Fit) -> Tensor:
-    """The source that stands for the group of every source, int64 [1, S]."""
+def _groups(fit: Fit, radius: float) -> Tensor:
+    """The source that stands for the group of every source within `radius` wavelengths, int64 [1, S]."""
     strength = detection.robust_strength(fit.model, fit.problem)
-    return owners(fit.model.sources, strength, EXTENT * fit.problem.array.wavelength)
+    return owners(fit.model.sources, strength, radius * fit.problem.array.wavelength)

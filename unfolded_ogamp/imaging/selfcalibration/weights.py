@@ -18,6 +18,7 @@ from unfolded_ogamp.records import Record
 DEGREES = 2.0  # of freedom of the Student-t distribution
 MOST_OUTLIERS = 0.5  # largest share of outliers of a mixture
 ITERATIONS = 20  # of expectation maximisation
+FEW_OUTLIERS = 0.03  # share of the links
 LEAST = 1e-4  # least weight of a measured link
 
 
@@ -96,6 +97,18 @@ def mixture(model: Model, problem: Problem, link: Tensor, unknowns: Tensor) -> M
     of_good = (1 - share).log()[:, None, None] - count * good.log()[:, None, None] - raw / good[:, None, None]
     likelihood = ((of_good + torch.nn.functional.softplus(log_odds(raw))) * there).sum((1, 2))
     return Mixture(weight, slope, share, good, bad, likelihood)
+
+
+def outliers_stand_out(model: Model, problem: Problem) -> Tensor:
+    """Whether links of low weight are few, or hold more interference than signal: bool [B].
+
+    Otherwise the model may not fit them: part of its own error would count as interference.
+    """
+    there = problem.link[..., 0] > 0
+    lost = (1 - problem.link[..., 0].square()).clamp(min=0) * there
+    channel = model.channel.abs().square().sum(-1) / problem.link[..., 0].square().clamp(min=LEAST / 10)
+    strong = (lost * link_power(model, problem)).sum((1, 2)) >= (lost * channel).sum((1, 2))
+    return strong | (lost.sum((1, 2)) <= FEW_OUTLIERS * there.sum((1, 2)))
 
 
 def median(power: Tensor, link: Tensor) -> Tensor:
