@@ -32,7 +32,8 @@ def test_the_jackknife_leaves_out_one_node_at_a_time() -> None:
     whole, _ = fitted()
     posed_all = step.equations(whole.state, whole.problem, fit.freedom(whole, SETTINGS))
     gauge = gauge_directions(whole.model.sources, whole.problem)
-    found = jackknife(jacobian(whole.model, whole.problem), whole.model.residual, posed_all, gauge)
+    held = torch.zeros(16, 15, dtype=torch.float64)
+    found = jackknife(jacobian(whole.model, whole.problem), whole.model.residual, posed_all, gauge, held)
     n_positions = 2 * whole.model.sources.used.shape[1]
     rows = jacobian(whole.model, whole.problem).written_out()[0]
     scores = (rows.conj() * whole.model.residual[0, ..., None]).real.sum(2)

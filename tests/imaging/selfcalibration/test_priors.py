@@ -1,61 +1,16 @@
-"""Priors and their scales: a fixed point in closed form, told scales, and the evidence by brute force."""
+"""Priors of all unknowns, and the evidence by brute force."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from problems import posed
-from torch import Tensor
 
-from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.selfcalibration.evidence import occam_factor
-from unfolded_ogamp.imaging.selfcalibration.priors import Prior, Scales, empirical_bayes, prior, with_moments
+from unfolded_ogamp.imaging.selfcalibration.priors import Prior, Scales, prior, with_moments
 from unfolded_ogamp.imaging.selfcalibration.step import Equations
 
 SCENARIO = Scenario(n_tx=30, n_rx=30, pixels=(8, 8), sparsity=0.05)
-
-
-def problem(**changed: Tensor) -> Problem:
-    return replace(posed(SCENARIO, expected_count=1.0).problem, **changed)
-
-
-def updated(around: Problem, true_std: float, noise: float, updates: int) -> Scales:
-    """Scales after updates of a linear problem: every shift is measured directly, with Gaussian noise."""
-    truth = posed(SCENARIO, expected_count=1.0).truth
-    generator = torch.Generator().manual_seed(1)
-    measured = [
-        torch.randn(value.shape, generator=generator, dtype=torch.float64) * (true_std**2 + noise**2) ** 0.5
-        for value in (truth.nodes.tx_shift, truth.nodes.rx_shift)
-    ]
-    scales = Scales.first(around)
-    for _ in range(updates):
-        shrink = (scales.shift.square() / (scales.shift.square() + noise**2))[..., None]
-        tx, rx = (value * part for value, part in zip(measured, shrink.split([30, 30], dim=1), strict=True))
-        sources = replace(truth, nodes=replace(truth.nodes, tx_shift=tx, rx_shift=rx))
-        found = prior(sources, scales)
-        variance = torch.where(found.group == 1, 1 / (found.precision + noise**-2), 0)
-        scales, _ = empirical_bayes(scales, found, variance, (found.group == 1)[None], around)
-    return scales
-
-
-def test_scales_converge_to_the_spread_of_the_nodes() -> None:
-    """The fixed point is s^2 = mean of the squares less the noise, here within the sampling error of 120 shifts."""
-    found = updated(problem(), true_std=0.01, noise=0.005, updates=200).shift
-    assert abs(float(found[0, 0]) / 0.01 - 1) < 4 / (2 * 120) ** 0.5
-
-
-def test_scales_fall_if_nodes_are_as_listed() -> None:
-    assert float(updated(problem(), true_std=0.0, noise=0.005, updates=500).shift[0, 0]) < 0.003
-
-
-def test_told_scales_stay() -> None:
-    nodes = torch.linspace(0.001, 0.06, 60, dtype=torch.float64)[None]
-    told = problem(node_std=nodes, gain_std=torch.full_like(nodes, 0.3))
-    found = updated(told, true_std=0.01, noise=0.005, updates=3)
-    assert torch.equal(found.shift, nodes)
-    assert torch.equal(found.level, torch.full_like(nodes, 0.3))
 
 
 def test_the_prior_counts_every_unknown_once() -> None:

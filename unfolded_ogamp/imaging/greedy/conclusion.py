@@ -12,10 +12,11 @@ from unfolded_ogamp.imaging.assembly.outcome import Outcome
 from unfolded_ogamp.imaging.estimate import Estimate
 from unfolded_ogamp.imaging.greedy.agreement import support
 from unfolded_ogamp.imaging.greedy.calibration import Calibration
-from unfolded_ogamp.imaging.greedy.restarts import Searched
+from unfolded_ogamp.imaging.greedy.restarts import Searched, clustered_points
 from unfolded_ogamp.imaging.greedy.rounds import refine
 from unfolded_ogamp.imaging.greedy.settings import GreedySettings
 from unfolded_ogamp.imaging.likelihood import joint_step
+from unfolded_ogamp.imaging.likelihood.model_selection import noise_power
 from unfolded_ogamp.imaging.likelihood.uncertainty import Uncertainty
 from unfolded_ogamp.imaging.model import Model, evaluate, trim_slots
 from unfolded_ogamp.imaging.problem import Problem
@@ -78,11 +79,17 @@ def conclude_plain(
 
 
 def better_than_plain(calibration: Calibration, plain: Model) -> bool:
-    """Whether the best self-calibrating start of a scene explains the CSI better than a plain model."""
+    """Whether the best self-calibrating start of a scene explains the CSI better than a plain model.
+
+    Points that cluster are parts of targets: fewer targets that leave no larger residual are better.
+    """
     best, problem = calibration.best, calibration.problem
     if best is None or best.consistent:
         return best is not None
     without = as_listed(problem, plain.sources)
+    power = [float(noise_power(fit.model, fit.problem)) for fit in (best, without)]
+    if bool(clustered_points(plain, problem)) and best.count < without.count and power[0] <= power[1]:
+        return True
     costs = [negative_evidence(fit, problem, calibration.settings) for fit in (best, without)]
     return bool(costs[0] < costs[1])
 

@@ -77,8 +77,7 @@ class Searched:
         """
         model = self.best.model
         sure = model_selection.decisive(model, problem) | (self.agreements >= 1) | problem.phases_known
-        points = ~clustered(model.sources, model_selection.strength(model, problem), problem)
-        return model_selection.consistent(model, problem) & sure & (points | (problem.n_samples < MANY_SAMPLES))
+        return model_selection.consistent(model, problem) & sure & ~clustered_points(model, problem)
 
     def continued(self, best: GreedyState) -> Self:
         """The same search in double precision, its best starts evaluated again as `best`."""
@@ -165,7 +164,9 @@ def search(
     generator = torch.Generator().manual_seed(settings.seed)
     for start in range(1, settings.together):
         scenes = found.left(problem)
-        scenes = scenes[~problem.phases_known[scenes]]  # with known phases, another plain start is the same
+        # with known phases, another plain start is the same; points in place of targets need another model
+        other_model = clustered_points(found.best.model, problem)
+        scenes = scenes[~(problem.phases_known | other_model)[scenes]]
         if len(scenes) == 0:
             break
         part = problem[scenes]
@@ -175,6 +176,12 @@ def search(
             phases, independent = next_phases(start, found.best.model[scenes], part, generator, settings)
         found.add(run(part, search_grid[scenes], phases), scenes, independent, problem)
     return found
+
+
+def clustered_points(model: Model, problem: Problem) -> Tensor:
+    """Scenes with samples enough to tell whose sources cluster as the parts of extended targets do, bool [B]."""
+    found = clustered(model.sources, model_selection.strength(model, problem), problem)
+    return found & (problem.n_samples >= MANY_SAMPLES)
 
 
 def better(

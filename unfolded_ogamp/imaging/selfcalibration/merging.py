@@ -7,6 +7,7 @@ The series of a source at p + d about p is exp(-j delta . s) times its own one, 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,16 +39,16 @@ def combined(sources: Sources, owner: Tensor, problem: Problem) -> Sources:
     unit, dimension = UNIT * problem.array.wavelength[:, None, None], sources.position.shape[-1]
     first = _of_groups(sources, owner, sources.position, unit)
     sizes = torch.zeros_like(sources.reflectivity.real).scatter_add(1, owner, sources.reflectivity.abs())
-    total = first[(..., *[0] * dimension)]
+    total = _coefficient(first, ())
     kept = target & (total.abs() > LEAST_SUM * sizes)
-    gradient = torch.stack([first[(..., *_powers((axis,), dimension))] for axis in range(dimension)], dim=-1)
+    gradient = torch.stack([_coefficient(first, (axis,)) for axis in range(dimension)], dim=-1)
     # a shift delta has the series 1 - j delta . s
     shift = -(gradient / torch.where(kept, total, 1)[..., None]).imag * unit
     kept = kept & (shift.norm(dim=-1) < EXTENT * problem.array.wavelength[:, None])
     centroid = sources.position + torch.where(kept[..., None], shift, 0)
     series = _of_groups(sources, owner, centroid, unit)
-    total = torch.where(kept, series[(..., *[0] * dimension)], 1)
-    moment = torch.stack([series[(..., *_powers(axes, dimension))] / total for axes in exponents(dimension)], dim=-1)
+    total = torch.where(kept, _coefficient(series, ()), 1)
+    moment = torch.stack([_coefficient(series, axes) / total for axes in exponents(dimension)], dim=-1)
     moment = moment / moment.abs().clamp(min=LARGEST_START) * LARGEST_START
     return trim(
         remove(
@@ -75,9 +76,9 @@ def _of_groups(sources: Sources, owner: Tensor, about: Tensor, unit: Tensor) -> 
         shifted = shifted[..., None] * single[..., axis, :].reshape(*shifted.shape[:2], *[1] * axis, order + 1)
     product = shifted.clone()
     for number, axes in enumerate(exponents(dimension)):
-        powers = _powers(axes, dimension)
-        later = (..., *(slice(one, None) for one in powers))
-        earlier = (..., *(slice(None, order + 1 - one) for one in powers))
+        powers = [axes.count(axis) for axis in range(dimension)]
+        later: Any = (..., *(slice(one, None) for one in powers))
+        earlier: Any = (..., *(slice(None, order + 1 - one) for one in powers))
         moment = sources.moment[..., number].reshape(*shifted.shape[:2], *[1] * dimension)
         product[later] = product[later] + moment * shifted[earlier]
     product = product * sources.reflectivity.reshape(*shifted.shape[:2], *[1] * dimension)
@@ -85,6 +86,7 @@ def _of_groups(sources: Sources, owner: Tensor, about: Tensor, unit: Tensor) -> 
     return torch.zeros_like(product).scatter_add(1, index, product)
 
 
-def _powers(axes: tuple[int, ...], dimension: int) -> tuple[int, ...]:
-    """Power of every coordinate in a monomial that is given by the axes of its factors."""
-    return tuple(axes.count(axis) for axis in range(dimension))
+def _coefficient(series: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Coefficient of the monomial with factors along these axes [B, S]."""
+    dimension, count = series.ndim - 2, series.shape[-1]
+    return series.flatten(2)[..., sum(count ** (dimension - 1 - axis) for axis in axes)]

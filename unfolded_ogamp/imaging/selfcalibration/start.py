@@ -30,7 +30,6 @@ from unfolded_ogamp.imaging.selfcalibration.settings import CalibrationSettings
 from unfolded_ogamp.imaging.sources import Nodes, Sources
 
 BESIDE = 1.0  # distance of targets that may be one, in wavelengths
-MERGE_UPDATES = 3  # updates of a fit with two targets as one
 
 
 def run(problem: Problem, phases: NodePhases, settings: CalibrationSettings) -> Fit:
@@ -105,9 +104,7 @@ def merged(fit: Fit, problem: Problem, settings: CalibrationSettings) -> Fit:
             return fit
         weakest = near[detection.robust_strength(fit.model, fit.problem)[0, near].argsort()[tried]]
         one = torch.where(slot == weakest, owner, slot)
-        fewer = with_sources(fit, combined(sources, one, fit.problem))
-        for _ in range(MERGE_UPDATES):
-            fewer = update(fewer, problem, settings)
+        fewer = update(with_sources(fit, combined(sources, one, fit.problem)), problem, settings)
         if negative_evidence(fewer, problem, settings) < negative_evidence(fit, problem, settings):
             fit = fewer
         else:

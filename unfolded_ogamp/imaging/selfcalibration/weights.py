@@ -18,6 +18,7 @@ from unfolded_ogamp.records import Record
 DEGREES = 2.0  # of freedom of the Student-t distribution
 MOST_OUTLIERS = 0.5  # largest share of outliers of a mixture
 ITERATIONS = 20  # of expectation maximisation
+LOW = 0.5  # weight of an outlier
 FEW_OUTLIERS = 0.03  # share of the links
 LEAST = 1e-4  # least weight of a measured link
 
@@ -104,11 +105,11 @@ def outliers_stand_out(model: Model, problem: Problem) -> Tensor:
 
     Otherwise the model may not fit them: part of its own error would count as interference.
     """
-    there = problem.link[..., 0] > 0
-    lost = (1 - problem.link[..., 0].square()).clamp(min=0) * there
-    channel = model.channel.abs().square().sum(-1) / problem.link[..., 0].square().clamp(min=LEAST / 10)
+    weight = problem.link[..., 0].square()
+    lost = ((weight > 0) & (weight < LOW)).to(weight)
+    channel = model.channel.abs().square().sum(-1) / weight.clamp(min=LEAST / 10)
     strong = (lost * link_power(model, problem)).sum((1, 2)) >= (lost * channel).sum((1, 2))
-    return strong | (lost.sum((1, 2)) <= FEW_OUTLIERS * there.sum((1, 2)))
+    return strong | (lost.sum((1, 2)) <= FEW_OUTLIERS * (weight > 0).sum((1, 2)))
 
 
 def median(power: Tensor, link: Tensor) -> Tensor:
