@@ -34,6 +34,7 @@ class Problem(Record):
         noise_std: standard error of the noise variance [B]; 0 if the noise variance is given or unknown.
         least_count: lower bound of the number of scatterers, the rank of the links' matrix, int64 [B]; 0 if unknown.
         phases_known: scenes whose node phases are zero, bool [B].
+        phase_std: standard deviation of the node phases about zero [B, n_tx + n_rx], [rad]; nan if unknown.
         node_std: standard deviation of every coordinate of the listed nodes [B, n_tx + n_rx], [m]; nan if unknown.
         gain_std: standard deviation of the natural logarithm of a gain [B, n_tx + n_rx]; nan if unknown.
         dictionary_scale: gain that is 1 in problem units [B].
@@ -50,6 +51,7 @@ class Problem(Record):
     noise_std: Tensor
     least_count: Tensor
     phases_known: Tensor
+    phase_std: Tensor
     node_std: Tensor
     gain_std: Tensor
     dictionary_scale: Tensor
@@ -97,10 +99,15 @@ class Problem(Record):
         return SearchGrid.of(self.array, self.grid, self.link, self.dictionary_scale, spacing)
 
     @property
-    def nodes_deviate(self) -> Tensor:
-        """Scenes whose nodes are known to deviate from their list so far that a fit must follow, bool [B]."""
+    def phases_told(self) -> Tensor:
+        """Scenes with a prior of the node phases, bool [B]."""
+        return ~self.phase_std.isnan().any(1)
+
+    @property
+    def needs_priors(self) -> Tensor:
+        """Scenes with a prior of the node phases, or with nodes so far off their list that a fit must follow: [B]."""
         far = self.node_std > DEVIATING_NODE * self.array.wavelength[:, None]
-        return (far | (self.gain_std > DEVIATING_GAIN)).any(1)
+        return (far | (self.gain_std > DEVIATING_GAIN)).any(1) | self.phases_told
 
     @property
     def unweighted(self) -> Self:
@@ -152,6 +159,7 @@ def pose(csi: Csi, array: NodeArray, grid: PixelGrid, expected_count: Tensor | N
         noise_std=unknown,
         least_count=unknown.long(),
         phases_known=unknown > 0 if csi.phases_known is None else csi.phases_known,
+        phase_std=nodes * torch.nan if csi.phase_std is None else csi.phase_std.to(nodes),
         node_std=nodes * torch.nan if csi.node_std is None else csi.node_std.to(nodes),
         gain_std=nodes * torch.nan if csi.gain_std is None else 0 * nodes + csi.gain_std[:, None].to(nodes) * NEPER,
         dictionary_scale=dictionary,

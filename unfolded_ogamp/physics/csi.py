@@ -27,6 +27,8 @@ class Csi(Record):
         los_trusted: links whose line of sight may be used for coarse synchronisation, bool [B, n_tx, n_rx].
         noise_variance: variance of the complex noise [B], or None where it is not known.
         phases_known: scenes whose node phases are zero, bool [B]; None if all phases are unknown.
+        phase_std: standard deviation of the node phases about zero [B, n_tx + n_rx], Tx first, [rad]; None if phases
+            are unknown, or zero.
         node_std: standard deviation of every coordinate of the listed nodes [B, n_tx + n_rx], Tx first, [m]; None if
             it is not known.
         gain_std: standard deviation of the amplitude gains of the nodes [B], [dB]; None if it is not known.
@@ -39,6 +41,7 @@ class Csi(Record):
     los_trusted: Tensor
     noise_variance: Tensor | None
     phases_known: Tensor | None = None
+    phase_std: Tensor | None = None
     node_std: Tensor | None = None
     gain_std: Tensor | None = None
 

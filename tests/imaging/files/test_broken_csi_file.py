@@ -38,6 +38,10 @@ BROKEN: dict[str, tuple[dict[str, object] | Build, str]] = {
     ),
     "negative std": ({"tx_std": np.array(-0.01), "rx_std": np.array(0.01)}, "tx_std: expected values of at least 0"),
     "std of one side": ({"rx_std": np.array(0.01)}, "tx_std and rx_std: expected both or none, found one of them"),
+    "phase std of one side": (
+        {"tx_phase_std": np.array(0.1)},
+        "tx_phase_std and rx_phase_std: expected both or none, found one of them",
+    ),
     "std of some nodes": (
         {"tx_std": np.full(3, 0.01), "rx_std": np.array(0.01)},
         "tx_std: expected shape [n_tx] with n_tx = 5 along axis 0, found 3 in [3]",

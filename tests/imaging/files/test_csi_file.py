@@ -47,16 +47,22 @@ def test_what_is_known_of_the_nodes_is_kept_and_one_number_holds_for_all(tmp_pat
     scene, csi = draw(SCENARIO, 1, torch.Generator().manual_seed(1))
     n_nodes = SCENARIO.n_tx + SCENARIO.n_rx
     node_std = torch.linspace(0.0, 0.05, n_nodes, dtype=torch.float64)[None]
-    known = replace(csi, node_std=node_std, gain_std=torch.tensor([2.0], dtype=torch.float64))
+    known = replace(csi, node_std=node_std, phase_std=4 * node_std, gain_std=torch.tensor([2.0], dtype=torch.float64))
     save_csi(tmp_path / "scene.npz", scene, known)
     loaded = load_csi(tmp_path / "scene.npz")
     assert torch.equal(loaded.csi.node_std, node_std)
+    assert torch.equal(loaded.csi.phase_std, 4 * node_std)
+    assert loaded.csi.phases_known is None
     assert torch.equal(loaded.csi.gain_std, known.gain_std)
     with np.load(tmp_path / "scene.npz") as archive:
         arrays = dict(archive)
     write(tmp_path / "scene.npz", {**arrays, "tx_std": np.array(0.02), "rx_std": np.array(0.03)})
     expected = [0.02] * SCENARIO.n_tx + [0.03] * SCENARIO.n_rx
     assert load_csi(tmp_path / "scene.npz").csi.node_std.tolist() == [expected]
+    write(tmp_path / "scene.npz", {**arrays, "tx_phase_std": np.array(0.0), "rx_phase_std": np.array(0.0)})
+    exact = load_csi(tmp_path / "scene.npz").csi
+    assert exact.phase_std is None
+    assert bool(exact.phases_known)
 
 
 def test_truth_is_optional(tmp_path):

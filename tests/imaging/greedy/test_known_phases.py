@@ -1,4 +1,4 @@
-"""Node phases that the file gives as known are not fitted, and join nodes without common links."""
+"""Node phases that the file gives as known, exactly or with an error, join nodes without common links."""
 
 from __future__ import annotations
 
@@ -29,6 +29,28 @@ def test_two_arrays_without_common_links_find_the_scatterers_together() -> None:
         distance = torch.cdist(true, found.position)
         assert len(found.position) == len(true)
         assert float(distance.amin(1).max()) < 0.01
+
+
+def test_phases_with_a_prior_join_two_arrays() -> None:
+    """The phases of the nodes have a standard deviation of 0.2 rad, and are found to less than that."""
+    scene, csi = draw(replace(SYNCHRONISED, phase_std=0.2 * 2**0.5), 3, torch.Generator().manual_seed(0))
+    apart = torch.zeros_like(csi.link)
+    apart[:, :6, :6], apart[:, 6:, 6:] = True, True
+    prior = torch.full((3, 24), 0.2, dtype=torch.float64)
+    csi = replace(csi, value=csi.value * apart[..., None], link=apart, phase_std=prior)
+    estimate = GreedyEstimator()(csi, scene.array, scene.grid)
+    level = []
+    for index, (found, true) in enumerate(zip(estimate.scatterers, scene.position, strict=True)):
+        assert estimate.converged[index]
+        distance = torch.cdist(true, found.position)
+        assert len(found.position) == len(true)
+        assert float(distance.amin(1).max()) < 0.02
+        error = (found.position[distance.argmin(1)] - true).double()
+        level.append(error[:, None] @ torch.linalg.solve(found.covariance.double()[distance.argmin(1)], error[..., None]))
+    assert 0.5 < float(torch.cat(level).mean()) / 2 < 2.0  # mean of chi-squared with two degrees of freedom
+    phase = torch.cat([estimate.tx_phase - scene.tx_phase, estimate.rx_phase - scene.rx_phase], dim=1)[..., 0]
+    error = phase - phase.mean(1, keepdim=True)
+    assert float(error.square().mean().sqrt()) < 0.1
 
 
 def test_known_phases_make_positions_more_certain() -> None:

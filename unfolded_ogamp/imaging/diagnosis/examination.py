@@ -102,11 +102,11 @@ def examine(csi: Csi, array: NodeArray, grid: PixelGrid, synchronised: bool = Fa
         one = torch.arange(len(numbers), device=numbers.device) == middle
         csi, array = shortened(csi, array, csi.link[0], one, None)
         numbers = numbers[middle : middle + 1]
-        csi = replace(csi, phases_known=None)  # the delays turn them
+        csi = replace(csi, phases_known=None, phase_std=None)  # the delays turn them
     if all(finding.severity != Severity.DECISIVE or finding.cure for finding in findings):
         found, csi, array = examine_phases(csi, array, grid)
         findings += found
-    if csi.phases_known is None:
+    if csi.phases_known is None and csi.phase_std is None:
         parted, separate = joined_part(csi.link[0])
         csi = without_links(csi, separate)
         findings += parted

@@ -152,8 +152,9 @@ def _load_csi(fields: Fields, array: NodeArray) -> Csi:
     cut_off = (~reached_nodes(link[None])[0]).nonzero()[:, 0].tolist()
     names = [f"tx {node}" if node < n_tx else f"rx {node - n_tx}" for node in cut_off]
     found = f"{len(names)} of {n_tx + n_rx} nodes that no chain of links joins to tx 0: {', '.join(names[:5])}"
-    known = phases_known(fields)
-    fields.expect(known or not names, "link", "one connected network, or known node phases", found)
+    known = _knowledge_of_nodes(fields)
+    told = known["phases_known"] is not None or known["phase_std"] is not None
+    fields.expect(told or not names, "link", "one connected network, or known node phases", found)
     expect_complex_csi(fields)
     value = fields.optional_complex("csi", values, link, "on every measured link")
     assert value is not None
@@ -178,43 +179,38 @@ def _load_csi(fields: Fields, array: NodeArray) -> Csi:
         los_channel=known_los[None],
         los_trusted=(fields.boolean("los_trusted", links, los) & los)[None],
         noise_variance=None if noise_variance is None else array.frequency.new_tensor([noise_variance]),
-        phases_known=torch.tensor([True]) if known else None,
-        **_knowledge_of_nodes(fields),
+        **known,
     )
 
 
 def _knowledge_of_nodes(fields: Fields) -> dict[str, Tensor | None]:
-    """How well the nodes are known: `node_std` and `gain_std` of the CSI, None where the file does not say."""
-    sides = []
-    for side in ("tx", "rx"):
-        key, sizes = f"{side}_std", (f"n_{side}",)
-        if key in fields.arrays and fields.arrays[key].ndim == 0:
-            value = fields.optional_real(key, ())
-            value = None if value is None else value.expand(fields.sizes[f"n_{side}"])
-        else:
-            value = fields.optional_real(key, sizes)
-        fields.expect(value is None or not bool((value < 0).any()), key, "values of at least 0", "a negative one")
-        sides.append(value)
-    tx, rx = sides
-    fields.expect((tx is None) == (rx is None), "tx_std and rx_std", "both or none", "one of them")
+    """How well the nodes are known: parts of the CSI, None where the file does not say."""
     gain = fields.optional_real("gain_std", ())
     fields.expect(gain is None or float(gain) >= 0, "gain_std", "a standard deviation of at least 0", "a negative one")
+    phase, node = (standard_deviation_of_nodes(fields, name) for name in ("phase_std", "std"))
+    known = phase is not None and not bool(phase.any())
     return {
-        "node_std": None if tx is None or rx is None else torch.cat([tx, rx])[None],
+        "phases_known": torch.tensor([True]) if known else None,
+        "phase_std": None if known else phase,
+        "node_std": node,
         "gain_std": None if gain is None else gain.reshape(1),
     }
 
 
-def phases_known(fields: Fields) -> bool:
-    """Whether the file says that all node phases are known, as they are on one oscillator."""
-    known = []
-    for side in ("tx", "rx"):
-        key = f"{side}_phase_std"
-        std = fields.optional_real(key, (f"n_{side}",))
-        fields.expect(std is None or not bool(std.any()), key, "0, for known phases of all nodes", "other values")
-        known.append(std is not None)
-    fields.expect(len(set(known)) == 1, "tx_phase_std and rx_phase_std", "both or none", "one of them")
-    return all(known)
+def standard_deviation_of_nodes(fields: Fields, name: str) -> Tensor | None:
+    """Standard deviations `tx_<name>` and `rx_<name>` [1, n_tx + n_rx], each of one number or one per node."""
+    sides, keys = [], (f"tx_{name}", f"rx_{name}")
+    for side, key in zip(("tx", "rx"), keys, strict=True):
+        if key in fields.arrays and fields.arrays[key].ndim == 0:
+            value = fields.optional_real(key, ())
+            value = None if value is None else value.expand(fields.sizes[f"n_{side}"])
+        else:
+            value = fields.optional_real(key, (f"n_{side}",))
+        fields.expect(value is None or not bool((value < 0).any()), key, "values of at least 0", "a negative one")
+        sides.append(value)
+    tx, rx = sides
+    fields.expect((tx is None) == (rx is None), " and ".join(keys), "both or none", "one of them")
+    return None if tx is None or rx is None else torch.cat([tx, rx])[None]
 
 
 def _scaled_free_space(free_space: Tensor, value: Tensor, los: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ Optional:
     loss: "spherical", or "cylindrical" for two-dimensional propagation, where amplitudes fall with the root of the
         distance; spherical.
     tx_gain [n_tx], rx_gain [n_rx]: amplitude gains of the antennas, positive; 1.
-    tx_phase_std [n_tx], rx_phase_std [n_rx]: 0 if the phases of all nodes are known and zero, as on one oscillator;
-        otherwise they are unknown. Nodes that no chain of links joins need known phases.
+    tx_phase_std [n_tx], rx_phase_std [n_rx]: standard deviation of the node phases about zero, or one for all [rad]; 0
+        for all if they are known, as on one oscillator. Unknown by default; nodes that no chain of links joins need it.
     tx_std [n_tx], rx_std [n_rx]: standard deviation of every coordinate of a listed node, or one for all [m]; found
         from the CSI.
     gain_std: standard deviation of the amplitude gains [dB]; found from the CSI.
@@ -82,8 +82,10 @@ def save_csi(path: str | Path, scene: Scene, csi: Csi, truth: bool = True) -> No
         tensors["noise_variance"] = csi.noise_variance[0]
     if csi.phases_known is not None and bool(csi.phases_known[0]):
         tensors |= {f"{side}_phase_std": torch.zeros(len(tensors[side])) for side in ("tx", "rx")}
+    n_tx = array.tx.shape[1]
+    if csi.phase_std is not None:
+        tensors |= {"tx_phase_std": csi.phase_std[0, :n_tx], "rx_phase_std": csi.phase_std[0, n_tx:]}
     if csi.node_std is not None:
-        n_tx = array.tx.shape[1]
         tensors |= {"tx_std": csi.node_std[0, :n_tx], "rx_std": csi.node_std[0, n_tx:]}
     if csi.gain_std is not None:
         tensors["gain_std"] = csi.gain_std[0]

@@ -90,6 +90,7 @@ def calibrations(
 
     The first begins at the node phases of the best fit without self-calibration, the second at those of a robust
     autofocus. Then starts near the best one so far, with its nodes or those of the list, take turns with random ones.
+    With a prior of the phases, the second and the random ones begin at phases that are drawn from it.
 
     Args:
         calibration: to which the caller adds every start.
@@ -98,14 +99,18 @@ def calibrations(
         generator: source of randomness.
     """
     problem, settings = calibration.problem, calibration.settings
+
+    def anywhere(phases: NodePhases) -> Fit:
+        begin_at = phases if bool(problem.phases_told) else focused(problem, phases, settings)
+        return start.run(problem, begin_at, settings)
+
     yield start.run(problem, phases_of(plain.sources), settings), True
     if bool(problem.phases_known):
         return
-    yield start.run(problem, focused(problem, given, settings), settings), True
+    yield anywhere(random_phases(problem, generator) if bool(problem.phases_told) else given), True
     for kind in cycle(("near", "random", "near as listed", "random")):
         if kind == "random":
-            phases = focused(problem, random_phases(problem, generator), settings)
-            yield start.run(problem, phases, settings), True
+            yield anywhere(random_phases(problem, generator)), True
             continue
         assert calibration.best is not None
         best = calibration.best.model

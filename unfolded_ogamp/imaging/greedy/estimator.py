@@ -130,7 +130,7 @@ def fall_back(
         found: search of another estimator on this problem; it changes.
         problem, given, settings, budget: as in `search`.
     """
-    scenes = (~found.confirmed(problem)).nonzero()[:, 0]
+    scenes = (~found.confirmed(problem) & ~problem.needs_priors).nonzero()[:, 0]
     if len(scenes) > 0:
         part = problem[scenes]
         resumed = rounds.resume(found.best[scenes], part, part.search_grid(settings.detection.spacing), settings)

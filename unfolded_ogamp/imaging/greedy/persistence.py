@@ -123,7 +123,7 @@ def turns(problem: Problem) -> Iterator[str]:
     With many samples, local minima are rare, and the nodes or links are suspected first. With few, the blind searches
     come first. If phases are known, only self-calibration remains.
     """
-    if bool(problem.phases_known | problem.nodes_deviate):
+    if bool(problem.phases_known | problem.needs_priors):
         return repeat("calibrating")
     if float(problem.n_samples) >= MANY_SAMPLES:
         return chain(("calibrating", "calibrating"), cycle(("plain", "calibrating")))

@@ -59,11 +59,11 @@ def run(problem: Problem, search_grid: SearchGrid, phases: NodePhases, settings:
     model, or the start is in a local minimum; and at once where nodes are known to deviate from their list.
     """
     state = init(problem, phases)
-    scenes = (~problem.nodes_deviate).nonzero()[:, 0]
+    scenes = (~problem.needs_priors).nonzero()[:, 0]
     if len(scenes) > 0:
         part = run_rounds(state[scenes], problem[scenes], search_grid[scenes], settings)
         state = place_scenes(part, scenes, state)
-    scenes = (~problem.nodes_deviate & ~hopeless(state.model, problem)).nonzero()[:, 0]
+    scenes = (~problem.needs_priors & ~hopeless(state.model, problem)).nonzero()[:, 0]
     if len(scenes) == 0:
         return all_running(state.model)
     part = converge_and_prune(state[scenes], problem[scenes], settings)

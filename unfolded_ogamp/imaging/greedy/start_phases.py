@@ -41,7 +41,7 @@ def focused_phases(problem: Problem, start: NodePhases, settings: RestartSetting
 def random_phases(problem: Problem, generator: torch.Generator) -> NodePhases:
     """Random uniform node phases, the same in every scene, so that no scene depends on the others of its batch.
 
-    Nodes with a trusted line of sight start near the phases that fit it.
+    Nodes with a trusted line of sight start near the phases that fit it. A prior of the phases comes first.
     """
     zero = NodePhases.zero(problem.link, 1)
     tx, rx = (torch.rand(side.shape[1], 1, generator=generator, dtype=side.dtype) for side in (zero.tx, zero.rx))
@@ -52,6 +52,12 @@ def random_phases(problem: Problem, generator: torch.Generator) -> NodePhases:
         without = isolated_nodes(trusted)[..., None]
         tx = torch.where(without[:, :n_tx], tx, fitted.tx + NEAR_FITTED * tx)
         rx = torch.where(without[:, n_tx:], rx, fitted.rx + NEAR_FITTED * rx)
+    if bool(problem.phases_told.any()):
+        told, n_tx = problem.phases_told[:, None, None], tx.shape[1]
+        uniform = torch.cat([tx, rx], dim=1)
+        normal = torch.randn(uniform.shape[1:], generator=generator, dtype=uniform.dtype).to(uniform)
+        drawn = torch.where(told, problem.phase_std[..., None] * normal, uniform)
+        tx, rx = drawn[:, :n_tx], drawn[:, n_tx:]
     return NodePhases.at_rest(tx, rx)
 
 

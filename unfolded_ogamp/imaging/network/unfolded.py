@@ -168,7 +168,7 @@ class UnfoldedOGAMP(Network):
             return assemble.batched([self(csi[one], array[one], grid[one]) for one in one_by_one])
         posed, settings = self.pose(csi, array, grid), self.settings.greedy.restarts
         problem, given = posed.problem, posed.phases
-        if bool(problem.phases_known.any()):  # the layers fit phases
+        if bool((problem.phases_known | problem.phases_told).any()):  # the layers fit phases without a prior
             empty = rounds.init(posed.averaged, given.to(dtype=torch.float64))
             return self.to_estimate(Searched.of(empty, posed.averaged), posed, grid.centre.dtype)
 

@@ -78,7 +78,8 @@ def as_uncertainty(covariance: Tensor, fit: Fit) -> Uncertainty:
 def gauge_directions(sources: Sources, problem: Problem) -> Tensor:
     """Changes of the unknowns of one scene that do not change the CSI: [P, 1 or 2].
 
-    They are a common phase of all nodes and, without a line of sight, that of all Tx against all reflectivities.
+    They are a common phase of all nodes and, without a line of sight, that of all Tx against all reflectivities. A
+    prior of the phases holds both.
     """
     n_slots, dimension = sources.position.shape[1:]
     n_tx, n_rx, n_moments = sources.tx_phase.shape[1], sources.rx_phase.shape[1], sources.moment.shape[-1]
@@ -89,6 +90,8 @@ def gauge_directions(sources: Sources, problem: Problem) -> Tensor:
     node = torch.nn.functional.pad(none.new_ones(1), (0, dimension + 1))
     of_tx, of_image = node.repeat(n_tx), torch.cat(image)
     common = torch.cat([0 * of_image, of_tx, node.repeat(n_rx)])
+    if bool(problem.phases_told):
+        return common[:, None][:, :0]
     if bool(problem.has_los):
         return common[:, None]
     against = torch.cat([of_image, of_tx, 0 * node.repeat(n_rx)])

@@ -94,7 +94,8 @@ def freedom(fit: Fit, settings: CalibrationSettings) -> Freedom:
 
 def align(fit: Fit, settings: CalibrationSettings) -> Fit:
     """The fit after a fit of its free node phases to the predicted channel."""
-    return with_sources(fit, aligned(fit.model, fit.problem, freedom(fit, settings).phases))
+    free = freedom(fit, settings).phases & ~fit.problem.phases_told  # joint steps keep to a prior
+    return with_sources(fit, aligned(fit.model, fit.problem, free))
 
 
 def joint_steps(fit: Fit, settings: CalibrationSettings, steps: int) -> Fit:
