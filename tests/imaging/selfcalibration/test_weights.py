@@ -96,3 +96,34 @@ def test_noise_of_any_links_adds_no_source() -> None:
         grid = detection.search_grid(model.sources, problem, settings.spacing)
         grown = detection.add(model, problem, grid, settings, most=5, apart=0.0)
         assert int(grown.used.sum()) == int(model.sources.used.sum())
+
+
+@pytest.mark.parametrize(("amplitude", "stand_out"), [(3.0, True), (0.1, False)])
+def test_outliers_with_more_signal_than_interference_are_misfit(amplitude: float, stand_out: bool) -> None:
+    """A tenth of the links has a low weight; their residual is `amplitude` times their channel."""
+    *_, problem, truth = posed(SCENARIO, expected_count=1.0)
+    weight = torch.ones_like(problem.link)
+    weight[:, :, : problem.link.shape[2] // 10] = 0.01
+    low = problem.weighted(weight)
+    model = modelled(truth, low)
+    odd = replace(model, residual=torch.where(weight < 1, amplitude * model.channel, model.residual))
+    assert bool(weights.outliers_stand_out(odd, low)) == stand_out
+    assert bool(weights.outliers_stand_out(modelled(truth, problem), problem))
+
+
+def test_the_slope_is_the_derivative_of_the_weight() -> None:
+    """With share and variances held, by a finite difference of the posterior probability of an outlier."""
+    model, problem, _ = residuals(0.2, factor=30.0)
+    link = problem.link[..., 0] > 0
+    found = weights.mixture(model, problem, link, torch.zeros_like(model.cost))
+    count, power = problem.csi.shape[-1], weights.link_power(model, problem)
+
+    def weight(value: Tensor) -> Tensor:
+        odds = (found.share / (1 - found.share)) * (found.good / found.bad) ** count
+        odds = odds * ((1 / found.good - 1 / found.bad) * value).exp()
+        outlier = odds / (1 + odds)
+        return 1 - outlier + outlier * found.good / found.bad
+
+    small = 1e-4 * problem.noise_variance
+    slope = (weight(power + small) - weight(power - small)) / (2 * small)
+    torch.testing.assert_close(found.slope, slope, rtol=1e-3, atol=1e-4 * float(slope.abs().max()))

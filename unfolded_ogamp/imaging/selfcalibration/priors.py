@@ -108,7 +108,8 @@ def prior(sources: Sources, scales: Scales) -> Prior:
     ]
     of_image = [torch.zeros_like(free), of_moments, of_coupling]
     precision = torch.cat([*of_image, torch.cat(of_nodes, dim=2).flatten(1)], dim=1)
-    deviation = torch.cat([free, moments, coupling, torch.cat([torch.where(told, wrap(phase), 0), shift, level], dim=2).flatten(1)], dim=1)
+    nodes_away = torch.cat([torch.where(told, wrap(phase), 0), shift, level], dim=2)
+    deviation = torch.cat([free, moments, coupling, nodes_away.flatten(1)], dim=1)
     node = torch.tensor([0, *[1] * dimension, 2], device=free.device).repeat(level.shape[1])
     counts = torch.tensor([free.shape[1], moments.shape[1], coupling.shape[1]], device=free.device)
     image = torch.tensor([0, 3, 4], device=free.device).repeat_interleave(counts)
