@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 
 from unfolded_ogamp.imaging.problem import Problem
-from unfolded_ogamp.imaging.selfcalibration.priors import MOST_LEVEL, MOST_MOMENT, MOST_SHIFT, Prior, Scales
+from unfolded_ogamp.imaging.selfcalibration.priors import Prior, Scales
 
 NEEDED = 2.0  # log evidence that a scale must gain over the least one
-GROWTH = 2.0  # largest factor of a scale in an update; the model is linear only near the fit
+# the model is linear only near the fit: a scale grows by this factor at most in an update, or to its first value
+GROWTH = 2.0
+MOST_SHIFT, MOST_LEVEL, MOST_MOMENT, MOST_COUPLING = 10.0, 10.0, 30.0, 1e3  # largest scales over the first ones
 CANDIDATES = 200  # scales that are compared, evenly spaced in their logarithm
 
 
@@ -40,28 +42,29 @@ def empirical_bayes(
     variance = covariance.diagonal(dim1=1, dim2=2)
     gamma = (1 - variance * found.precision).clamp(0, 1) * free
     effective = (gamma * (found.group > 0)).sum(1)
-    least, wavelength = Scales.least(problem), problem.array.wavelength[:, None]
+    first, least = Scales.first(problem), Scales.least(problem)
 
-    def best(group: int, now: Tensor, low: Tensor, high: Tensor | float) -> Tensor:
+    def best(group: int, name: str, most: float) -> Tensor:
+        now, begun, low = (getattr(one, name) for one in (scales, first, least))
         mine = free[0] & (found.group == group)
         if not mine.any():
             return now
+        ratio = float((begun / now).flatten()[0])
         factor = best_factor(
             covariance[0][mine][:, mine],
             found.deviation[0, mine],
             found.precision[0, mine],
             float((low / now).flatten()[0]),
-            min(float((high / now).flatten()[0]), GROWTH),
+            min(max(GROWTH, ratio), most * ratio),
         )
         return now * factor
 
-    told = problem.node_std.isnan(), problem.gain_std.isnan()
     return replace(
         scales,
-        shift=torch.where(told[0], best(1, scales.shift, least.shift, MOST_SHIFT * wavelength), scales.shift),
-        level=torch.where(told[1], best(2, scales.level, least.level, MOST_LEVEL), scales.level),
-        moment=best(3, scales.moment, least.moment, MOST_MOMENT),
-        coupling=best(4, scales.coupling, least.coupling, 1 / least.coupling),
+        shift=torch.where(problem.node_std.isnan(), best(1, "shift", MOST_SHIFT), scales.shift),
+        level=torch.where(problem.gain_std.isnan(), best(2, "level", MOST_LEVEL), scales.level),
+        moment=best(3, "moment", MOST_MOMENT),
+        coupling=best(4, "coupling", MOST_COUPLING),
     ), effective
 
 

@@ -19,7 +19,6 @@ FIRST_SHIFT = 0.05  # first scale of the shifts of the nodes, in wavelengths
 FIRST_LEVEL = 0.2  # first scale of the levels of the nodes, 1.7 dB
 FIRST_MOMENT = 0.3  # first scale of the moments, over the reflectivity
 LEAST_SHIFT, LEAST_LEVEL, LEAST_MOMENT = 1e-4, 1e-3, 1e-3  # least scales, in the same units
-MOST_SHIFT, MOST_LEVEL, MOST_MOMENT = 0.5, 2.0, 10.0
 
 
 @dataclass(frozen=True)
