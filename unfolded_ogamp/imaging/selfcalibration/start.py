@@ -29,6 +29,7 @@ from unfolded_ogamp.imaging.selfcalibration.priors import Scales, with_moments
 from unfolded_ogamp.imaging.selfcalibration.settings import CalibrationSettings
 from unfolded_ogamp.imaging.sources import Nodes, Sources
 
+GROUP = 0.4  # radius about the strongest point of a target within which points are parts of it, in wavelengths
 BESIDE = 1.0  # distance of targets that may be one, in wavelengths
 
 
@@ -85,7 +86,7 @@ def extended(fit: Fit, problem: Problem, settings: CalibrationSettings) -> Fit:
 
     Nodes and weights start anew: they hold what they took on for targets as points.
     """
-    targets = replace(combined(fit.model.sources, _groups(fit, EXTENT), fit.problem), nodes=Nodes.as_listed(problem))
+    targets = replace(combined(fit.model.sources, _groups(fit, GROUP), fit.problem), nodes=Nodes.as_listed(problem))
     begun = begin(problem, targets, Scales.first(problem))
     begun = reweighted(begun, problem, weights.student(begun.model, begun.problem, problem.link[..., 0] > 0))
     alone = converge(begun, problem, settings)
