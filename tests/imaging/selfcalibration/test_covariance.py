@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 from problems import posed
 
@@ -11,7 +12,13 @@ from unfolded_ogamp.imaging.likelihood.jacobian import jacobian
 from unfolded_ogamp.imaging.problem import Problem
 from unfolded_ogamp.imaging.scenes.scenario import Scenario
 from unfolded_ogamp.imaging.selfcalibration import fit, step
-from unfolded_ogamp.imaging.selfcalibration.covariance import at_least, fit_uncertainty, gauge_directions, jackknife
+from unfolded_ogamp.imaging.selfcalibration.covariance import (
+    REWEIGHTINGS,
+    at_least,
+    fit_uncertainty,
+    gauge_directions,
+    jackknife,
+)
 from unfolded_ogamp.imaging.selfcalibration.fit import Fit
 from unfolded_ogamp.imaging.selfcalibration.priors import Scales
 from unfolded_ogamp.imaging.selfcalibration.settings import CalibrationSettings
@@ -27,13 +34,17 @@ def fitted(snr_db: float = 30.0) -> tuple[Fit, Problem]:
     return fit.joint_steps(started, replace(SETTINGS, tolerance=1e-12), 30), problem
 
 
-def test_the_jackknife_leaves_out_one_node_at_a_time() -> None:
-    """The diagonal for the positions against the sum over explicit solutions, one per node, whose unknowns stay."""
+@pytest.mark.parametrize("soft", [0.0, 0.3])
+def test_the_jackknife_leaves_out_one_node_at_a_time(soft: float) -> None:
+    """The diagonal for the positions against the sum over explicit solutions, one per node, whose unknowns stay.
+
+    With softening, the weights of the other links follow, in as many steps.
+    """
     whole, _ = fitted()
     posed_all = step.equations(whole.state, whole.problem, fit.freedom(whole, SETTINGS))
     gauge = gauge_directions(whole.model.sources, whole.problem)
-    held = torch.zeros(16, 15, dtype=torch.float64)
-    found = jackknife(jacobian(whole.model, whole.problem), whole.model.residual, posed_all, gauge, held)
+    softening = soft * torch.linspace(0, 1, 240).double().reshape(16, 15) / float(whole.model.cost / 240)
+    found = jackknife(jacobian(whole.model, whole.problem), whole.model.residual, posed_all, gauge, softening)
     n_positions = 2 * whole.model.sources.used.shape[1]
     rows = jacobian(whole.model, whole.problem).written_out()[0]
     scores = (rows.conj() * whole.model.residual[0, ..., None]).real.sum(2)
@@ -46,7 +57,11 @@ def test_the_jackknife_leaves_out_one_node_at_a_time() -> None:
             start = len(matrix) - 4 * (31 - node - 16 * side)
             kept = torch.cat([torch.arange(start), torch.arange(start + 4, len(matrix))])
             score = scores.movedim(side, 0)[node].sum(0)
-            moved[kept] = torch.linalg.solve(matrix[kept][:, kept], score[kept])
+            others = scores.movedim(side, 0)[torch.arange(count) != node].flatten(0, 1)
+            weight = softening.movedim(side, 0)[torch.arange(count) != node].flatten()
+            for _ in range(REWEIGHTINGS):
+                right = score + others.T @ (weight * (others @ moved))
+                moved[kept] = torch.linalg.solve(matrix[kept][:, kept], right[kept])
             total += (count - 1) / count * moved[:n_positions].square()
     for link in scores.flatten(0, 1):
         total -= torch.linalg.solve(posed_all.matrix[0], link)[:n_positions].square()

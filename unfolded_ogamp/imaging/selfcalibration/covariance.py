@@ -46,7 +46,7 @@ def fit_uncertainty(fit: Fit, settings: CalibrationSettings) -> Uncertainty:
         noise = torch.where(problem.noise_variance > 0, problem.noise_variance, noise_level(fit.model, problem))
         least = covariance[0] * noise / noise_level(fit.model, problem)
         gauge = gauge_directions(fit.model.sources, problem)
-        spread = jackknife(jacobian(fit.model, problem), fit.model.residual, posed, gauge, give_way(fit))
+        spread = jackknife(jacobian(fit.model, problem), fit.model.residual, posed, gauge, softening(fit))
         covariance = at_least(least, spread)[None]
     return as_uncertainty(covariance, fit)
 
@@ -98,7 +98,7 @@ def gauge_directions(sources: Sources, problem: Problem) -> Tensor:
     return torch.stack([common, against], dim=1)
 
 
-def jackknife(rows: Jacobian, residual: Tensor, posed: Equations, gauge: Tensor, yielding: Tensor) -> Tensor:
+def jackknife(rows: Jacobian, residual: Tensor, posed: Equations, gauge: Tensor, soft: Tensor) -> Tensor:
     """V of the free unknowns of one scene [P, P]; zero for the others.
 
     Args:
@@ -106,7 +106,7 @@ def jackknife(rows: Jacobian, residual: Tensor, posed: Equations, gauge: Tensor,
         residual: [1, n_tx, n_rx, K].
         posed: normal equations of the fit.
         gauge: directions without information [P, G], along which nothing moves.
-        yielding: of every link [n_tx, n_rx], see `give_way`.
+        soft: of every link [n_tx, n_rx], see `softening`.
     """
     matrix, scale = least_squares.scaled(posed.matrix, GAUGE, posed.free)
     dense, unit = rows.written_out()[0] * scale[0], matrix[0]
@@ -122,20 +122,23 @@ def jackknife(rows: Jacobian, residual: Tensor, posed: Equations, gauge: Tensor,
         others = ~own[:, :, None] & ~own[:, None]
         still = torch.linalg.qr(held * ~own[:, :, None]).Q
         system = (matrix[0] - blocks.mT @ blocks + still @ still.mT) * others + torch.diag_embed(own.to(unit))
-        factor, left = torch.linalg.cholesky(system), yielding.movedim(side, 0)
+        factor, pivots, _ = torch.linalg.lu_factor_ex(system)
         moved = torch.zeros_like(scores[:, 0])
         for _ in range(REWEIGHTINGS):
-            given = (moved @ links.mT * yielding.flatten()) @ links
-            given = given - ((scores @ moved[..., None])[..., 0] * left)[:, None].matmul(scores)[:, 0]
-            right = torch.where(own, 0, scores.sum(1) + given)
-            moved = torch.cholesky_solve(right[..., None], factor)[..., 0]
+            of_all = (moved @ links.mT * soft.flatten()) @ links
+            of_own = ((scores @ moved[..., None])[..., 0] * soft.movedim(side, 0))[:, None] @ scores
+            right = torch.where(own, 0, scores.sum(1) + of_all - of_own[:, 0])
+            moved = torch.linalg.lu_solve(factor, pivots, right[..., None])[..., 0]
         total = total + (len(moved) - 1) / len(moved) * moved.mT @ moved
     flat = torch.linalg.solve(unit, links.mT)
     return (total - flat @ flat.mT) * scale[0][:, None] * scale[0]
 
 
-def give_way(fit: Fit) -> Tensor:
-    """-2 (dw/dp) / w^2 of every link [n_tx, n_rx]: how its weight w gives way to the power p of its residual."""
+def softening(fit: Fit) -> Tensor:
+    """-2 (dw/dp) / w^2 of every link [n_tx, n_rx], for its weight w and the power p of its residual.
+
+    Times g g^T it is what a link takes from the normal matrix, because its weight falls as the residual grows.
+    """
     weight = fit.problem.link[0, ..., 0].square()
     slope = mixture(fit, fit.problem.unweighted).slope[0]
     return torch.where(weight > 0, -2 * slope / weight.clamp(min=LEAST).square(), 0)
