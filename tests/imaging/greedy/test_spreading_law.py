@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from unfolded_ogamp.bounds.imaging import joint_bound
 from unfolded_ogamp.evaluation.point_sets import match, pairwise_distance
 from unfolded_ogamp.imaging.greedy.estimator import GreedyEstimator
+from unfolded_ogamp.imaging.greedy.persistence import Budget
 from unfolded_ogamp.imaging.ogamp.alternating import AlternatingEstimator
 from unfolded_ogamp.imaging.ogamp.presets import PRESETS
 from unfolded_ogamp.imaging.scenes.sampler import draw
@@ -33,7 +35,9 @@ def flat_scene(seed: int) -> tuple[Scene, Csi]:
 
 
 @pytest.mark.parametrize(
-    "estimator", [GreedyEstimator(), AlternatingEstimator(PRESETS["og_amp"]())], ids=["greedy", "og_amp"]
+    "estimator",
+    [GreedyEstimator(budget=Budget(seconds=math.inf, starts=6)), AlternatingEstimator(PRESETS["og_amp"]())],
+    ids=["greedy", "og_amp"],
 )
 def test_only_the_true_spreading_law_fits_the_csi(estimator):
     scene, csi = flat_scene(0)
@@ -41,8 +45,8 @@ def test_only_the_true_spreading_law_fits_the_csi(estimator):
     assert 0.5 < float(right.residual / scene.noise_variance) < 1.5
     spherical = replace(scene.array, loss_exponent=None, tx_gain=None, rx_gain=None)
     wrong = estimator(csi, spherical, scene.grid)
-    if isinstance(estimator, GreedyEstimator):  # it may fit gains of the nodes, and says what it could not explain
-        assert "do not explain the CSI" in "; ".join(wrong.diagnosis[0])
+    if isinstance(estimator, GreedyEstimator):  # gains of the nodes may take up the difference, and it says so
+        assert not wrong.converged[0] or "gains of nodes differ" in "; ".join(wrong.diagnosis[0])
     else:
         assert float(wrong.residual / scene.noise_variance) > 5
 
